@@ -1,0 +1,52 @@
+"""Sparring trains generative adversarial networks fast.
+
+import sparring
+
+run = sparring.train("mlp-256", data="mnist")
+images = sparring.load(run.path).sample(64, seed=0)  # uint8 (64, 28, 28, 1)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparring.data import ImageSet
+    from sparring.errors import SparringError
+    from sparring.recipe import Recipe
+    from sparring.recipes import RECIPES, named_recipe
+    from sparring.run import Run
+    from sparring.sampling import Generator, load
+    from sparring.training import resume, train
+
+__all__ = [
+    "RECIPES",
+    "Generator",
+    "ImageSet",
+    "Recipe",
+    "Run",
+    "SparringError",
+    "load",
+    "named_recipe",
+    "resume",
+    "train",
+]
+
+_HOMES = {
+    "RECIPES": "recipes",
+    "Generator": "sampling",
+    "ImageSet": "data",
+    "Recipe": "recipe",
+    "Run": "run",
+    "SparringError": "errors",
+    "load": "sampling",
+    "named_recipe": "recipes",
+    "resume": "training",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are fetched when first used, so that `sparring --help` does not wait for JAX."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sparring' has no attribute {name!r}")
+    return getattr(import_module(f"sparring.{_HOMES[name]}"), name)

@@ -1,0 +1,262 @@
+"""THE COMMAND LINE: `sparring COMMAND`. A mistake of the user is one sentence and exit status 2.
+
+Nothing here imports JAX before a command needs it: `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import io
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import tyro
+from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
+
+from sparring.errors import SparringError
+from sparring.recipe import Recipe
+from sparring.recipes import DEFAULT, RECIPES, named_recipe
+from sparring.run import Run
+
+Command = Callable[[list[str]], int]
+Arguments = TypeVar("Arguments")
+Flag = FlagCreatePairsOff[bool]
+
+INTERRUPTED = 130
+"""Exit status of a training that was stopped before its end, as shells have it for Ctrl-C."""
+
+
+class UsageError(SparringError):
+    """The words of a command do not make sense."""
+
+
+# ------------------------------------------------------------------------------------------------ train
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a GAN. The words after `train` are a recipe's name, if any, and then options; `sparring recipes` lists the
+    recipes, and every setting of the chosen one is an option. The same command again goes on where it was stopped."""
+
+    recipe: Annotated[AvoidSubcommands[Recipe], arg(name="")]
+    out: Path | None = None
+    """Folder of the run; by default runs/RECIPE-TIME. If there is a run already, it goes on."""
+    resume: Path | None = None
+    """Go on with the run in this folder."""
+    tensorboard: Flag = False
+    """Write TensorBoard files too (needs the extra `tensorboard`)."""
+    checkpoint_seconds: float = 15.0
+    """Seconds from one checkpoint to the next; what a killed run can lose."""
+
+
+def train(words: list[str]) -> int:
+    """`sparring train [RECIPE] [OPTIONS]`."""
+    name = words.pop(0) if words and not words[0].startswith("-") else None
+    resumed = _option(words, "--resume")
+    if resumed is not None:
+        recipe = Run(Path(resumed)).recipe()
+        if name not in (None, recipe.name):
+            raise UsageError(f"{resumed} is a run of {recipe.name}, not of {name}")
+    else:
+        recipe = named_recipe(name or DEFAULT)
+    given = _parse(Train, words, "sparring train [RECIPE]", default=Train(recipe))
+    if given.resume is not None and given.out is not None:
+        raise UsageError("--resume names the folder of the run, so --out has nothing to name")
+    if given.checkpoint_seconds < 0:
+        raise UsageError(f"--checkpoint-seconds cannot be {given.checkpoint_seconds:g}; it should be 0 or more")
+
+    from sparring import terminal, training
+
+    run = training.train(
+        given.recipe,
+        out=given.resume or given.out,
+        tensorboard=given.tensorboard,
+        checkpoint_seconds=given.checkpoint_seconds,
+        reporter=terminal.reporter(),
+    )
+    if run.ended() == "stopped":
+        print(
+            f"stopped after step {run.reached():,}; everything is saved. Go on with: sparring train --resume {run.path}"
+        )
+        return INTERRUPTED
+    print(f"finished: {run.animation} shows it learning, {run.losses_plot.name} and {run.accuracy_plot.name} how.")
+    print(f"New images: sparring sample {run.path}")
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------ sample
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw images from a trained generator. The same seed gives the same images."""
+
+    run: Positional[Path]
+    """Folder of a run, or a generator.safetensors with its generator.json beside it."""
+    count: int | None = None
+    """How many images, 64 by default; with --interpolate how many random latents the walk visits, 2 by default."""
+    seed: int = 0
+    """Decides which images."""
+    interpolate: int | None = None
+    """Walk through random latents, with this many images from one to the next; a .gif goes round and round."""
+    out: Path = Path("grid.png")
+    """`.png`: one grid; `.npz`: key `images`, uint8, N x H x W x C; `.gif`: an animation; else a folder of PNGs."""
+
+
+def sample(words: list[str]) -> int:
+    """`sparring sample RUN [OPTIONS]`."""
+    given = _parse(Sample, words, "sparring sample")
+    kind = given.out.suffix.lower()
+    if kind not in ("", ".png", ".npz", ".gif"):
+        raise UsageError(f"{given.out} has an unknown ending; known are .png, .npz, .gif, and none for a folder")
+    if kind == ".gif" and given.interpolate is None:
+        raise UsageError("a .gif shows a walk: add --interpolate 8, say, for 8 images from one latent to the next")
+    _check_range("--count", given.count, 1 if given.interpolate is None else 2, 1_000_000)
+    _check_range("--interpolate", given.interpolate, 2, 10_000)
+    _check_range("--seed", given.seed, 0, 2**32 - 1)
+
+    from sparring import images, sampling
+
+    generator = sampling.load(given.run)
+    if given.interpolate is None:
+        made = generator.sample(given.count or 64, given.seed)
+        columns = images.square_columns(len(made))
+    else:
+        made = generator.interpolate(given.count or 2, given.interpolate, given.seed, closed=kind == ".gif")
+        columns = given.interpolate
+    images.save_images(given.out, made, columns)
+    print(f"{len(made)} images in {given.out}")
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------ recipes
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """List the recipes: where they come from, their networks, how long they take on two CPU cores."""
+
+    json: Flag = False
+    """Print JSON, with every setting."""
+
+
+def recipes(words: list[str]) -> int:
+    """`sparring recipes [--json]`."""
+    given = _parse(Recipes, words, "sparring recipes")
+
+    from sparring import catalogue
+
+    if given.json:
+        print(json.dumps([catalogue.entry(make()) for make in RECIPES.values()], indent=2))
+    else:
+        catalogue.print_table([make() for make in RECIPES.values()], DEFAULT)
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------ the program
+
+COMMANDS: dict[str, Command] = {"train": train, "sample": sample, "recipes": recipes}
+
+HELP = """\
+usage: sparring [--help] [--version] [--debug] COMMAND ...
+
+Trains generative adversarial networks fast.
+
+commands:
+  train     train a GAN: sparring train, or sparring train RECIPE [OPTIONS]
+  sample    draw images from a trained generator: sparring sample RUN
+  recipes   list the recipes
+
+options:
+  --debug   show where an error came from
+
+`sparring COMMAND --help` tells more about a command."""
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command line. Returns the exit status: 0, 2 for a mistake, 130 for a training stopped before its end."""
+    words = list(sys.argv[1:] if words is None else words)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        return _dispatch(words)
+    except (SparringError, OSError) as error:
+        if debug:
+            raise
+        print(f"sparring: {_sentence(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("\nsparring: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(HELP)
+        return 0 if words else 2
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"sparring {version('sparring')}")
+        return 0
+    if words[0] not in COMMANDS:
+        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(COMMANDS)}"
+        raise UsageError(f"there is no command {words[0]!r}; {hint}")
+    return COMMANDS[words[0]](words[1:])
+
+
+def _parse(kind: type[Arguments], words: list[str], program: str, default: Arguments | None = None) -> Arguments:
+    """The words as that dataclass. Raises `UsageError` with one sentence where tyro would draw a box and exit."""
+    given_default = {} if default is None else {"default": default}
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(kind, args=words, prog=program, **given_default)  # type: ignore[call-overload, no-any-return]
+    except SystemExit as end:
+        if end.code in (0, None):
+            raise
+        raise UsageError(_unboxed(complaint.getvalue(), program)) from None
+
+
+def _unboxed(box: str, program: str) -> str:
+    """The message in a box that tyro drew, as one sentence."""
+    lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()[1:-1]]
+    rules = [i for i, line in enumerate(lines) if set(line) == {"─"}] or [len(lines)]
+    message = " ".join(lines[: rules[0]]).strip().rstrip(".")
+    meant = re.search(r"Perhaps you meant:\s+(--[\w.-]+)", "\n".join(lines))
+    hint = f"did you mean {meant[1]}?" if meant else f"see {program.removesuffix(' [RECIPE]')} --help"
+    return f"{message[:1].lower()}{message[1:]}; {hint}"
+
+
+def _option(words: list[str], name: str) -> str | None:
+    """The value that follows an option, or is joined to it by "="; None where the option is not given."""
+    for i, word in enumerate(words):
+        if word == name and i + 1 < len(words):
+            return words[i + 1]
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    return None
+
+
+def _check_range(name: str, value: int | None, least: int, most: int) -> None:
+    if value is not None and not least <= value <= most:
+        raise UsageError(f"{name} must lie between {least:,} and {most:,}, not {value:,}")
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""Reads IDX files, the format of MNIST and its relatives, gzipped or not.
+
+An IDX file is two zero bytes, one byte for the type of the items, one for the rank, then one big-endian 32-bit size
+for each dimension, then the items. Only unsigned bytes (type 0x08) are read. A header is never believed before it was
+held against what the file holds: no more memory is taken than bytes arrive.
+"""
+
+import gzip
+import hashlib
+import math
+import os
+import stat
+import struct
+import zlib
+from io import BufferedReader
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparring.data.images import ImageSet
+from sparring.errors import DataError
+
+Split = Literal["train", "test"]
+
+SPLIT_FILES: dict[Split, tuple[str, str]] = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+"""The images file and the labels file of each split, as MNIST named them and its relatives still do."""
+
+MAX_CONTENT = 8 << 30
+"""No file that promises more bytes than this (8 GiB) is read."""
+
+MAX_RANK = 8
+GZIP_MAGIC = b"\x1f\x8b"
+
+_UNSIGNED_BYTE = 0x08
+_CHUNK = 1 << 20
+_CONTENTS = {1: "labels (rank 1)", 3: "images (rank 3)"}
+
+
+def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """The array in an IDX file, of the shape that its header names.
+
+    Args:
+        path: The file; whether it is gzipped is seen from its first bytes, not from its name.
+
+    Raises:
+        DataError: the file is missing, empty, not IDX, not of unsigned bytes, cut short, too long, or damaged.
+    """
+    path = Path(path)
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{path} is not a file")
+        if status.st_size == 0:
+            raise DataError(f"{path} is empty, expected an IDX file")
+        with path.open("rb") as raw:
+            zipped = raw.read(2) == GZIP_MAGIC
+            raw.seek(0)
+            if not zipped:
+                return _read_array(raw, path, size=status.st_size)
+            with gzip.GzipFile(fileobj=raw) as unzipped:
+                return _read_array(unzipped, path, size=None)
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing") from None
+    except EOFError:
+        raise DataError(f"{path} is cut short: its gzip data end before the IDX header does") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path} is damaged: its gzip data cannot be unpacked ({error})") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def images_from_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """The images in an IDX file of rank 3, (N, H, W), as (N, H, W, 1).
+
+    Raises:
+        DataError: the file cannot be read (see `read_idx`) or holds something else.
+    """
+    return _of_rank(3, path)[..., np.newaxis]
+
+
+def labels_from_idx(path: str | os.PathLike[str]) -> NDArray[np.int32]:
+    """The labels in an IDX file of rank 1, (N,).
+
+    Raises:
+        DataError: the file cannot be read (see `read_idx`) or holds something else.
+    """
+    return _of_rank(1, path).astype(np.int32)
+
+
+def idx_sha256(array: NDArray[np.uint8]) -> str:
+    """SHA-256, in hexadecimal, of the uncompressed IDX file that holds `array`.
+
+    The array alone decides every byte of that file, so this checks a file that was read, and an array that another
+    program stored in its own format, against the same published number.
+    """
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, _UNSIGNED_BYTE, array.ndim, *array.shape)
+    digest = hashlib.sha256(header)
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def find_idx(folder: Path, file: str) -> Path | None:
+    """The file called `file` in `folder`, also with a dot before "idx" and also with ".gz"; None if there is none."""
+    for spelling in (file, file.replace("-idx", ".idx")):
+        for suffix in ("", ".gz"):
+            path = folder / f"{spelling}{suffix}"
+            if is_file(path):
+                return path
+    return None
+
+
+def is_file(path: Path) -> bool:
+    """Whether `path` is a file that this user can see; False, not an error, in a folder that may not be entered."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder that this user can see; False, not an error, in one that may not be entered."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def load_idx_file(path: Path, name: str) -> ImageSet:
+    """The images in one IDX file, with the labels from the file beside it whose name says so, if there is one.
+
+    Args:
+        path: The images file. For "…images-idx3…" the labels are looked for in "…labels-idx1…", gzipped or not.
+        name: What the set is called.
+
+    Raises:
+        DataError: a file cannot be read, or the two hold different numbers of items.
+    """
+    images = images_from_idx(path)
+    labels_path = _labels_beside(path)
+    if labels_path is None:
+        return ImageSet(name=name, images=images, labels=None, class_names=(), source=str(path))
+    labels = labels_from_idx(labels_path)
+    if len(labels) != len(images):
+        raise DataError(f"{labels_path} holds {len(labels)} labels, but {path} holds {len(images)} images")
+    class_names = tuple(str(label) for label in range(int(labels.max()) + 1))
+    return ImageSet(name=name, images=images, labels=labels, class_names=class_names, source=str(path))
+
+
+def load_idx_folder(folder: Path, split: Split, name: str) -> ImageSet:
+    """One split from a folder that holds IDX files under MNIST's file names.
+
+    Raises:
+        DataError: the folder does not hold the split's images, or a file cannot be read.
+    """
+    file, _ = SPLIT_FILES[split]
+    path = find_idx(folder, file)
+    if path is None:
+        raise DataError(f"the folder {folder} holds neither {file} nor {file}.gz")
+    return load_idx_file(path, name)
+
+
+def _read_array(stream: BufferedReader | gzip.GzipFile, path: Path, size: int | None) -> NDArray[np.uint8]:
+    """The array in an open IDX stream; `size` is the length of the whole stream where it is known beforehand."""
+    shape = _read_shape(stream, path)
+    promised = math.prod(shape)
+    if promised == 0:
+        raise DataError(f"{path} holds no items: its header names the shape {shape}")
+    if promised > MAX_CONTENT:
+        raise DataError(f"{path} promises {promised} bytes in its header, more than the {MAX_CONTENT} that are allowed")
+    if size is not None:
+        _check_length(path, promised, found=size - 4 - 4 * len(shape))
+    payload = bytearray()
+    try:
+        while len(payload) <= promised and (piece := stream.read1(min(_CHUNK, promised + 1 - len(payload)))):
+            payload += piece
+    except EOFError:
+        raise DataError(
+            f"{path} is cut short: its gzip data end early, expected {promised} bytes inside, found {len(payload)}"
+        ) from None
+    _check_length(path, promised, found=len(payload))
+    return np.frombuffer(payload, dtype=np.uint8).reshape(shape)
+
+
+def _read_shape(stream: BufferedReader | gzip.GzipFile, path: Path) -> tuple[int, ...]:
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0":
+        found = magic.hex(" ") or "nothing"
+        raise DataError(f"{path} is not an IDX file: expected it to begin with 00 00 08, found {found}")
+    if magic[2] != _UNSIGNED_BYTE:
+        raise DataError(f"{path} holds items of IDX type 0x{magic[2]:02x}, expected unsigned bytes (0x08)")
+    rank = magic[3]
+    if not 1 <= rank <= MAX_RANK:
+        raise DataError(f"{path} names the rank {rank} in its header, expected 1 to {MAX_RANK}")
+    sizes = stream.read(4 * rank)
+    if len(sizes) < 4 * rank:
+        raise DataError(f"{path} is cut short: expected a header of {4 + 4 * rank} bytes, found {4 + len(sizes)}")
+    return struct.unpack(f">{rank}I", sizes)
+
+
+def _check_length(path: Path, promised: int, found: int) -> None:
+    if found < promised:
+        raise DataError(f"{path} is cut short: expected {promised} bytes after its header, found {found}")
+    if found > promised:
+        raise DataError(f"{path} is too long: expected {promised} bytes after its header, found at least {found}")
+
+
+def _of_rank(rank: Literal[1, 3], path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    array = read_idx(path)
+    if array.ndim != rank:
+        found = _CONTENTS.get(array.ndim, f"an array of rank {array.ndim}")
+        raise DataError(f"{path} holds {found}, expected {_CONTENTS[rank]}")
+    return array
+
+
+def _labels_beside(images_path: Path) -> Path | None:
+    name = images_path.name.removesuffix(".gz").replace("images.idx3", "images-idx3")
+    if "images-idx3" not in name:
+        return None
+    return find_idx(images_path.parent, name.replace("images-idx3", "labels-idx1"))

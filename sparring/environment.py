@@ -1,0 +1,45 @@
+"""THE ENVIRONMENT of a run: what it was made with, so that a number can be traced and a difference be named."""
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import jax
+
+from sparring.data import ImageSet
+
+PACKAGES = ("sparring", "jax", "jaxlib", "flax", "optax", "numpy")
+
+
+def describe(images: ImageSet) -> dict[str, Any]:
+    """Versions, device, threads, data and command, as JSON values."""
+    device = jax.devices()[0]
+    return {
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "device": {"kind": device.device_kind, "platform": device.platform, "count": jax.device_count()},
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "data": {
+            "name": images.name,
+            "source": images.source,
+            "shape": list(images.images.shape),
+            "checksum": images.checksum(),
+        },
+        "command": sys.argv,
+    }
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What is another than before and may change the last bits of a result, in words."""
+    found = [
+        f"{name} {old['versions'].get(name)} is now {new['versions'][name]}"
+        for name in new["versions"]
+        if old["versions"].get(name) != new["versions"][name] and name != "sparring"
+    ]
+    for key in ("device", "threads", "xla_flags"):
+        if old[key] != new[key]:
+            found.append(f"{key} {old[key]!r} is now {new[key]!r}")
+    return found

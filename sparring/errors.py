@@ -1,0 +1,50 @@
+"""The errors that Sparring raises on purpose, each in the words of the person who meets it.
+
+    SparringError
+    ├── RecipeError        a setting of a recipe is impossible, or there is no such recipe
+    ├── DataError          a data set is missing, damaged, or not what it says it is
+    │   └── DownloadError  a file could not be fetched whole
+    ├── RunError           a run directory is missing, foreign, or in use
+    │   ├── CheckpointError  a checkpoint is damaged or does not fit
+    │   └── ResumeError      a run cannot go on because a setting differs
+    ├── TrainingDiverged   a loss stopped being a finite number
+    └── MissingExtra       an optional package is needed for what was asked
+
+The command line prints the message of any of them as one sentence and exits with status 2.
+"""
+
+
+class SparringError(Exception):
+    """Base of every error that a user can cause or repair."""
+
+
+class RecipeError(SparringError):
+    """A setting is impossible, or a recipe is unknown."""
+
+
+class DataError(SparringError):
+    """A data set is missing, damaged, or not what it claims to be."""
+
+
+class DownloadError(DataError):
+    """A file could not be fetched whole from any of its mirrors."""
+
+
+class RunError(SparringError):
+    """A run directory is missing, foreign, or in use."""
+
+
+class CheckpointError(RunError):
+    """A checkpoint is damaged or does not fit the networks."""
+
+
+class ResumeError(RunError):
+    """A run cannot go on because a setting that decides its outcome has changed."""
+
+
+class TrainingDiverged(SparringError):
+    """A loss stopped being a finite number."""
+
+
+class MissingExtra(SparringError):
+    """An optional package is needed for what was asked."""

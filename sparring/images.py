@@ -1,0 +1,102 @@
+"""PICTURES: arrays of images laid out as grids, and put into files."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sparring import atomic
+
+Images = NDArray[np.uint8]
+"""(N, H, W, C), 0 to 255; C is 1 (gray), 3 (colour) or 4 (colour and alpha)."""
+
+
+def to_uint8(images: NDArray[np.floating[Any]]) -> Images:
+    """From [-1, 1] to 0..255, rounded."""
+    rounded: Images = np.clip(np.rint((images + 1) * 127.5), 0, 255).astype(np.uint8)
+    return rounded
+
+
+def grid(images: Images, rows: int, columns: int, scale: int = 1, gap: int = 1) -> NDArray[np.uint8]:
+    """Images side by side, row by row: (N, H, W, C) -> (rows (H + gap) + gap, columns (W + gap) + gap, C) x scale.
+
+    Places for which there is no image stay black.
+    """
+    _, h, w, c = images.shape
+    sheet = np.zeros((rows * (h + gap) + gap, columns * (w + gap) + gap, c), np.uint8)
+    for i, image in enumerate(images[: rows * columns]):
+        y, x = gap + i // columns * (h + gap), gap + i % columns * (w + gap)
+        sheet[y : y + h, x : x + w] = image
+    return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def picture(pixels: NDArray[np.uint8]) -> Image.Image:
+    """(H, W, C) as a Pillow image."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def save_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """(H, W, C) as a PNG file."""
+    atomic.write_file(path, picture(pixels).save)
+
+
+def save_gif(path: Path, frames: Sequence[Image.Image], milliseconds: int, last_milliseconds: int) -> None:
+    """Pictures of one size as an endless animation; the last one stays on a little."""
+    durations = [milliseconds] * (len(frames) - 1) + [last_milliseconds]
+
+    def write(partial: Path) -> None:
+        frames[0].save(partial, save_all=True, append_images=list(frames[1:]), duration=durations, loop=0)
+
+    atomic.write_file(path, write)
+
+
+def grid_scale(height: int, width: int) -> int:
+    """How much to enlarge images so that a grid of them can be looked at: tiny ones twice, others not."""
+    return 2 if max(height, width) <= 64 else 1
+
+
+def square_columns(count: int) -> int:
+    """Columns of a grid of `count` images that is about square, and wider rather than higher."""
+    return math.isqrt(count - 1) + 1
+
+
+def save_images(path: Path, images: Images, columns: int) -> None:
+    """Write images by the ending of `path`: `.png` a grid, `.npz` an array (key `images`), `.gif` an animation, none a
+    folder of numbered PNGs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    WRITERS[path.suffix.lower()](path, images, columns)
+
+
+def _save_grid(path: Path, images: Images, columns: int) -> None:
+    scale = grid_scale(*images.shape[1:3])
+    save_picture(path, grid(images, math.ceil(len(images) / columns), columns, scale))
+
+
+def _save_npz(path: Path, images: Images, columns: int) -> None:
+    atomic.write_file(path, lambda partial: np.savez_compressed(partial, images=images))
+
+
+def _save_walk(path: Path, images: Images, columns: int) -> None:
+    scale = 4 * grid_scale(*images.shape[1:3])
+    frames = [picture(image.repeat(scale, axis=0).repeat(scale, axis=1)) for image in images]
+    save_gif(path, frames, WALK_MILLISECONDS, WALK_MILLISECONDS)
+
+
+def _save_folder(path: Path, images: Images, columns: int) -> None:
+    path.mkdir(exist_ok=True)
+    digits = len(str(len(images) - 1))
+    for i, image in enumerate(images):
+        save_picture(path / f"{i:0{digits}d}.png", image)
+
+
+WALK_MILLISECONDS = 80
+WRITERS: dict[str, Callable[[Path, Images, int], None]] = {
+    ".png": _save_grid,
+    ".npz": _save_npz,
+    ".gif": _save_walk,
+    "": _save_folder,
+}

@@ -1,0 +1,75 @@
+"""ARCHITECTURES, one file each. The two dictionaries show all; a network is used as a pure function of its weights."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+from flax import nnx
+from jax import Array
+
+from sparring.networks import dcgan_tanh, mlp
+
+GENERATORS: dict[str, Callable[..., nnx.Module]] = {
+    "mlp": mlp.Generator,
+    "dcgan-tanh": dcgan_tanh.Generator,
+}
+DISCRIMINATORS: dict[str, Callable[..., nnx.Module]] = {
+    "mlp": mlp.Discriminator,
+    "dcgan-tanh": dcgan_tanh.Discriminator,
+}
+
+Weights = Any
+"""A nested dictionary of arrays."""
+
+
+class Apply(Protocol):
+    """(weights, statistics, inputs) -> (outputs, statistics). In training mode BatchNorm uses the batch's own mean and
+    variance and the moving statistics come back moved on; else it uses the moving ones."""
+
+    def __call__(
+        self, weights: Weights, statistics: Weights, inputs: Array, *, train: bool
+    ) -> tuple[Array, Weights]: ...
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network taken apart into two pure functions."""
+
+    apply: Apply
+    init: Callable[[Array], tuple[Weights, Weights]]
+    """Random key -> first weights (trained), first moving statistics (not trained; empty without BatchNorm)."""
+
+
+def generator(kind: str, sizes: Mapping[str, Any], *, latent_size: int, image_shape: tuple[int, int, int]) -> Network:
+    """The generator of that kind and those sizes: latents (N, latent_size) -> images (N, H, W, C) in [-1, 1]."""
+    make = GENERATORS[kind]
+    return _taken_apart(lambda rngs: make(latent_size=latent_size, image_shape=image_shape, **sizes, rngs=rngs))
+
+
+def discriminator(kind: str, sizes: Mapping[str, Any], *, image_shape: tuple[int, int, int]) -> Network:
+    """The discriminator of that kind and those sizes: images (N, H, W, C) -> logits (N,)."""
+    make = DISCRIMINATORS[kind]
+    return _taken_apart(lambda rngs: make(image_shape=image_shape, **sizes, rngs=rngs))
+
+
+def count(network: Network) -> int:
+    """Numbers in a network, moving statistics included, as Keras counts. Nothing is computed for it."""
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
+
+
+def _taken_apart(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
+    graph = nnx.graphdef(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
+
+    def init(key: Array) -> tuple[Weights, Weights]:
+        module = make(nnx.Rngs(params=key))
+        return nnx.to_pure_dict(nnx.state(module, nnx.Param)), nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+
+    def apply(weights: Weights, statistics: Weights, inputs: Array, *, train: bool) -> tuple[Array, Weights]:
+        module = nnx.merge(graph, nnx.State(weights), nnx.State(statistics))
+        outputs = module(inputs, train=train)
+        return outputs, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+
+    return Network(apply, init)

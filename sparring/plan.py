@@ -1,0 +1,39 @@
+"""THE PLAN of a run: at which steps something happens. A function of the recipe alone, never of the clock.
+
+A chunk of steps may be of any length between two log points, and what is logged, sampled and learnt is the same.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When to log, when to sample, when an epoch ends, when to stop; all in steps."""
+
+    steps: int
+    grid_every: int
+    log_every: int
+    epoch: int
+    """Steps of one epoch, whole batches only."""
+
+    def is_grid(self, step: int) -> bool:
+        """Whether a sample grid is due after that step."""
+        return step % self.grid_every == 0 or step == self.steps
+
+    def barrier(self, step: int) -> int:
+        """The next step at which a chunk has to end: for a grid, for a new epoch, or for good."""
+        return min(_next_multiple(step, self.grid_every), _next_multiple(step, self.epoch), self.steps)
+
+    def log_points(self, step: int, end: int) -> list[int]:
+        """The steps s with step < s <= end, end not beyond the barrier, after which means are logged."""
+        points = list(range(_next_multiple(step, self.log_every), end + 1, self.log_every))
+        return points if self.barrier(step) != end or end in points else [*points, end]
+
+    def chunk_end(self, step: int, wanted: int) -> int:
+        """Where the chunk that starts after `step` ends: the last log point within `wanted` steps, or else the next."""
+        points = self.log_points(step, self.barrier(step))
+        return max((point for point in points if point <= step + wanted), default=points[0])
+
+
+def _next_multiple(step: int, every: int) -> int:
+    return (step // every + 1) * every

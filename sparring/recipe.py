@@ -1,0 +1,399 @@
+"""THE RECIPE: everything that decides what a run learns, as frozen dataclasses checked when they are made.
+
+A recipe holds sizes and choices, never code, so that the copy written into a run (JSON) can be read back
+without the function that made it. Nothing here imports JAX.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+from tyro.conf import Suppress
+
+from sparring.errors import RecipeError
+
+Initialization = Literal["glorot-uniform", "torch-uniform"]
+DataOrder = Literal["replacement", "slice", "sequential", "shuffle"]
+
+LONGEST_LOG_INTERVAL = 1000
+"""Steps. A training that is asked to stop goes on to the next point of its curves."""
+
+
+# ---------------------------------------------------------------------------------------------- the networks
+
+
+@dataclass(frozen=True)
+class MLPGenerator:
+    """A multi-layer perceptron from latents to an image in [-1, 1] (see `sparring.networks.mlp`)."""
+
+    kind: ClassVar[str] = "mlp"
+
+    hidden: tuple[int, ...]
+    """Widths of the hidden layers, from the latent to the image."""
+    negative_slope: float
+    """Slope of the LeakyReLU below zero."""
+    initialization: Initialization
+    """How weights and biases start: Glorot-uniform with zero biases (Keras) or PyTorch's own uniform one."""
+    batch_norm_momentum: float | None = None
+    """Decay of BatchNorm's moving statistics, after each hidden activation; None means no BatchNorm."""
+
+    def __post_init__(self) -> None:
+        _check_widths("generator.hidden", self.hidden)
+        _check_slope("generator.negative_slope", self.negative_slope)
+        if self.batch_norm_momentum is not None:
+            _check_fraction("generator.batch_norm_momentum", self.batch_norm_momentum)
+
+
+@dataclass(frozen=True)
+class MLPDiscriminator:
+    """A multi-layer perceptron from an image to one logit (see `sparring.networks.mlp`)."""
+
+    kind: ClassVar[str] = "mlp"
+
+    hidden: tuple[int, ...]
+    """Widths of the hidden layers, from the image to the logit."""
+    negative_slope: float
+    """Slope of the LeakyReLU below zero."""
+    initialization: Initialization
+    """How weights and biases start: Glorot-uniform with zero biases (Keras) or PyTorch's own uniform one."""
+
+    def __post_init__(self) -> None:
+        _check_widths("discriminator.hidden", self.hidden)
+        _check_slope("discriminator.negative_slope", self.negative_slope)
+
+
+@dataclass(frozen=True)
+class DCGANTanhGenerator:
+    """Two dense layers, twice (nearest up-sampling, 5x5 convolution), all tanh (see `sparring.networks.dcgan_tanh`)."""
+
+    kind: ClassVar[str] = "dcgan-tanh"
+
+    dense: int = 1024
+    """Width of the first dense layer."""
+    channels: tuple[int, int] = (128, 64)
+    """Channels of the small map that the second dense layer makes, and after the first convolution."""
+    batch_norm_momentum: float = 0.99
+    """Decay of BatchNorm's moving statistics."""
+
+    def __post_init__(self) -> None:
+        _check_count("generator.dense", self.dense)
+        _check_widths("generator.channels", self.channels, length=2)
+        _check_fraction("generator.batch_norm_momentum", self.batch_norm_momentum)
+
+
+@dataclass(frozen=True)
+class DCGANTanhDiscriminator:
+    """Twice (5x5 convolution, tanh, max-pooling), dense, one logit (see `sparring.networks.dcgan_tanh`)."""
+
+    kind: ClassVar[str] = "dcgan-tanh"
+
+    channels: tuple[int, int] = (64, 128)
+    """Channels after the first and after the second convolution."""
+    dense: int = 1024
+    """Width of the dense layer before the logit."""
+
+    def __post_init__(self) -> None:
+        _check_widths("discriminator.channels", self.channels, length=2)
+        _check_count("discriminator.dense", self.dense)
+
+
+# -------------------------------------------------------------------------------------------- the optimisers
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent, with Nesterov's or plain momentum (Sutskever et al. 2013, eq. 3 and 4)."""
+
+    kind: ClassVar[str] = "sgd"
+
+    learning_rate: float
+    """Step size."""
+    momentum: float = 0.0
+    """Share of the last update that is kept."""
+    nesterov: bool = False
+    """Look ahead along the momentum before stepping."""
+
+    def __post_init__(self) -> None:
+        _check_positive("learning_rate", self.learning_rate)
+        _check_fraction("momentum", self.momentum)
+        if self.nesterov and self.momentum == 0:
+            raise RecipeError("nesterov needs a momentum above 0")
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma & Ba 2015, algorithm 1)."""
+
+    kind: ClassVar[str] = "adam"
+
+    learning_rate: float
+    """Step size."""
+    beta1: float = 0.9
+    """Decay of the mean of the gradients."""
+    beta2: float = 0.999
+    """Decay of the mean of their squares."""
+    epsilon: float = 1e-8
+    """Keeps the division finite. Keras takes 1e-7, PyTorch 1e-8."""
+    epsilon_hat: bool = False
+    """Add epsilon to the root before its bias is corrected (Kingma & Ba, end of section 2), as Keras does."""
+    decay: float = 0.0
+    """The rate of update t = 0, 1, ... is learning_rate / (1 + decay * t), as in Keras 2."""
+
+    def __post_init__(self) -> None:
+        _check_positive("learning_rate", self.learning_rate)
+        _check_fraction("beta1", self.beta1)
+        _check_fraction("beta2", self.beta2)
+        _check_positive("epsilon", self.epsilon)
+        if not (math.isfinite(self.decay) and self.decay >= 0):
+            raise RecipeError(f"decay must be 0 or more, not {self.decay!r}")
+
+
+Generator = MLPGenerator | DCGANTanhGenerator
+Discriminator = MLPDiscriminator | DCGANTanhDiscriminator
+Optimizer = Adam | SGD
+
+
+# ------------------------------------------------------------------------------------------------ the recipe
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One GAN and how it is trained. `steps` is how far to go; all else decides what is learnt on the way."""
+
+    name: Annotated[str, Suppress]
+    """Name of the recipe."""
+    source: Annotated[str, Suppress]
+    """Where the system comes from."""
+    generator: Generator
+    """The network that turns latents into images."""
+    discriminator: Discriminator
+    """The network that tells real images from generated ones."""
+    generator_optimizer: Optimizer
+    """How the generator's weights follow its gradients."""
+    discriminator_optimizer: Optimizer
+    """How the discriminator's weights follow its gradients."""
+    latent_size: int
+    """Numbers in one latent."""
+    batch_size: int
+    """Fakes in the generator's update."""
+    data_order: DataOrder
+    """How real batches are drawn: `replacement` at random with replacement, `slice` a run of neighbours at a random
+    place, `sequential` in the data's order, `shuffle` a new permutation each epoch."""
+    steps: int
+    """Length of the training. One step updates the discriminator and then the generator."""
+    grid_every: int
+    """Steps from one sample grid to the next."""
+    grid_rows: int
+    """Rows of the sample grid."""
+    grid_columns: int
+    """Columns of the sample grid."""
+    log_every: int
+    """Steps that one point of the curves is the mean of."""
+    milliseconds_per_step: Annotated[float, Suppress]
+    """Measured on two CPU cores; used for the expected time only."""
+    latent_std: float = 1.0
+    """Standard deviation of the normal latents."""
+    discriminator_batch: Literal["full", "half"] = "full"
+    """Real images, and as many fakes, that the discriminator sees in a step: `batch_size` of each, or half."""
+    discriminator_updates: Literal["joint", "separate"] = "joint"
+    """One update on the mean of both losses, or two: first on the real batch, then on the fakes."""
+    discriminator_fakes: Literal["inference", "training"] = "inference"
+    """Mode of the generator's BatchNorm when it makes the discriminator's fakes."""
+    generator_noise: Literal["fresh", "reuse"] = "fresh"
+    """The generator's update draws new latents, or takes those of the discriminator's fakes again."""
+    data: str = "mnist"
+    """The images to learn from: the name of a data set, or a path."""
+    seed: int = 0
+    """Decides the first weights, the noise and the order of the data."""
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        for name in (
+            "latent_size", "batch_size", "steps", "grid_every", "grid_rows", "grid_columns", "log_every",
+        ):  # fmt: skip
+            _check_count(name, getattr(self, name))
+        if self.log_every > LONGEST_LOG_INTERVAL:
+            raise RecipeError(f"log_every must be at most {LONGEST_LOG_INTERVAL}, not {self.log_every}")
+        _check_positive("latent_std", self.latent_std)
+        _check_positive("milliseconds_per_step", self.milliseconds_per_step)
+        if self.discriminator_batch == "half" and self.batch_size % 2:
+            raise RecipeError(f"batch_size must be even where the discriminator sees half of it, not {self.batch_size}")
+        if not 0 <= self.seed < 2**32:
+            raise RecipeError(f"seed must lie between 0 and {2**32 - 1}, not {self.seed}")
+
+    @property
+    def real_batch_size(self) -> int:
+        """Real images, and as many fakes, that the discriminator sees in a step."""
+        return self.batch_size if self.discriminator_batch == "full" else self.batch_size // 2
+
+    @property
+    def expected_seconds(self) -> float:
+        """How long the whole training takes on two CPU cores, start and compilation not counted."""
+        return self.steps * self.milliseconds_per_step / 1000
+
+    def replace(self, **changes: Any) -> Recipe:
+        """The same recipe with other settings; a part's setting is named with a dot.
+
+        >>> from sparring.recipes import RECIPES
+        >>> RECIPES["mlp-adam"]().replace(batch_size=64, **{"generator_optimizer.learning_rate": 1e-4}).batch_size
+        64
+
+        Raises `RecipeError` for an unknown name or an impossible value.
+        """
+        return cast(Recipe, _replace(self, changes, "the recipe"))
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as plain JSON values; a part says its kind."""
+        return cast(dict[str, Any], _encode(self))
+
+    @classmethod
+    def from_json(cls, value: Any) -> Recipe:
+        """The recipe that `to_json` wrote. Raises `RecipeError` where a name or a type is wrong."""
+        return cast(Recipe, _decode(cls, value, "recipe"))
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """Every setting by its dotted name, parts opened up: `{"batch_size": 32, "generator.kind": "mlp", ...}`."""
+    return _flatten(recipe.to_json(), "")
+
+
+DESCRIPTIVE = {"source", "milliseconds_per_step", "steps"}
+"""Settings that do not change what a given step computes: a run may go on although they differ."""
+
+
+def differences(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
+    """(name, old value, new value) of each setting that decides the outcome and differs."""
+    before, after = settings_of(old), settings_of(new)
+    names = [name for name in before | after if name not in DESCRIPTIVE]
+    return [(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)]
+
+
+# ------------------------------------------------------------------------------------------------ JSON
+
+KINDS: dict[Any, dict[str, type]] = {
+    Generator: {"mlp": MLPGenerator, "dcgan-tanh": DCGANTanhGenerator},
+    Discriminator: {"mlp": MLPDiscriminator, "dcgan-tanh": DCGANTanhDiscriminator},
+    Optimizer: {"adam": Adam, "sgd": SGD},
+}
+
+
+def _encode(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        kind = {"kind": value.kind} if hasattr(value, "kind") else {}
+        return kind | {field.name: _encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _decode(hint: Any, value: Any, where: str) -> Any:
+    if hint in KINDS:
+        kind = value.get("kind") if isinstance(value, dict) else None
+        if kind not in KINDS[hint]:
+            raise RecipeError(f"{where} has the unknown kind {kind!r}; known are {', '.join(KINDS[hint])}")
+        return _decode(KINDS[hint][kind], {k: v for k, v in value.items() if k != "kind"}, where)
+    if dataclasses.is_dataclass(hint):
+        return _decode_dataclass(cast(type, hint), value, where)
+    if get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(value)
+    return value
+
+
+def _decode_dataclass(cls: type, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise RecipeError(f"{where} should be an object, not {value!r}")
+    hints = _hints(cls)
+    if unknown := sorted(set(value) - set(hints)):
+        raise RecipeError(f"{where} has the unknown setting {unknown[0]!r}")
+    fields = [field for field in dataclasses.fields(cls) if field.name not in value]
+    if missing := [f.name for f in fields if f.default is dataclasses.MISSING]:
+        raise RecipeError(f"{where} lacks the setting {missing[0]!r}")
+    made = cls(**{name: _decode(hints[name], v, f"{where}.{name}") for name, v in value.items()})
+    _check_types(made)
+    return made
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    return {name: hint for name, hint in get_type_hints(cls).items() if get_origin(hint) is not ClassVar}
+
+
+def _flatten(value: dict[str, Any], prefix: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, item in value.items():
+        flat |= _flatten(item, f"{prefix}{name}.") if isinstance(item, dict) else {prefix + name: item}
+    return flat
+
+
+def _replace(part: Any, changes: dict[str, Any], where: str) -> Any:
+    own = {name: value for name, value in changes.items() if "." not in name}
+    for name in changes:
+        if not hasattr(part, name.partition(".")[0]):
+            raise RecipeError(f"{where} has no setting {name!r}")
+    for head in {name.partition(".")[0] for name in changes if "." in name}:
+        inner = {name.partition(".")[2]: value for name, value in changes.items() if name.startswith(f"{head}.")}
+        own[head] = _replace(own.get(head, getattr(part, head)), inner, head)
+    made = dataclasses.replace(part, **own)
+    _check_types(made)
+    return made
+
+
+# ------------------------------------------------------------------------------------------------ checks
+
+
+def _check_types(part: Any) -> None:
+    """Refuse a value whose type is not the field's: JSON and Python callers are not checked by the command line."""
+    for name, hint in _hints(type(part)).items():
+        value = getattr(part, name)
+        if not _fits(hint, value):
+            raise RecipeError(f"{name} cannot be {value!r}; it should be {_wording(hint)}")
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return value in args
+    if origin in (Union, UnionType):
+        return any(_fits(option, value) for option in args)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(args[0], item) for item in value)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _wording(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(get_args(hint))
+    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    return words.get(hint, str(hint).replace("sparring.recipe.", ""))
+
+
+def _check_count(name: str, value: int) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise RecipeError(f"{name} must be a whole number of 1 or more, not {value!r}")
+
+
+def _check_widths(name: str, value: tuple[int, ...], length: int | None = None) -> None:
+    if not isinstance(value, tuple) or not value or (length is not None and len(value) != length):
+        raise RecipeError(f"{name} must be {length or 'one or more'} whole numbers, not {value!r}")
+    for width in value:
+        _check_count(name, width)
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        raise RecipeError(f"{name} must be a number above 0, not {value!r}")
+
+
+def _check_fraction(name: str, value: float) -> None:
+    if not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise RecipeError(f"{name} must be 0 or more and below 1, not {value!r}")
+
+
+def _check_slope(name: str, value: float) -> None:
+    if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise RecipeError(f"{name} must be a number of 0 or more, not {value!r}")

@@ -1,0 +1,28 @@
+"""NAMED SET-UPS: the dictionary below shows all of them. A recipe is a function that returns a typed `Recipe`."""
+
+import difflib
+from collections.abc import Callable
+
+from sparring.errors import RecipeError
+from sparring.recipe import Recipe
+from sparring.recipes import tutorials
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "mlp-128": tutorials.mlp_128,
+    "mlp-sgd": tutorials.mlp_sgd,
+    "mlp-adam": tutorials.mlp_adam,
+    "dcgan-tanh": tutorials.dcgan_tanh,
+    "mlp-256": tutorials.mlp_256,
+}
+
+DEFAULT = "mlp-256"
+"""The recipe that makes the best digits in about a minute on two cores (`docs/results.md` has the comparison)."""
+
+
+def named_recipe(name: str = DEFAULT) -> Recipe:
+    """The named recipe. Raises `RecipeError` for an unknown name, with the nearest known one."""
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(RECIPES)}"
+        raise RecipeError(f"there is no recipe {name!r}; {hint}")
+    return RECIPES[name]()

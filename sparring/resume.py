@@ -1,0 +1,59 @@
+"""RESUMING: which run a command means, and whether it may go on. The same command goes on; a changed one is refused."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sparring.checkpoint import all_checkpoints
+from sparring.errors import ResumeError, RunError
+from sparring.recipe import Recipe, differences
+from sparring.run import Run
+
+
+def choose_run(runs: Path, recipe: Recipe, surroundings: dict[str, Any]) -> Run:
+    """The newest run of that recipe below `runs` if it stopped before its end and nothing changed; else a new one."""
+    found = [run for run in map(Run, sorted(runs.glob(f"{recipe.name}-*"))) if run.exists()]
+    if found and _is_the_same(found[-1], recipe, surroundings) and saved_step(found[-1]) < recipe.steps:
+        return found[-1]
+    name = f"{recipe.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    candidates = (Run(runs / f"{name}{suffix}") for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
+    return next(run for run in candidates if not run.path.exists())
+
+
+def refuse_changes(run: Run, recipe: Recipe, surroundings: dict[str, Any]) -> None:
+    """Raise `ResumeError` where the run was made with other settings or data than are given now.
+
+    Only `steps`, how far to go, may differ: what a step does, does not depend on it.
+    """
+    if not run.exists():
+        if run.path.exists() and not run.path.is_dir():
+            raise RunError(f"{run.path} is a file; a run needs a folder")
+        if run.path.exists() and any(path.name != run.lock_file.name for path in run.path.iterdir()):
+            raise RunError(f"{run.path} is neither empty nor a run of Sparring; choose another folder")
+        return
+    if changed := differences(run.recipe(), recipe):
+        named = "; ".join(f"{name} was {old!r} and is now {new!r}" for name, old, new in changed)
+        raise ResumeError(f"{run.path} cannot go on with other settings: {named}")
+    before, now = run.environment()["data"], surroundings["data"]
+    if before["checksum"] != now["checksum"]:
+        raise ResumeError(
+            f"{run.path} cannot go on with other data: "
+            f"the images were {_data_words(before)} and are now {_data_words(now)}"
+        )
+
+
+def saved_step(run: Run) -> int:
+    """The step of the newest checkpoint, 0 where there is none."""
+    return max((int(folder.name) for folder in all_checkpoints(run.checkpoints)), default=0)
+
+
+def _is_the_same(run: Run, recipe: Recipe, surroundings: dict[str, Any]) -> bool:
+    try:
+        same_data = run.environment()["data"]["checksum"] == surroundings["data"]["checksum"]
+        return same_data and run.recipe() == recipe
+    except (RunError, KeyError):  # a run that cannot be read is not the one that is meant
+        return False
+
+
+def _data_words(data: dict[str, Any]) -> str:
+    return f"{data['source']} (checksum {data['checksum'][:12]})"

@@ -1,0 +1,191 @@
+"""SAMPLING: a finished generator turns latents into images. The same seed gives the same images.
+
+The generator's file holds sizes and weights; that and `sparring.networks` rebuild it, whatever became of the recipe.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from sparring import atomic, checkpoint, networks
+from sparring.errors import CheckpointError, RunError
+from sparring.game import Latents, game_of
+from sparring.images import Images, to_uint8
+from sparring.randomness import random_key
+from sparring.recipe import Recipe
+from sparring.run import Run, read_json
+from sparring.state import first_state
+
+FORMAT = 1
+BATCH = 64
+"""Latents that go through the network at once. It is fixed, so that an image does not depend on its neighbours."""
+
+
+@dataclass(frozen=True, eq=False)
+class Generator:
+    """A trained generator. `description` is what `generator.json` holds."""
+
+    description: dict[str, Any]
+    weights: networks.Weights
+    statistics: networks.Weights
+
+    @property
+    def latents(self) -> Latents:
+        """The distribution that it was trained on."""
+        return Latents(**self.description["latent"])
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        height, width, channels = self.description["image_shape"]
+        return height, width, channels
+
+    def draw_latents(self, count: int, seed: int = 0) -> NDArray[np.float32]:
+        """`count` random latents (count, latent size). The first ones of a larger count are those of a smaller one."""
+        return np.asarray(_latents(self.latents, random_key(seed, "samples"), count))
+
+    def sample(self, count: int, seed: int = 0) -> Images:
+        """`count` images (count, H, W, C), uint8. The same seed gives the same images."""
+        return self.images(self.draw_latents(count, seed))
+
+    def images(self, latents: NDArray[np.floating[Any]]) -> Images:
+        """The images (N, H, W, C), uint8, of latents (N, latent size)."""
+        if latents.ndim != 2 or latents.shape[1] != self.latents.size:
+            raise ValueError(f"latents should have the shape (N, {self.latents.size}), not {latents.shape}")
+        made = [np.zeros((0, *self.image_shape), np.uint8)]
+        for start in range(0, len(latents), BATCH):
+            part = latents[start : start + BATCH].astype(np.float32)
+            padded = np.zeros((BATCH, self.latents.size), np.float32)
+            padded[: len(part)] = part
+            made.append(to_uint8(np.asarray(self._apply(padded)))[: len(part)])
+        return np.concatenate(made)
+
+    def interpolate(self, stops: int, images: int, seed: int = 0, closed: bool = False) -> Images:
+        """A walk through `stops` random latents, `images` from each to the next: ((stops - 1) * images, H, W, C).
+
+        A closed walk goes back to the first: (stops * images, H, W, C), without a seam. An open one ends on the last
+        stop. The way from one stop to the next is a great circle (Shoemake 1985), because that is where normal latents
+        lie: on the straight line they would be too short.
+        """
+        points = self.draw_latents(stops, seed)
+        ways = list(zip(points, np.roll(points, -1, axis=0), strict=True))[: stops if closed else stops - 1]
+        walk = [
+            _great_circle(a, b, np.linspace(0, 1, images, endpoint=not closed and i == len(ways) - 1))
+            for i, (a, b) in enumerate(ways)
+        ]
+        return self.images(np.concatenate(walk))
+
+    @cached_property
+    def _apply(self) -> Any:
+        network = _network(self.description)
+        return jax.jit(lambda z: network.apply(self.weights, self.statistics, z, train=False)[0])
+
+
+def load(path: str | Path) -> Generator:
+    """The generator of a run, or the one in a `generator.safetensors` with its JSON beside it.
+
+    Of a run that was killed it is the newest checkpoint's. Raises `RunError` where there is none.
+    """
+    path = Path(path)
+    if path.is_file():
+        return _load_files(path.with_suffix(".json"), path)
+    run = Run(path)
+    if not run.exists():
+        raise RunError(f"{path} is no run of Sparring: it has no {run.recipe_file.name}")
+    saved = _saved_step(run)
+    newest = max((int(folder.name) for folder in checkpoint.all_checkpoints(run.checkpoints)), default=-1)
+    if newest > saved:
+        return _from_checkpoint(run)
+    if saved < 0:
+        raise RunError(f"{path} has no generator yet: nothing was saved before it stopped")
+    return _load_files(run.generator_description, run.generator_weights)
+
+
+def save(run: Run, recipe: Recipe, image_shape: tuple[int, int, int], state: Any, trained: dict[str, Any]) -> None:
+    """Write the generator of a training state into the run: weights, and a description that rebuilds it."""
+    generator = Generator(describe(recipe, image_shape, trained), state.generator, state.generator_statistics)
+    content, about = checkpoint.pack(checkpoint.named_arrays(_tree(generator.weights, generator.statistics)))
+    atomic.write_bytes(run.generator_weights, content)
+    atomic.write_json(run.generator_description, generator.description | {"weights": about})
+
+
+def describe(recipe: Recipe, image_shape: tuple[int, int, int], trained: dict[str, Any]) -> dict[str, Any]:
+    """All that is needed to rebuild the recipe's generator, but for the weights; and how it was `trained`."""
+    return {
+        "format": FORMAT,
+        "network": {"kind": recipe.generator.kind, "sizes": dataclasses.asdict(recipe.generator)},
+        "latent": {"size": recipe.latent_size, "std": recipe.latent_std},
+        "image_shape": list(image_shape),
+        "image_range": [-1, 1],
+        "trained": trained,
+    }
+
+
+def _latents(latents: Latents, key: Array, count: int) -> Array:
+    return latents.std * jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (latents.size,)))(
+        np.arange(count)
+    )
+
+
+def _great_circle(a: NDArray[np.float32], b: NDArray[np.float32], t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points at the shares t of the way from a to b on the great circle, lengths going from |a| to |b|."""
+    length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)
+    angle = np.arccos(np.clip(a @ b / (length_a * length_b), -1, 1))
+    t = t[:, None]
+    direction = (np.sin((1 - t) * angle) * a / length_a + np.sin(t * angle) * b / length_b) / np.sin(angle)
+    points: NDArray[np.float64] = direction * ((1 - t) * length_a + t * length_b)
+    return points
+
+
+def _network(description: dict[str, Any]) -> networks.Network:
+    sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in description["network"]["sizes"].items()}
+    height, width, channels = description["image_shape"]
+    return networks.generator(
+        description["network"]["kind"],
+        sizes,
+        latent_size=description["latent"]["size"],
+        image_shape=(height, width, channels),
+    )
+
+
+def _tree(weights: networks.Weights, statistics: networks.Weights) -> Any:
+    return {"weights": weights, "statistics": statistics}
+
+
+def _saved_step(run: Run) -> int:
+    if not (run.generator_description.is_file() and run.generator_weights.is_file()):
+        return -1
+    return int(read_json(run.generator_description, run.path)["trained"]["step"])
+
+
+def _load_files(description_file: Path, weights_file: Path) -> Generator:
+    description = read_json(description_file, description_file.parent)
+    if description.get("format") != FORMAT:
+        raise RunError(f"{description_file} has format {description.get('format')}, but this version reads {FORMAT}")
+    weights, statistics = jax.eval_shape(_network(description).init, jax.random.key(0))
+    try:
+        tree = checkpoint.tree_like(_tree(weights, statistics), checkpoint.unpack(weights_file, description["weights"]))
+    except CheckpointError as error:
+        raise RunError(f"{weights_file} does not fit {description_file.name}: {error}") from error
+    return Generator(description, tree["weights"], tree["statistics"])
+
+
+def _from_checkpoint(run: Run) -> Generator:
+    recipe, environment = run.recipe(), run.environment()
+    height, width, channels = environment["data"]["shape"][1:]
+    image_shape = (height, width, channels)
+    template = jax.eval_shape(partial(first_state, game_of(recipe, image_shape)), jax.random.key(0))
+    newest = checkpoint.load_newest(run.checkpoints, template)
+    assert newest is not None
+    step, state, _ = newest
+    description = describe(recipe, image_shape, {"recipe": recipe.name, "step": step})
+    return Generator(description, state.generator, state.generator_statistics)

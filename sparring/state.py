@@ -1,0 +1,42 @@
+"""THE STATE: everything that training changes, in one pytree. Whoever holds it can go on exactly."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from sparring.game import Game
+from sparring.networks import Weights
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainState:
+    """Weights are trained; statistics are BatchNorm's moving ones. Randomness is not in here: it follows from step."""
+
+    step: Array
+    """Steps done so far, int32."""
+    generator: Weights
+    generator_statistics: Weights
+    generator_optimizer: optax.OptState
+    discriminator: Weights
+    discriminator_statistics: Weights
+    discriminator_optimizer: optax.OptState
+
+
+def first_state(game: Game, key: Array) -> TrainState:
+    """The state before the first step; the first weights follow from the key."""
+    generator_key, discriminator_key = jax.random.split(key)
+    generator, generator_statistics = game.generator.init(generator_key)
+    discriminator, discriminator_statistics = game.discriminator.init(discriminator_key)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        generator=generator,
+        generator_statistics=generator_statistics,
+        generator_optimizer=game.generator_optimizer.init(generator),
+        discriminator=discriminator,
+        discriminator_statistics=discriminator_statistics,
+        discriminator_optimizer=game.discriminator_optimizer.init(discriminator),
+    )

@@ -1,0 +1,44 @@
+"""TENSORBOARD: the curves and grids of a run once more, for people who look there (extra `tensorboard`).
+
+Scalars lie in `tensorboard/`, the grids of fakes and of real images as runs of their own in `tensorboard/fake` and
+`tensorboard/real`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparring.errors import MissingExtra
+
+
+class TensorBoard:
+    """Writes TensorBoard's event files below `folder`; what lies beyond `step` from before a resume is purged."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError as error:
+            raise MissingExtra(
+                "--tensorboard needs tensorboardX; install it with: pip install 'sparring[tensorboard]'"
+            ) from error
+        purge = {"purge_step": step + 1} if step else {}
+        self._scalars: Any = SummaryWriter(str(folder), **purge)
+        self._fake: Any = SummaryWriter(str(folder / "fake"), **purge)
+        self._real: Any = SummaryWriter(str(folder / "real"), **purge)
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """One point of every curve."""
+        for name, value in values.items():
+            self._scalars.add_scalar(name, value, step)
+
+    def grids(self, step: int, fake: NDArray[np.uint8], real: NDArray[np.uint8]) -> None:
+        """The grid of samples and, beside it, the one of real images, each (H, W, C)."""
+        self._fake.add_image("fake images", fake, step, dataformats="HWC")
+        self._real.add_image("real images", real, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Write out what is left."""
+        for writer in (self._scalars, self._fake, self._real):
+            writer.close()

@@ -1,0 +1,197 @@
+"""THE TERMINAL: how a training looks while it runs. A live view on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sparring.images import Images
+from sparring.recipe import Recipe
+from sparring.run import Run
+
+PLAIN_SECONDS = 5.0
+"""How often a plain line is written."""
+RATE_SECONDS = 10.0
+"""How far back the rate of steps looks."""
+PREVIEW_PIXELS = 14
+"""Sides of an image in the preview, about."""
+
+
+def reporter(console: Console | None = None) -> Plain:
+    """The live view where the output is a terminal, plain lines where it is a file or a pipe."""
+    console = console or Console(highlight=False)
+    return View(console) if console.is_terminal and not console.is_dumb_terminal else Plain(console)
+
+
+class Pace:
+    """How fast it goes, and how long it will take, from the recent past."""
+
+    def __init__(self, step: int, steps: int) -> None:
+        self.step, self.steps = step, steps
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def at(self, step: int) -> None:
+        """Note that `step` is reached now."""
+        self.step = step
+        now = time.monotonic()
+        self._seen.append((now, step))
+        while self._seen[0][0] < now - RATE_SECONDS and len(self._seen) > 2:
+            self._seen.popleft()
+
+    @property
+    def rate(self) -> float | None:
+        """Steps a second; None before it is known."""
+        if len(self._seen) < 2:
+            return None
+        (t0, s0), (t1, s1) = self._seen[0], self._seen[-1]
+        return (s1 - s0) / (t1 - t0) if t1 > t0 else None
+
+    def words(self) -> str:
+        """The rate and the time left."""
+        if not self.rate:
+            return "measuring" if self._seen else "compiling"
+        rate = f"{self.rate:,.0f}" if self.rate >= 10 else f"{self.rate:.1f}"
+        return f"{rate} steps/s, {duration((self.steps - self.step) / self.rate)} left"
+
+
+class Plain:
+    """Says all in lines of text."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.pace = Pace(0, 1)
+        self._told = float("-inf")
+
+    def say(self, text: str) -> None:
+        """One line for the user."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def begin(self, run: Run, recipe: Recipe, step: int, epoch: int) -> None:
+        """What is trained, where it is written, and how long that takes."""
+        self.pace = Pace(step, recipe.steps)
+        left = duration((recipe.steps - step) * recipe.milliseconds_per_step / 1000)
+        self.say(f"{recipe.name}: {recipe.steps:,} steps, {epoch:,} an epoch; about {left} on two CPU cores")
+        self.say(f"writing to {run.path}")
+
+    def progress(self, step: int, values: dict[str, float]) -> None:
+        """A line now and then, and one at the end."""
+        self.pace.at(step)
+        if time.monotonic() - self._told < PLAIN_SECONDS and step < self.pace.steps:
+            return
+        self._told = time.monotonic()
+        self.say(f"step {step:,} of {self.pace.steps:,}, {self.pace.words()}; {metrics_words(values)}")
+
+    def grid(self, step: int, samples: Images) -> None:
+        """Nothing: lines show no pictures."""
+
+    def end(self) -> None:
+        """Nothing is left to do."""
+
+
+class View(Plain):
+    """A progress bar, the numbers, and the newest samples, drawn anew in place."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._values: dict[str, float] = {}
+        self._samples: tuple[int, Images] | None = None
+        self._preview: tuple[int, Text] | None = None
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=False)
+
+    def begin(self, run: Run, recipe: Recipe, step: int, epoch: int) -> None:
+        """Start drawing."""
+        super().begin(run, recipe, step, epoch)
+        self.pace.step = step
+        self._live.start()
+
+    def progress(self, step: int, values: dict[str, float]) -> None:
+        """Show the new numbers at the next drawing."""
+        self.pace.at(step)
+        self._values = values
+
+    def grid(self, step: int, samples: Images) -> None:
+        """Show the new samples at the next drawing."""
+        self._samples = (step, samples)
+
+    def end(self) -> None:
+        """Leave the last drawing on the screen."""
+        self._live.stop()
+
+    def _draw(self) -> Group:
+        line = Table.grid(padding=(0, 1), expand=True)
+        line.add_column(ratio=1)
+        line.add_column(no_wrap=True)
+        bar = ProgressBar(total=self.pace.steps, completed=self.pace.step)
+        line.add_row(bar, f"{self.pace.step:,}/{self.pace.steps:,}")
+        parts: list[Table | Text] = [line, Text(self.pace.words(), style="dim")]
+        if self._values:
+            parts.append(Text(metrics_words(self._values)))
+        if self._samples is not None and can_show(self.console):
+            step, samples = self._samples
+            if self._preview is None or self._preview[0] != step:
+                self._preview = (step, preview(samples, self.console.width, self.console.height - 8))
+            parts += [Text(f"samples after step {step:,}", style="dim"), self._preview[1]]
+        return Group(*parts)
+
+
+def metrics_words(values: dict[str, float]) -> str:
+    """The numbers of a step, in one line."""
+    return (
+        f"loss D {values['d_loss']:.3f} G {values['g_loss']:.3f}; "
+        f"D right on real {values['accuracy_real']:.0%} fake {values['accuracy_fake']:.0%}; "
+        f"D(x) {values['d_real']:.2f} D(G(z)) {values['d_fake']:.2f}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words for people: "50 s", "3 min", "5.2 h"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def can_show(console: Console) -> bool:
+    """Whether the terminal has the colours, the characters and the room for a picture."""
+    rich_enough = console.color_system in ("256", "truecolor") and console.encoding.startswith("utf")
+    return rich_enough and console.width >= PREVIEW_PIXELS + 2 and console.height >= PREVIEW_PIXELS
+
+
+def preview(samples: Images, width: int, height: int) -> Text:
+    """As many samples as fit into `width` x `height` characters, two pixels above each other in a character."""
+    small = _shrink(samples)
+    _, h, w, _ = small.shape
+    columns = max(1, min(len(small), (width + 1) // (w + 1)))
+    rows = max(1, min(len(small) // columns, (height * 2) // (h + 2), 2))
+    text = Text(no_wrap=True)
+    for row in range(rows):
+        for y in range(0, h, 2):
+            for image in small[row * columns : (row + 1) * columns]:
+                for upper, lower in zip(image[y], image[min(y + 1, h - 1)], strict=True):
+                    text.append("▀", style=f"rgb({_rgb(upper)}) on rgb({_rgb(lower)})")
+                text.append(" ")
+            text.append("\n")
+        text.append("\n")
+    return text
+
+
+def _shrink(samples: Images) -> Images:
+    """Images with sides of about `PREVIEW_PIXELS`, by the means of blocks of pixels."""
+    n, h, w, c = samples.shape
+    block = max(1, round(max(h, w) / PREVIEW_PIXELS))
+    h, w = h // block, w // block
+    blocks = samples[:, : h * block, : w * block].reshape(n, h, block, w, block, c)
+    small: Images = blocks.mean(axis=(2, 4)).astype(np.uint8)
+    return small
+
+
+def _rgb(pixel: NDArray[np.uint8]) -> str:
+    red, green, blue = (pixel[:3] if len(pixel) >= 3 else np.repeat(pixel[:1], 3)).tolist()
+    return f"{red},{green},{blue}"

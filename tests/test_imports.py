@@ -1,0 +1,107 @@
+"""Imports go one way: a module knows only what stands before it in this list."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import sparring
+
+ROOT = Path(sparring.__file__).parent
+
+ORDER = [
+    "errors",
+    "recipe",
+    "recipes.tutorials",
+    "recipes",
+    "atomic",
+    "data.images",
+    "data.idx",
+    "data.download",
+    "data.named",
+    "data",
+    "data.batches",
+    "randomness",
+    "networks.layers",
+    "networks.mlp",
+    "networks.dcgan_tanh",
+    "networks",
+    "losses",
+    "optimizers",
+    "game",
+    "state",
+    "step",
+    "chunk",
+    "plan",
+    "environment",
+    "run",
+    "checkpoint",
+    "resume",
+    "images",
+    "sampling",
+    "report",
+    "tensorboard",
+    "training",
+    "terminal",
+    "catalogue",
+    "cli",
+]
+
+STRANGERS = {
+    "networks": {"recipe", "recipes", "data", "training", "run"},
+    "losses": {"recipe", "recipes", "data", "networks"},
+    "run": {"training", "chunk", "step", "state", "networks", "checkpoint"},
+    "report": {"training", "networks", "checkpoint"},
+}
+"""Who must not know whom, although the order alone would allow it."""
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name below `sparring`, but for the package itself."""
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name:
+            found[name] = path
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of the package that this file imports, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    known = modules()
+    own = {name.removeprefix("sparring.") for name in names if name.startswith("sparring.")}
+    return {name for name in own if name in known}
+
+
+def test_the_list_names_every_module() -> None:
+    assert set(ORDER) == set(modules())
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_module_imports_only_what_stands_before_it(name: str) -> None:
+    allowed = {name, *ORDER[: ORDER.index(name)]}
+    assert imported(modules()[name]) <= allowed
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_strangers_stay_strangers(name: str) -> None:
+    files = [path for module, path in modules().items() if module.partition(".")[0] == name]
+    assert files
+    for path in files:
+        assert {module.partition(".")[0] for module in imported(path)}.isdisjoint(STRANGERS[name])
+
+
+def test_the_check_sees_an_import_of_any_form(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text(
+        "import sparring.run\nfrom sparring import losses\nfrom sparring.data import batches\n"
+        "def f():\n    from sparring.training import train\n"
+    )
+    assert imported(file) == {"run", "losses", "data", "data.batches", "training"}

@@ -51,5 +51,6 @@ def print_table(recipes: list[Recipe], default: str) -> None:
 
 def _words(network: dict[str, Any]) -> str:
     """A network's sizes in short: "mlp 256-512"."""
-    sizes = network.get("hidden") or [network["dense"], *network["channels"]]
+    parts = [network[name] for name in network if name in ("hidden", "dense", "channels")]
+    sizes = [size for part in parts for size in (part if isinstance(part, list) else [part])]
     return f"{network['kind']} {'-'.join(map(str, sizes))}"

@@ -9,12 +9,15 @@ import contextlib
 import difflib
 import io
 import json
+import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, cast
 
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
@@ -45,9 +48,9 @@ class Train:
     recipes, and every setting of the chosen one is an option. The same command again goes on where it was stopped."""
 
     recipe: Annotated[AvoidSubcommands[Recipe], arg(name="")]
-    out: Path | None = None
+    out: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """Folder of the run; by default runs/RECIPE-TIME. If there is a run already, it goes on."""
-    resume: Path | None = None
+    resume: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """Go on with the run in this folder."""
     tensorboard: Flag = False
     """Write TensorBoard files too (needs the extra `tensorboard`)."""
@@ -64,11 +67,11 @@ def train(words: list[str]) -> int:
         if name not in (None, recipe.name):
             raise UsageError(f"{resumed} is a run of {recipe.name}, not of {name}")
     else:
-        recipe = named_recipe(name or DEFAULT)
+        recipe = named_recipe(DEFAULT if name is None else name)
     given = _parse(Train, words, "sparring train [RECIPE]", default=Train(recipe))
     if given.resume is not None and given.out is not None:
         raise UsageError("--resume names the folder of the run, so --out has nothing to name")
-    if given.checkpoint_seconds < 0:
+    if not given.checkpoint_seconds >= 0:  # nan is refused, too
         raise UsageError(f"--checkpoint-seconds cannot be {given.checkpoint_seconds:g}; it should be 0 or more")
 
     from sparring import terminal, training
@@ -80,13 +83,13 @@ def train(words: list[str]) -> int:
         checkpoint_seconds=given.checkpoint_seconds,
         reporter=terminal.reporter(),
     )
+    folder = shlex.quote(str(run.path))
     if run.ended() == "stopped":
-        print(
-            f"stopped after step {run.reached():,}; everything is saved. Go on with: sparring train --resume {run.path}"
-        )
+        print(f"stopped after step {run.reached():,}; everything is saved")
+        print(f"Go on with: sparring train --resume {folder}")
         return INTERRUPTED
-    print(f"finished: {run.animation} shows it learning, {run.losses_plot.name} and {run.accuracy_plot.name} how.")
-    print(f"New images: sparring sample {run.path}")
+    print(f"finished: {run.animation} shows it learning, {run.losses_plot.name} and {run.accuracy_plot.name} how")
+    print(f"New images: sparring sample {folder}")
     return 0
 
 
@@ -99,11 +102,11 @@ class Sample:
 
     run: Positional[Path]
     """Folder of a run, or a generator.safetensors with its generator.json beside it."""
-    count: int | None = None
+    count: Annotated[int | None, arg(metavar="INT")] = None
     """How many images, 64 by default; with --interpolate how many random latents the walk visits, 2 by default."""
     seed: int = 0
     """Decides which images."""
-    interpolate: int | None = None
+    interpolate: Annotated[int | None, arg(metavar="INT")] = None
     """Walk through random latents, with this many images from one to the next; a .gif goes round and round."""
     out: Path = Path("grid.png")
     """`.png`: one grid; `.npz`: key `images`, uint8, N x H x W x C; `.gif`: an animation; else a folder of PNGs."""
@@ -186,6 +189,10 @@ def main(words: list[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     try:
         return _dispatch(words)
+    except BrokenPipeError:
+        # Nobody reads on, as in `sparring train | head`: end quietly, also when Python closes its output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERRUPTED
     except (SparringError, OSError) as error:
         if debug:
             raise
@@ -208,23 +215,30 @@ def _dispatch(words: list[str]) -> int:
         print(f"sparring {version('sparring')}")
         return 0
     if words[0] not in COMMANDS:
-        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        near = difflib.get_close_matches(words[0], [*COMMANDS, "--help", "--version"], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(COMMANDS)}"
         raise UsageError(f"there is no command {words[0]!r}; {hint}")
     return COMMANDS[words[0]](words[1:])
 
 
+class _Captured(io.StringIO):
+    """What tyro writes instead of the terminal. It draws its boxes with lines where the encoding is this one."""
+
+    encoding = "utf-8"
+
+
 def _parse(kind: type[Arguments], words: list[str], program: str, default: Arguments | None = None) -> Arguments:
     """The words as that dataclass. Raises `UsageError` with one sentence where tyro would draw a box and exit."""
     given_default = {} if default is None else {"default": default}
-    complaint = io.StringIO()
+    parse = partial(tyro.cli, kind, args=words, prog=program, **given_default)
+    if "-h" in words or "--help" in words:
+        return cast(Arguments, parse())
+    output = _Captured()
     try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(kind, args=words, prog=program, **given_default)  # type: ignore[call-overload, no-any-return]
-    except SystemExit as end:
-        if end.code in (0, None):
-            raise
-        raise UsageError(_unboxed(complaint.getvalue(), program)) from None
+        with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
+            return cast(Arguments, parse())
+    except SystemExit:
+        raise UsageError(_unboxed(output.getvalue(), program)) from None
 
 
 def _unboxed(box: str, program: str) -> str:

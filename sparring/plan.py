@@ -8,21 +8,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plan:
-    """When to log, when to sample, when an epoch ends, when to stop; all in steps."""
+    """When to log, when to sample, when to shuffle, when to stop; all in steps."""
 
     steps: int
     grid_every: int
     log_every: int
-    epoch: int
-    """Steps of one epoch, whole batches only."""
+    shuffle_every: int | None
+    """Steps of one epoch, where each has a permutation of its own."""
 
     def is_grid(self, step: int) -> bool:
         """Whether a sample grid is due after that step."""
         return step % self.grid_every == 0 or step == self.steps
 
     def barrier(self, step: int) -> int:
-        """The next step at which a chunk has to end: for a grid, for a new epoch, or for good."""
-        return min(_next_multiple(step, self.grid_every), _next_multiple(step, self.epoch), self.steps)
+        """The next step at which a chunk has to end: for a grid, for a new permutation, or for good."""
+        shuffle = self.steps if self.shuffle_every is None else _next_multiple(step, self.shuffle_every)
+        return min(_next_multiple(step, self.grid_every), shuffle, self.steps)
+
+    def epoch(self, step: int) -> int:
+        """How often the data have been shuffled anew before the step that follows `step`."""
+        return 0 if self.shuffle_every is None else step // self.shuffle_every
 
     def log_points(self, step: int, end: int) -> list[int]:
         """The steps s with step < s <= end, end not beyond the barrier, after which means are logged."""

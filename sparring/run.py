@@ -111,7 +111,10 @@ class Run:
 
     def environment(self) -> dict[str, Any]:
         """What the run was made on. Raises `RunError` if there is none to read."""
-        return dict(read_json(self.environment_file, self.path))
+        environment = read_json(self.environment_file, self.path)
+        if missing := {"versions", "device", "threads", "xla_flags", "data"} - set(environment):
+            raise RunError(f"{self.environment_file} is damaged: it lacks {min(missing)!r}")
+        return environment
 
     def events(self) -> Iterator[dict[str, Any]]:
         """The events so far; a line that is being written, or was cut short by a crash, is left out."""
@@ -170,14 +173,17 @@ class Run:
         return f"<div><strong>{title}</strong><br><code>{html.escape(str(self.path))}</code><br>{images}</div>"
 
 
-def read_json(path: Path, run: Path) -> Any:
-    """The JSON in a file of a run. Raises `RunError` if it is missing or damaged."""
+def read_json(path: Path, run: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run. Raises `RunError` if it is missing or damaged."""
     try:
-        return json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise RunError(f"{run} is no run of Sparring: it has no {path.name}") from error
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is damaged: it should hold an object")
+    return value
 
 
 def _inline_image(path: Path) -> str:

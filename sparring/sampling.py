@@ -97,7 +97,10 @@ def load(path: str | Path) -> Generator:
     """
     path = Path(path)
     if path.is_file():
-        return _load_files(path.with_suffix(".json"), path)
+        description = path.with_suffix(".json")
+        if not description.is_file():
+            raise RunError(f"{path} cannot be used without its description, {description.name}, beside it")
+        return _load_files(description, path)
     run = Run(path)
     if not run.exists():
         raise RunError(f"{path} is no run of Sparring: it has no {run.recipe_file.name}")
@@ -141,6 +144,8 @@ def _great_circle(a: NDArray[np.float32], b: NDArray[np.float32], t: NDArray[np.
     length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)
     angle = np.arccos(np.clip(a @ b / (length_a * length_b), -1, 1))
     t = t[:, None]
+    if np.sin(angle) < 1e-6:  # on one line, as all latents of one number are
+        return (1 - t) * a + t * b
     direction = (np.sin((1 - t) * angle) * a / length_a + np.sin(t * angle) * b / length_b) / np.sin(angle)
     points: NDArray[np.float64] = direction * ((1 - t) * length_a + t * length_b)
     return points
@@ -164,16 +169,21 @@ def _tree(weights: networks.Weights, statistics: networks.Weights) -> Any:
 def _saved_step(run: Run) -> int:
     if not (run.generator_description.is_file() and run.generator_weights.is_file()):
         return -1
-    return int(read_json(run.generator_description, run.path)["trained"]["step"])
+    try:
+        return int(read_json(run.generator_description, run.path)["trained"]["step"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{run.generator_description} does not say after which step it was made") from error
 
 
 def _load_files(description_file: Path, weights_file: Path) -> Generator:
     description = read_json(description_file, description_file.parent)
     if description.get("format") != FORMAT:
         raise RunError(f"{description_file} has format {description.get('format')}, but this version reads {FORMAT}")
-    weights, statistics = jax.eval_shape(_network(description).init, jax.random.key(0))
     try:
-        tree = checkpoint.tree_like(_tree(weights, statistics), checkpoint.unpack(weights_file, description["weights"]))
+        template = _tree(*jax.eval_shape(_network(description).init, jax.random.key(0)))
+        tree = checkpoint.tree_like(template, checkpoint.unpack(weights_file, description["weights"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{description_file} does not describe a generator that is known here ({error!r})") from error
     except CheckpointError as error:
         raise RunError(f"{weights_file} does not fit {description_file.name}: {error}") from error
     return Generator(description, tree["weights"], tree["statistics"])

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from sparring import atomic, checkpoint, data, environment, sampling
 from sparring.chunk import Chunk, Rows, compile_chunk
+from sparring.continuation import choose_run, refuse_changes
 from sparring.data import ImageSet, batches
 from sparring.errors import DataError, SparringError, TrainingDiverged
 from sparring.game import Game, ImageShape, Latents, game_of
@@ -31,7 +32,6 @@ from sparring.plan import Plan
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
 from sparring.recipes import DEFAULT, named_recipe
-from sparring.resume import choose_run, refuse_changes
 from sparring.run import Run
 from sparring.state import TrainState, first_state
 from sparring.step import METRICS
@@ -126,7 +126,7 @@ def resume(path: str | Path, **options: Any) -> Run:
 def _train(session: _Session, stop: _Stop, checkpoint_seconds: float) -> None:
     """Train to the end, or until asked to stop; then leave everything in order."""
     run, plan = session.run, session.plan
-    session.told.begin(run, session.recipe, session.step, plan.epoch)
+    session.told.begin(run, session.recipe, session.step, session.epoch)
     if session.step == 0:
         save_picture(run.real_grid, session.sheet(session.some_real()))
         session.sample()
@@ -155,6 +155,8 @@ class _Session:
     run: Run
     recipe: Recipe
     plan: Plan
+    epoch: int
+    """Steps in which as many images are seen as there are, whole batches only."""
     game: Game
     told: Reporter
     board: TensorBoard | None
@@ -172,7 +174,7 @@ class _Session:
         """Train up to step `end`, which lies in the same epoch."""
         began = time.perf_counter()
         permutations = random_key(self.recipe.seed, "permutations")
-        permutation = batches.permutation(permutations, self.step // self.plan.epoch, len(self.images))
+        permutation = batches.permutation(permutations, self.plan.epoch(self.step), len(self.images))
         self.state, rows = chunk(self.state, self.images, permutation, end - self.step)
         self.seconds += time.perf_counter() - began
         return rows
@@ -249,6 +251,7 @@ def _open(
         for problem in damaged:
             told.say(f"passed over a damaged checkpoint: {problem}")
     run.grids.mkdir(exist_ok=True)
+    board = TensorBoard(run.tensorboard, step) if tensorboard else None
     if run.exists():
         told.say(f"going on with {run.path} after step {step:,}")
         for change in environment.changes(run.environment(), surroundings):
@@ -257,15 +260,17 @@ def _open(
     else:
         atomic.write_json(run.environment_file, surroundings)
     atomic.write_json(run.recipe_file, recipe.to_json())  # last: from now on there is a run
+    epoch = len(image_set.images) // recipe.real_batch_size
     seconds = max((event.get("seconds", 0.0) for event in run.events()), default=0.0)
     run.add_event("resumed" if step else "started", step, steps=recipe.steps)
     return _Session(
         run=run,
         recipe=recipe,
-        plan=Plan(recipe.steps, recipe.grid_every, recipe.log_every, len(image_set.images) // recipe.real_batch_size),
+        plan=Plan(recipe.steps, recipe.grid_every, recipe.log_every, epoch if recipe.data_order == "shuffle" else None),
+        epoch=epoch,
         game=game,
         told=told,
-        board=TensorBoard(run.tensorboard, step) if tensorboard else None,
+        board=board,
         image_set=image_set,
         images=jnp.asarray(image_set.images),
         draw_samples=jax.jit(

@@ -36,7 +36,7 @@ ORDER = [
     "environment",
     "run",
     "checkpoint",
-    "resume",
+    "continuation",
     "images",
     "sampling",
     "report",

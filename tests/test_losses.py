@@ -5,24 +5,28 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from sparring import losses
+
+Values = NDArray[np.float64]
 
 logits = st.lists(st.floats(-8, 8, width=32), min_size=1, max_size=20).map(np.array)
 
 
-def log_sigmoid(x: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    return -np.log1p(np.exp(-x.astype(np.float64)))
+def log_sigmoid(x: Values) -> Values:
+    return np.asarray(-np.log1p(np.exp(-x)))
 
 
 @settings(deadline=None)  # the first example compiles
 @given(logits, logits)
-def test_values_are_those_of_the_probabilities(real: np.ndarray, fake: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_values_are_those_of_the_probabilities(real: Values, fake: Values) -> None:
     on_real, on_fake = -log_sigmoid(real).mean(), -log_sigmoid(-fake).mean()
-    np.testing.assert_allclose(losses.real_cross_entropy(real, fake), on_real, rtol=1e-5)
-    np.testing.assert_allclose(losses.fake_cross_entropy(real, fake), on_fake, rtol=1e-5)
-    np.testing.assert_allclose(losses.cross_entropy(real, fake), (on_real + on_fake) / 2, rtol=1e-5)
-    np.testing.assert_allclose(losses.non_saturating(fake), -log_sigmoid(fake).mean(), rtol=1e-5)
+    x, z = jnp.asarray(real), jnp.asarray(fake)
+    np.testing.assert_allclose(losses.real_cross_entropy(x, z), on_real, rtol=1e-5)
+    np.testing.assert_allclose(losses.fake_cross_entropy(x, z), on_fake, rtol=1e-5)
+    np.testing.assert_allclose(losses.cross_entropy(x, z), (on_real + on_fake) / 2, rtol=1e-5)
+    np.testing.assert_allclose(losses.non_saturating(z), -log_sigmoid(fake).mean(), rtol=1e-5)
 
 
 def test_far_logits_have_finite_losses_and_gradients() -> None:

@@ -6,12 +6,14 @@ from hypothesis import strategies as st
 from sparring.plan import Plan
 
 small = st.integers(1, 40)
-plans = st.builds(Plan, steps=st.integers(1, 200), grid_every=small, log_every=small, epoch=small)
+plans = st.builds(Plan, steps=st.integers(1, 200), grid_every=small, log_every=small, shuffle_every=st.none() | small)
 
 
 def walk(plan: Plan, wanted: list[int], start: int = 0) -> tuple[list[int], list[int]]:
     """(ends of the chunks, points logged) of a training from `start` whose chunks want these lengths in turn."""
-    ends, logged, step = [], [], start
+    ends: list[int] = []
+    logged: list[int] = []
+    step = start
     while step < plan.steps:
         end = plan.chunk_end(step, wanted[len(ends) % len(wanted)])
         assert step < end <= plan.barrier(step)
@@ -36,7 +38,7 @@ def test_a_resumed_training_logs_the_same(plan: Plan, wanted: list[int], data: s
 @given(plans, st.lists(st.integers(0, 100), min_size=1, max_size=5))
 def test_chunks_end_at_grids_epochs_and_the_end(plan: Plan, wanted: list[int]) -> None:
     ends, logged = walk(plan, wanted)
-    barriers = {s for s in range(1, plan.steps + 1) if plan.is_grid(s) or s % plan.epoch == 0}
+    barriers = {s for s in range(1, plan.steps + 1) if plan.is_grid(s) or plan.epoch(s) > plan.epoch(s - 1)}
     assert barriers <= set(ends)
     assert set(ends) <= set(logged)
     expected = barriers | set(range(plan.log_every, plan.steps + 1, plan.log_every))
@@ -44,10 +46,17 @@ def test_chunks_end_at_grids_epochs_and_the_end(plan: Plan, wanted: list[int]) -
 
 
 def test_a_chunk_is_as_long_as_wanted_where_it_may_be() -> None:
-    plan = Plan(steps=1000, grid_every=300, log_every=10, epoch=400)
+    plan = Plan(steps=1000, grid_every=300, log_every=10, shuffle_every=400)
     assert plan.chunk_end(0, 95) == 90
     assert plan.chunk_end(0, 1) == 10
     assert plan.chunk_end(0, 5000) == 300
     assert plan.chunk_end(300, 5000) == 400
     assert plan.chunk_end(990, 5000) == 1000
     assert [step for step in range(1, 1001) if plan.is_grid(step)] == [300, 600, 900, 1000]
+    assert [plan.epoch(step) for step in (0, 399, 400, 999)] == [0, 0, 1, 2]
+
+
+def test_without_shuffling_there_is_one_epoch() -> None:
+    plan = Plan(steps=1000, grid_every=300, log_every=10, shuffle_every=None)
+    assert plan.chunk_end(300, 5000) == 600
+    assert plan.epoch(999) == 0

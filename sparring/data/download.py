@@ -26,6 +26,7 @@ from http.client import HTTPException, HTTPResponse, IncompleteRead, responses
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sparring import atomic
 from sparring.errors import DataError, DownloadError
 
 Progress = Callable[[int, int | None], None]
@@ -299,15 +300,9 @@ def _fault(path: Path, order: _Order) -> str | None:
 
 def _publish(part: Path, destination: Path) -> None:
     """Writes `part` through to the disk and gives it its final name."""
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
+    atomic.sync(part)
     part.replace(destination)
-    if sys.platform != "win32":
-        folder = os.open(destination.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    atomic.sync(destination.parent)
 
 
 @contextmanager

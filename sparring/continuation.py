@@ -1,4 +1,4 @@
-"""RESUMING: which run a command means, and whether it may go on. The same command goes on; a changed one is refused."""
+"""GOING ON: which run a command means, and whether it may go on. The same command goes on; a changed one is refused."""
 
 from datetime import datetime
 from pathlib import Path
@@ -49,8 +49,9 @@ def saved_step(run: Run) -> int:
 
 def _is_the_same(run: Run, recipe: Recipe, surroundings: dict[str, Any]) -> bool:
     try:
+        before = run.recipe()
         same_data = run.environment()["data"]["checksum"] == surroundings["data"]["checksum"]
-        return same_data and run.recipe() == recipe
+        return same_data and before.steps == recipe.steps and not differences(before, recipe)
     except (RunError, KeyError):  # a run that cannot be read is not the one that is meant
         return False
 

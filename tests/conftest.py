@@ -1,0 +1,101 @@
+"""What the tests share: no network, no real home folder, a few made-up digits and a finished tiny run."""
+
+import os
+import shutil
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from sparring.recipe import Recipe
+from sparring.recipes import named_recipe
+from sparring.run import Run
+
+COMPILED = Path(__file__).parent.parent / ".pytest_cache" / "compiled" / os.environ.get("PYTEST_XDIST_WORKER", "main")
+"""What XLA compiled is kept from one test session to the next; for each worker apart, for it writes without care."""
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+TERMINAL_VARIABLES = (
+    "COLUMNS",
+    "LINES",
+    "FORCE_COLOR",
+    "NO_COLOR",
+    "COLORTERM",
+    "TTY_COMPATIBLE",
+    "TTY_INTERACTIVE",
+)
+"""What would change how a terminal is written to."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Homes and caches are folders of the tests, nothing is downloaded; SPARRING_DATA stays as it is."""
+    home = tmp_path_factory.mktemp("home")
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HOME", str(home))
+        environment.setenv("XDG_CACHE_HOME", str(home / "cache"))
+        environment.setenv("SPARRING_CACHE", str(home / "cache" / "sparring"))
+        environment.setenv("SPARRING_OFFLINE", "1")
+        environment.setenv("MPLCONFIGDIR", str(shared / "matplotlib"))  # its list of fonts is made once for all
+        for name in TERMINAL_VARIABLES:
+            environment.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with IDX files: 200 gray images of 28 x 28, each a printed digit at a random place, and their labels."""
+    random = np.random.default_rng(0)
+    labels = np.arange(200, dtype=np.uint8) % 10
+    folder = tmp_path_factory.mktemp("digits")
+    write_idx(folder / "train-images-idx3-ubyte", np.stack([_printed(int(label), random) for label in labels]))
+    write_idx(folder / "train-labels-idx1-ubyte", labels)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(digits: Path) -> Recipe:
+    """mlp-256 with 8 neurons a layer, on `digits`: 30 steps, 10 an epoch."""
+    return named_recipe("mlp-256").replace(
+        data=str(digits),
+        batch_size=20,
+        steps=30,
+        grid_every=10,
+        grid_rows=2,
+        grid_columns=3,
+        log_every=5,
+        **{"generator.hidden": (8,), "discriminator.hidden": (8,)},
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of `tiny_recipe`, for all tests of a session: do not write into it."""
+    from sparring import training  # here, so that tests that need no JAX do not wait for it
+
+    return training.train(tiny_recipe, out=tmp_path_factory.mktemp("tiny") / "run")
+
+
+@pytest.fixture
+def copied_run(tiny_run: Run, tmp_path: Path) -> Run:
+    """A copy of `tiny_run` that may be changed."""
+    return Run(Path(shutil.copytree(tiny_run.path, tmp_path / "copied")))
+
+
+def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
+    """An IDX file of unsigned bytes."""
+    path.write_bytes(struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes())
+
+
+def _printed(digit: int, random: np.random.Generator) -> NDArray[np.uint8]:
+    image = Image.new("L", (28, 28))
+    place = (float(random.uniform(5, 10)), float(random.uniform(0, 4)))
+    ImageDraw.Draw(image).text(place, str(digit), fill=255, font=ImageFont.load_default(size=20))
+    return np.asarray(image)

@@ -1,0 +1,80 @@
+"""THE PACKAGE: what `import sparring` gives, and that it gives it at once."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import sparring
+from sparring import data, errors, recipe, recipes, run, sampling, training
+
+HOMES: dict[str, Any] = {
+    "RECIPES": recipes.RECIPES,
+    "Generator": sampling.Generator,
+    "ImageSet": data.ImageSet,
+    "Recipe": recipe.Recipe,
+    "Run": run.Run,
+    "SparringError": errors.SparringError,
+    "load": sampling.load,
+    "named_recipe": recipes.named_recipe,
+    "resume": training.resume,
+    "train": training.train,
+}
+
+
+def in_new_process(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(sparring.__all__) == sorted(HOMES)
+
+
+@pytest.mark.parametrize("name", HOMES)
+def test_every_public_name_is_what_it_says(name: str) -> None:
+    assert getattr(sparring, name) is HOMES[name]
+
+
+def test_import_does_not_wait_for_jax() -> None:
+    slow = in_new_process("import sys, sparring; print({'jax', 'numpy', 'PIL', 'rich'} & set(sys.modules))")
+    assert slow == "set()"
+
+
+def test_recipes_do_not_wait_for_jax() -> None:
+    program = "import sys, sparring; sparring.RECIPES, sparring.Recipe, sparring.Run; print('jax' in sys.modules)"
+    assert in_new_process(program) == "False"
+
+
+def test_names_stay_what_they_are_whatever_is_imported() -> None:
+    """`sparring.resume` and `sparring.data` are modules of the package too, and an import puts these into it."""
+    program = (
+        "import sparring, sparring.training, sparring.cli\n"
+        "for name in sorted(sparring.__all__):\n"
+        "    for time in ('first', 'second'):\n"
+        "        print(name, type(getattr(sparring, name)).__name__)\n"
+    )
+    kinds = {"RECIPES": "dict", "load": "function", "named_recipe": "function", "resume": "function"}
+    kinds |= {"train": "function", "SparringError": "type"}
+    expected = [(name, kinds.get(name, "type")) for name in sorted(sparring.__all__) for _ in range(2)]
+    assert [tuple(line.split()) for line in in_new_process(program).splitlines()] == expected
+
+
+def test_star_import_gives_the_public_names() -> None:
+    names: dict[str, Any] = {}
+    exec("from sparring import *", names)
+    del names["__builtins__"]
+    assert names == HOMES
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'sparring' has no attribute 'tarin'"):
+        _ = sparring.tarin
+    assert not hasattr(sparring, "__version_info__")
+
+
+def test_a_public_error_catches_all_others() -> None:
+    with pytest.raises(sparring.SparringError, match="did you mean 'mlp-256'"):
+        sparring.named_recipe("mlp-265")

@@ -1,0 +1,69 @@
+"""Every command and every line of Python in the README works, on few digits and cut short."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from sparring import data, training
+from sparring.cli import main
+from sparring.recipes import RECIPES
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+SHELL = list(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def commands(block: str) -> list[list[str]]:
+    """The commands of a block of shell as words, without their comments."""
+    return [shlex.split(line, comments=True) for line in block.splitlines() if line.strip()]
+
+
+@pytest.fixture
+def elsewhere(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder; both named data sets are the few digits of the tests."""
+    monkeypatch.chdir(tmp_path)
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda source: load(str(digits)))
+    return tmp_path
+
+
+def test_the_first_screen_has_the_two_commands() -> None:
+    first, second = commands(SHELL[0]), commands(SHELL[1])
+    assert first == [["pip", "install", ".[all]", "&&", "sparring", "train"]]
+    assert second == [["pip", "install", "-e", ".[all,dev,parity]", "&&", "pytest", "-n", "2"]]
+    assert README[: README.index(SHELL[1])].count("\n") < 25
+
+
+def test_the_commands(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    used = commands(SHELL[2])
+    assert len(used) >= 8
+    for program, *words in used:
+        assert program == "sparring"
+        short = ["--steps", "4", "--grid-every", "2"] if words[0] == "train" else []
+        assert main([*words, *short]) == 0, capsys.readouterr().err
+    assert {path.name for path in (elsewhere / "runs").iterdir()} == {"first", "second", "clothes"}
+    assert {"grid.png", "samples.npz", "walk.gif"} <= {path.name for path in elsewhere.iterdir()}
+
+
+def test_the_python(elsewhere: Path) -> None:
+    (code,) = PYTHON
+    assert code.count("steps=2000") == 1
+    names: dict[str, object] = {}
+    exec(compile(code.replace("steps=2000", "steps=4"), "README.md", "exec"), names)
+    images = names["images"]
+    assert getattr(images, "shape", None) == (64, 28, 28, 1)
+
+
+def test_every_recipe_is_described() -> None:
+    for name in RECIPES:
+        assert f"| `{name}` |" in README
+
+
+def test_the_tree_names_every_module() -> None:
+    package = Path(training.__file__).parent
+    tree = README[README.index("sparring/\n") :]
+    for path in package.rglob("*.py"):
+        if path.name != "__init__.py":
+            assert path.name in tree, path.name

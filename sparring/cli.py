@@ -74,14 +74,13 @@ def train(words: list[str]) -> int:
     if not given.checkpoint_seconds >= 0:  # nan is refused, too
         raise UsageError(f"--checkpoint-seconds cannot be {given.checkpoint_seconds:g}; it should be 0 or more")
 
-    from sparring import terminal, training
+    from sparring import training
 
     run = training.train(
         given.recipe,
         out=given.resume or given.out,
         tensorboard=given.tensorboard,
         checkpoint_seconds=given.checkpoint_seconds,
-        reporter=terminal.reporter(),
     )
     folder = shlex.quote(str(run.path))
     if run.ended() == "stopped":

@@ -21,7 +21,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from sparring import atomic, checkpoint, data, environment, sampling
+from sparring import atomic, checkpoint, data, environment, sampling, terminal
 from sparring.chunk import Chunk, Rows, compile_chunk
 from sparring.continuation import choose_run, refuse_changes
 from sparring.data import ImageSet, batches
@@ -87,6 +87,7 @@ def train(
     `recipe` is a recipe or the name of one; `changes` are settings to change in it (`batch_size=64`). The run lies in
     `out`; without it in a new folder below `runs`, unless the newest run of this recipe there, with these settings,
     stopped before its end: then that one goes on. A checkpoint is written every `checkpoint_seconds` and at the end.
+    Progress is shown on the terminal, or told to the `reporter` (`sparring.training.Silence()` shows nothing).
 
     Ctrl-C (SIGINT) or SIGTERM lets the chunk of steps finish, saves everything and returns; a second one interrupts.
 
@@ -94,7 +95,7 @@ def train(
     was made with other settings or data, `RunError` where it is in use, `TrainingDiverged` where a loss is no number.
     """
     resolved = (named_recipe(recipe) if isinstance(recipe, str) else recipe).replace(**changes)
-    told = reporter or Silence()
+    told = terminal.reporter() if reporter is None else reporter
     image_set = _load_images(resolved)
     if image_set.notice:
         told.say(image_set.notice)

@@ -41,8 +41,8 @@ ORDER = [
     "sampling",
     "report",
     "tensorboard",
-    "training",
     "terminal",
+    "training",
     "catalogue",
     "cli",
 ]

@@ -8,64 +8,75 @@ import sys
 import time
 from pathlib import Path
 
-import sparring
+import pytest
+
 from sparring import checkpoint
 from sparring.run import Run
 
 KILLS = 20
 WORDS = [
-    "mlp-256", "--steps", "3000", "--log-every", "20", "--grid-every", "500", "--batch-size", "16",
+    "mlp-256", "--steps", "6000", "--log-every", "10", "--grid-every", "500", "--batch-size", "16",
     "--checkpoint-seconds", "0.05",
 ]  # fmt: skip
 
 
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of compiled programs that only these processes use. The first one fills it, and is not killed."""
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
+
+
 def start(run: Run, digits: Path) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "sparring.cli", "train", *WORDS, "--data", str(digits), "--out", str(run.path)]
-    environment = {key: value for key, value in os.environ.items() if key != "JAX_COMPILATION_CACHE_DIR"}
-    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def wait_for_a_new_line(run: Run, process: subprocess.Popen[bytes], deadline: float) -> None:
-    """Wait until the process has begun to write events, so that kills fall into training and not only into start-up."""
-    before = run.events_file.stat().st_size if run.events_file.is_file() else 0
+def train_to_the_end(run: Run, digits: Path) -> None:
+    process = start(run, digits)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors.decode()
+
+
+def saved_step(run: Run) -> int:
+    return max((int(path.name) for path in checkpoint.all_checkpoints(run.checkpoints)), default=0)
+
+
+def wait_for_progress(run: Run, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the process has trained a little, so that the kill falls into training and not into start-up."""
+    began, deadline = time.time(), time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
-        if run.events_file.is_file() and run.events_file.stat().st_size > before:
+        if any(event["event"] == "log" and event["time"] > began for event in run.events()):
             return
-        time.sleep(0.002)
+        time.sleep(0.005)
 
 
-def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(digits: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(
+    digits: Path, tmp_path: Path, compiled: None
+) -> None:
     chance = random.Random(int(os.environ.get("SPARRING_TEST_SEED", "0")))
-    run = Run(tmp_path / "killed")
-    kills, reached = 0, [0]
-    while kills < KILLS:
-        process = start(run, digits)
-        if chance.random() < 0.8:
-            wait_for_a_new_line(run, process, time.monotonic() + 60)
-            time.sleep(chance.expovariate(1 / 0.15))
-        else:
-            time.sleep(chance.uniform(0, 4))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        _, errors = process.communicate(timeout=60)
-        assert b"Traceback" not in errors, errors.decode()
-        if process.returncode == 0:
-            break  # it was faster than its killers
-        assert process.returncode == -signal.SIGKILL, errors.decode()
-        saved = checkpoint.all_checkpoints(run.checkpoints)
-        reached.append(int(saved[-1].name) if saved else 0)
-        assert reached[-1] >= reached[-2], "a checkpoint was lost"
-    assert kills == KILLS, f"only {kills} kills before the end"
-    assert reached[-1] > 0
-    last = start(run, digits)
-    assert last.wait(timeout=120) == 0
+    whole, run = Run(tmp_path / "whole"), Run(tmp_path / "killed")
+    train_to_the_end(whole, digits)
 
-    whole = sparring.train(run.recipe(), out=tmp_path / "whole")
+    reached = [0]
+    for kill in range(KILLS):
+        process = start(run, digits)
+        if kill % 5 == 4:  # one in five while it starts, or resumes
+            time.sleep(chance.uniform(0, 3))
+        else:
+            wait_for_progress(run, process)
+            time.sleep(chance.expovariate(1 / 0.1))
+        process.send_signal(signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL, f"it ended before kill {kill}: {errors.decode()}"
+        reached.append(saved_step(run))
+        assert reached[-1] >= reached[-2], "a checkpoint was lost"
+    assert len(set(reached)) > KILLS // 2, "the kills hardly fell into training"
+
+    train_to_the_end(run, digits)
     assert run.ended() == whole.ended() == "finished"
     assert run.generator_weights.read_bytes() == whole.generator_weights.read_bytes()
-    state = checkpoint.all_checkpoints(run.checkpoints)[-1] / checkpoint.STATE
-    assert state.read_bytes() == (whole.checkpoints / state.parent.name / checkpoint.STATE).read_bytes()
+    last = f"{saved_step(whole):08d}/{checkpoint.STATE}"
+    assert (run.checkpoints / last).read_bytes() == (whole.checkpoints / last).read_bytes()
     assert [(s, p.read_bytes()) for s, p in run.all_grids()] == [(s, p.read_bytes()) for s, p in whole.all_grids()]
     steps = [event["step"] for event in run.events() if event["event"] == "log"]
     assert steps == [event["step"] for event in whole.events() if event["event"] == "log"]

@@ -109,7 +109,6 @@ class View(Plain):
     def begin(self, run: Run, recipe: Recipe, step: int, epoch: int) -> None:
         """Start drawing."""
         super().begin(run, recipe, step, epoch)
-        self.pace.step = step
         self._live.start()
 
     def progress(self, step: int, values: dict[str, float]) -> None:

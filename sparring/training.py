@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -164,6 +165,8 @@ class _Session:
     image_set: ImageSet
     images: Array
     """The whole data set on the device, uint8 (count, H, W, C)."""
+    permutation: Callable[[int], Array]
+    """Epoch -> the order of its data (count,). Sorting takes some 30 ms, so the last one is kept."""
     draw_samples: Callable[[TrainState], Array]
     """State -> images of the fixed noise, (grid_rows * grid_columns, H, W, C) in [-1, 1]."""
     state: TrainState
@@ -174,8 +177,7 @@ class _Session:
     def advance(self, chunk: Chunk, end: int) -> Rows:
         """Train up to step `end`, which lies in the same epoch."""
         began = time.perf_counter()
-        permutations = random_key(self.recipe.seed, "permutations")
-        permutation = batches.permutation(permutations, self.plan.epoch(self.step), len(self.images))
+        permutation = self.permutation(self.plan.epoch(self.step))
         self.state, rows = chunk(self.state, self.images, permutation, end - self.step)
         self.seconds += time.perf_counter() - began
         return rows
@@ -262,6 +264,7 @@ def _open(
         atomic.write_json(run.environment_file, surroundings)
     atomic.write_json(run.recipe_file, recipe.to_json())  # last: from now on there is a run
     epoch = len(image_set.images) // recipe.real_batch_size
+    shuffles = random_key(recipe.seed, "permutations")
     seconds = max((event.get("seconds", 0.0) for event in run.events()), default=0.0)
     run.add_event("resumed" if step else "started", step, steps=recipe.steps)
     return _Session(
@@ -274,6 +277,7 @@ def _open(
         board=board,
         image_set=image_set,
         images=jnp.asarray(image_set.images),
+        permutation=lru_cache(maxsize=1)(lambda epoch: batches.permutation(shuffles, epoch, len(image_set.images))),
         draw_samples=jax.jit(
             lambda state: game.generator.apply(state.generator, state.generator_statistics, noise, train=False)[0]
         ),

@@ -40,7 +40,7 @@ def mlp_128() -> Recipe:
         grid_rows=4,
         grid_columns=4,
         log_every=50,
-        milliseconds_per_step=1.25,
+        milliseconds_per_step=1.4,
     )
 
 
@@ -73,7 +73,7 @@ def mlp_sgd() -> Recipe:
         grid_rows=5,
         grid_columns=5,
         log_every=25,
-        milliseconds_per_step=3.4,
+        milliseconds_per_step=3.0,
     )
 
 
@@ -106,7 +106,7 @@ def mlp_adam() -> Recipe:
         grid_rows=4,
         grid_columns=4,
         log_every=50,
-        milliseconds_per_step=4.0,
+        milliseconds_per_step=4.8,
     )
 
 
@@ -135,7 +135,7 @@ def dcgan_tanh() -> Recipe:
         grid_rows=4,
         grid_columns=5,
         log_every=5,
-        milliseconds_per_step=200.0,
+        milliseconds_per_step=210.0,
     )
 
 
@@ -164,5 +164,5 @@ def mlp_256() -> Recipe:
         grid_rows=4,
         grid_columns=8,
         log_every=125,
-        milliseconds_per_step=0.55,
+        milliseconds_per_step=0.63,
     )

@@ -23,7 +23,7 @@ def choose_run(runs: Path, recipe: Recipe, surroundings: dict[str, Any]) -> Run:
 def refuse_changes(run: Run, recipe: Recipe, surroundings: dict[str, Any]) -> None:
     """Raise `ResumeError` where the run was made with other settings or data than are given now.
 
-    Only `steps`, how far to go, may differ: what a step does, does not depend on it.
+    Only `steps`, how far to go, may differ, for what a step does is the same; but not lie behind what is done.
     """
     if not run.exists():
         if run.path.exists() and not run.path.is_dir():
@@ -34,6 +34,10 @@ def refuse_changes(run: Run, recipe: Recipe, surroundings: dict[str, Any]) -> No
     if changed := differences(run.recipe(), recipe):
         named = "; ".join(f"{name} was {old!r} and is now {new!r}" for name, old, new in changed)
         raise ResumeError(f"{run.path} cannot go on with other settings: {named}")
+    if saved_step(run) > recipe.steps:
+        raise ResumeError(
+            f"{run.path} has already done {saved_step(run):,} steps, more than the {recipe.steps:,} asked for"
+        )
     before, now = run.environment()["data"], surroundings["data"]
     if before["checksum"] != now["checksum"]:
         raise ResumeError(

@@ -233,6 +233,14 @@ def test_a_changed_setting_is_refused_with_both_values(
     assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
 
 
+def test_fewer_steps_than_are_done_are_refused(digits: Path, tmp_path: Path) -> None:
+    recipe = small("mlp-256", digits, steps=4)
+    run = sparring.train(recipe, out=tmp_path / "run")
+    with pytest.raises(ResumeError, match="has already done 4 steps, more than the 3 asked for"):
+        sparring.train(recipe, out=run.path, steps=3)
+    assert run.recipe().steps == 4
+
+
 def test_changed_data_are_refused(digits: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(digits, tmp_path / "data")
     recipe = small("mlp-256", folder, steps=4)

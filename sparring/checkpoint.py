@@ -144,6 +144,11 @@ def all_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[0-9]*") if path.is_dir() and path.name.isdigit())
 
 
+def newest_step(folder: Path) -> int:
+    """The step of the newest checkpoint, whole or not; -1 where there is none."""
+    return max((int(checkpoint.name) for checkpoint in all_checkpoints(folder)), default=-1)
+
+
 def read_manifest(checkpoint: Path) -> dict[str, Any]:
     """The manifest, its own checksum verified. Raises `CheckpointError`."""
     path = checkpoint / MANIFEST

@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sparring.checkpoint import all_checkpoints
+from sparring.checkpoint import newest_step
 from sparring.errors import ResumeError, RunError
 from sparring.recipe import Recipe, differences
 from sparring.run import Run
@@ -13,7 +13,7 @@ from sparring.run import Run
 def choose_run(runs: Path, recipe: Recipe, surroundings: dict[str, Any]) -> Run:
     """The newest run of that recipe below `runs` if it stopped before its end and nothing changed; else a new one."""
     found = [run for run in map(Run, sorted(runs.glob(f"{recipe.name}-*"))) if run.exists()]
-    if found and _is_the_same(found[-1], recipe, surroundings) and saved_step(found[-1]) < recipe.steps:
+    if found and _is_the_same(found[-1], recipe, surroundings) and newest_step(found[-1].checkpoints) < recipe.steps:
         return found[-1]
     name = f"{recipe.name}-{datetime.now():%Y%m%d-%H%M%S}"
     candidates = (Run(runs / f"{name}{suffix}") for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
@@ -34,21 +34,15 @@ def refuse_changes(run: Run, recipe: Recipe, surroundings: dict[str, Any]) -> No
     if changed := differences(run.recipe(), recipe):
         named = "; ".join(f"{name} was {old!r} and is now {new!r}" for name, old, new in changed)
         raise ResumeError(f"{run.path} cannot go on with other settings: {named}")
-    if saved_step(run) > recipe.steps:
-        raise ResumeError(
-            f"{run.path} has already done {saved_step(run):,} steps, more than the {recipe.steps:,} asked for"
-        )
+    done = newest_step(run.checkpoints)
+    if done > recipe.steps:
+        raise ResumeError(f"{run.path} has already done {done:,} steps, more than the {recipe.steps:,} asked for")
     before, now = run.environment()["data"], surroundings["data"]
     if before["checksum"] != now["checksum"]:
         raise ResumeError(
             f"{run.path} cannot go on with other data: "
             f"the images were {_data_words(before)} and are now {_data_words(now)}"
         )
-
-
-def saved_step(run: Run) -> int:
-    """The step of the newest checkpoint, 0 where there is none."""
-    return max((int(folder.name) for folder in all_checkpoints(run.checkpoints)), default=0)
 
 
 def _is_the_same(run: Run, recipe: Recipe, surroundings: dict[str, Any]) -> bool:

@@ -105,8 +105,7 @@ def load(path: str | Path) -> Generator:
     if not run.exists():
         raise RunError(f"{path} is no run of Sparring: it has no {run.recipe_file.name}")
     saved = _saved_step(run)
-    newest = max((int(folder.name) for folder in checkpoint.all_checkpoints(run.checkpoints)), default=-1)
-    if newest > saved:
+    if checkpoint.newest_step(run.checkpoints) > saved:
         return _from_checkpoint(run)
     if saved < 0:
         raise RunError(f"{path} has no generator yet: nothing was saved before it stopped")

@@ -63,11 +63,13 @@ def test_two_are_kept_and_the_newest_is_loaded(tmp_path: Path) -> None:
     assert [path.name for path in checkpoint.all_checkpoints(tmp_path)] == ["00000900", "00001000"]
     step, loaded, damaged = load_newest(tmp_path)
     assert (step, damaged) == (1000, [])
+    assert checkpoint.newest_step(tmp_path) == 1000
     assert_equal(loaded, state(1000))
 
 
 def test_nothing_saved_is_nothing_loaded(tmp_path: Path) -> None:
     assert checkpoint.load_newest(tmp_path / "none", state()) is None
+    assert checkpoint.newest_step(tmp_path / "none") == -1
 
 
 def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:

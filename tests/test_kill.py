@@ -37,10 +37,6 @@ def train_to_the_end(run: Run, digits: Path) -> None:
     assert process.returncode == 0, errors.decode()
 
 
-def saved_step(run: Run) -> int:
-    return max((int(path.name) for path in checkpoint.all_checkpoints(run.checkpoints)), default=0)
-
-
 def wait_for_progress(run: Run, process: subprocess.Popen[bytes]) -> None:
     """Wait until the process has trained a little, so that the kill falls into training and not into start-up."""
     began, deadline = time.time(), time.monotonic() + 120
@@ -57,7 +53,7 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(
     whole, run = Run(tmp_path / "whole"), Run(tmp_path / "killed")
     train_to_the_end(whole, digits)
 
-    reached = [0]
+    reached = [-1]
     for kill in range(KILLS):
         process = start(run, digits)
         if kill % 5 == 4:  # one in five while it starts, or resumes
@@ -68,14 +64,14 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(
         process.send_signal(signal.SIGKILL)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == -signal.SIGKILL, f"it ended before kill {kill}: {errors.decode()}"
-        reached.append(saved_step(run))
+        reached.append(checkpoint.newest_step(run.checkpoints))
         assert reached[-1] >= reached[-2], "a checkpoint was lost"
     assert len(set(reached)) > KILLS // 2, "the kills hardly fell into training"
 
     train_to_the_end(run, digits)
     assert run.ended() == whole.ended() == "finished"
     assert run.generator_weights.read_bytes() == whole.generator_weights.read_bytes()
-    last = f"{saved_step(whole):08d}/{checkpoint.STATE}"
+    last = f"{checkpoint.newest_step(whole.checkpoints):08d}/{checkpoint.STATE}"
     assert (run.checkpoints / last).read_bytes() == (whole.checkpoints / last).read_bytes()
     assert [(s, p.read_bytes()) for s, p in run.all_grids()] == [(s, p.read_bytes()) for s, p in whole.all_grids()]
     steps = [event["step"] for event in run.events() if event["event"] == "log"]

@@ -55,6 +55,8 @@ def compile_chunk(game: Game, recipe: Recipe, state: TrainState, images: Array) 
     compiled = jax.jit(chunk, donate_argnums=0).lower(state, images, permutation, jnp.int32(1)).compile()
 
     def run(state: TrainState, images: Array, permutation: Array, steps: int) -> tuple[TrainState, Rows]:
+        if not 1 <= steps <= CAPACITY:
+            raise ValueError(f"a chunk has 1 to {CAPACITY} steps, not {steps}")
         state, metrics = compiled(state, images, permutation, jnp.int32(steps))
         return state, np.asarray(metrics)[:steps]
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from sparring import atomic, checkpoint, data, environment, sampling, terminal
-from sparring.chunk import Chunk, Rows, compile_chunk
+from sparring.chunk import CAPACITY, Chunk, Rows, compile_chunk
 from sparring.continuation import choose_run, refuse_changes
 from sparring.data import ImageSet, batches
 from sparring.errors import DataError, SparringError, TrainingDiverged
@@ -137,7 +137,7 @@ def _train(session: _Session, stop: _Stop, checkpoint_seconds: float) -> None:
     while session.step < plan.steps and not stop.requested:
         began = time.perf_counter()
         rows = session.advance(chunk, plan.chunk_end(session.step, wanted))
-        wanted = int(CHUNK_SECONDS * len(rows) / (time.perf_counter() - began))
+        wanted = min(CAPACITY, int(CHUNK_SECONDS * len(rows) / (time.perf_counter() - began)))
         session.log(rows)
         if plan.is_grid(session.step):
             session.sample()
@@ -248,11 +248,13 @@ def _open(
     noise = Latents(recipe.latent_size, recipe.latent_std).draw(
         random_key(recipe.seed, "grid"), recipe.grid_rows * recipe.grid_columns
     )
-    step, state = 0, jax.jit(lambda key: first_state(game, key))(random_key(recipe.seed, "weights"))
-    if newest := checkpoint.load_newest(run.checkpoints, state):
+    begin, key = partial(first_state, game), random_key(recipe.seed, "weights")
+    if newest := checkpoint.load_newest(run.checkpoints, jax.eval_shape(begin, key)):
         step, state, damaged = newest
         for problem in damaged:
             told.say(f"passed over a damaged checkpoint: {problem}")
+    else:
+        step, state = 0, jax.jit(begin)(key)
     run.grids.mkdir(exist_ok=True)
     board = TensorBoard(run.tensorboard, step) if tensorboard else None
     if run.exists():

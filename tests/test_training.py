@@ -96,6 +96,17 @@ def test_the_length_of_the_chunks_does_not_matter(name: str, digits: Path) -> No
     assert trained(6) != trained(5)
 
 
+def test_a_chunk_that_its_buffer_cannot_hold_is_never_asked_for(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 1e6)
+    sizes = {"generator.hidden": (4,), "discriminator.hidden": (4,), "data_order": "replacement"}
+    recipe = small("mlp-256", digits, steps=5500, grid_every=10_000, log_every=500, **sizes)
+    run = sparring.train(recipe, out=tmp_path / "run")
+    assert newest_state(run)[1]["step"] == 5500
+    assert [point["step"] for point in curves(run)] == list(range(500, 5501, 500))
+
+
 def test_purposes_have_randomness_of_their_own() -> None:
     keys = {tuple(jax.random.key_data(random_key(seed, p)).tolist()) for seed in (0, 1) for p in PURPOSES}
     assert len(keys) == 2 * len(PURPOSES)

@@ -179,7 +179,7 @@ class Recipe:
     latent_size: int
     """Numbers in one latent."""
     batch_size: int
-    """Fakes in the generator's update."""
+    """Images in a batch: fakes in the generator's update, and real ones and fakes for the discriminator."""
     data_order: DataOrder
     """How real batches are drawn: `replacement` at random with replacement, `slice` a run of neighbours at a random
     place, `sequential` in the data's order, `shuffle` a new permutation each epoch."""

@@ -94,7 +94,10 @@ def unpack(path: Path, expected: dict[str, Any]) -> Arrays:
 
 
 def save(folder: Path, step: int, tree: Any) -> Path:
-    """Write the state of `step` as a checkpoint below `folder`; keep the one before it, drop those older still."""
+    """Write the state of `step` as a checkpoint below `folder`; keep the one before it, drop all others.
+
+    One of a later step is damaged, or a run would have gone on from there: it must not take the place of a whole one.
+    """
     content, weights = pack(named_arrays(tree))
     manifest = {"format": FORMAT, "step": step, STATE: weights}
     final = folder / f"{step:08d}"
@@ -109,8 +112,9 @@ def save(folder: Path, step: int, tree: Any) -> Path:
         shutil.rmtree(final)
     partial.rename(final)
     atomic.sync(folder)
-    for old in all_checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old)
+    kept = [path for path in all_checkpoints(folder) if int(path.name) <= step][-KEPT:]
+    for other in set(all_checkpoints(folder)) - set(kept):
+        shutil.rmtree(other)
     return final
 
 

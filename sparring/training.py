@@ -171,6 +171,8 @@ class _Session:
     """State -> images of the fixed noise, (grid_rows * grid_columns, H, W, C) in [-1, 1]."""
     state: TrainState
     step: int
+    saved: int | None
+    """The step of the checkpoint that was last written or loaded."""
     seconds: float
     """How long it has trained, over all its stretches."""
 
@@ -223,9 +225,12 @@ class _Session:
         return grid(images, self.recipe.grid_rows, self.recipe.grid_columns, grid_scale(*images.shape[1:3]))
 
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint, unless this step's is there already."""
+        if self.saved == self.step:
+            return
         checkpoint.save(self.run.checkpoints, self.step, self.state)
         self.run.add_event("checkpoint", self.step)
+        self.saved = self.step
 
     def close(self, event: str) -> None:
         """Save, and leave everything that a person wants to look at."""
@@ -285,6 +290,7 @@ def _open(
         ),
         state=state,
         step=step,
+        saved=step if newest else None,
         seconds=seconds,
     )
 

@@ -67,6 +67,15 @@ def test_two_are_kept_and_the_newest_is_loaded(tmp_path: Path) -> None:
     assert_equal(loaded, state(1000))
 
 
+def test_a_damaged_one_of_a_later_step_takes_no_place_of_a_whole_one(tmp_path: Path) -> None:
+    for step in (1, 2, 9):
+        checkpoint.save(tmp_path, step, state(step))
+    (tmp_path / "00000009" / checkpoint.MANIFEST).write_text("noise")
+    assert load_newest(tmp_path)[0] == 2
+    checkpoint.save(tmp_path, 4, state(4))
+    assert [path.name for path in checkpoint.all_checkpoints(tmp_path)] == ["00000002", "00000004"]
+
+
 def test_nothing_saved_is_nothing_loaded(tmp_path: Path) -> None:
     assert checkpoint.load_newest(tmp_path / "none", state()) is None
     assert checkpoint.newest_step(tmp_path / "none") == -1

@@ -328,7 +328,9 @@ def test_checkpoints_come_as_often_as_asked(digits: Path, tmp_path: Path) -> Non
     often = sparring.train(recipe, out=tmp_path / "often", checkpoint_seconds=0)
     rarely = sparring.train(recipe, out=tmp_path / "rarely")
     saves = {run: [e for e in run.events() if e["event"] == "checkpoint"] for run in (often, rarely)}
-    assert len(saves[often]) > 2
+    steps = [event["step"] for event in saves[often]]
+    assert len(steps) > 2
+    assert len(set(steps)) == len(steps), "a step was saved twice"
     assert [event["step"] for event in saves[rarely]] == [20]
     assert_same_run(often, rarely)
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparring.data import ImageSet
     from sparring.errors import SparringError
+    from sparring.measuring import measure
+    from sparring.metrics.verdict import Verdict
     from sparring.recipe import Recipe
     from sparring.recipes import RECIPES, named_recipe
     from sparring.run import Run
@@ -25,7 +27,9 @@ __all__ = [
     "Recipe",
     "Run",
     "SparringError",
+    "Verdict",
     "load",
+    "measure",
     "named_recipe",
     "resume",
     "train",
@@ -38,7 +42,9 @@ _HOMES = {
     "Recipe": "recipe",
     "Run": "run",
     "SparringError": "errors",
+    "Verdict": "metrics.verdict",
     "load": "sampling",
+    "measure": "measuring",
     "named_recipe": "recipes",
     "resume": "training",
     "train": "training",

@@ -70,7 +70,12 @@ def _name(path: tuple[Any, ...]) -> str:
 def pack(arrays: Arrays) -> tuple[bytes, dict[str, Any]]:
     """The arrays as safetensors, and what to write down about them: {"bytes", "sha256"}."""
     content = save_safetensors({name: np.asarray(array, order="C") for name, array in arrays.items()})
-    return content, {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return content, {"bytes": len(content), "sha256": sha256(content)}
+
+
+def sha256(content: bytes) -> str:
+    """The checksum of bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def unpack(path: Path, expected: dict[str, Any]) -> Arrays:
@@ -81,7 +86,7 @@ def unpack(path: Path, expected: dict[str, Any]) -> Arrays:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     if len(content) != expected["bytes"]:
         raise CheckpointError(f"{path} should hold {expected['bytes']} bytes, but holds {len(content)}")
-    found = hashlib.sha256(content).hexdigest()
+    found = sha256(content)
     if found != expected["sha256"]:
         raise CheckpointError(f"{path} is damaged: its SHA-256 should be {expected['sha256']}, but is {found}")
     try:
@@ -93,8 +98,8 @@ def unpack(path: Path, expected: dict[str, Any]) -> Arrays:
 # ------------------------------------------------------------------------------------------------ checkpoints
 
 
-def save(folder: Path, step: int, tree: Any) -> Path:
-    """Write the state of `step` as a checkpoint below `folder`; keep the one before it, drop all others.
+def save(folder: Path, step: int, tree: Any, keep: int = KEPT) -> Path:
+    """Write the state of `step` as a checkpoint below `folder`; keep the newest `keep` up to it, drop all others.
 
     One of a later step is damaged, or a run would have gone on from there: it must not take the place of a whole one.
     """
@@ -112,7 +117,7 @@ def save(folder: Path, step: int, tree: Any) -> Path:
         shutil.rmtree(final)
     partial.rename(final)
     atomic.sync(folder)
-    kept = [path for path in all_checkpoints(folder) if int(path.name) <= step][-KEPT:]
+    kept = [path for path in all_checkpoints(folder) if int(path.name) <= step][-keep:]
     for other in set(all_checkpoints(folder)) - set(kept):
         shutil.rmtree(other)
     return final
@@ -169,4 +174,4 @@ def read_manifest(checkpoint: Path) -> dict[str, Any]:
 
 
 def _digest(manifest: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps(manifest, sort_keys=True).encode())

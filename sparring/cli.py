@@ -13,11 +13,11 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
@@ -26,6 +26,9 @@ from sparring.errors import SparringError
 from sparring.recipe import Recipe
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 from sparring.run import Run
+
+if TYPE_CHECKING:
+    from sparring.metrics.verdict import Verdict
 
 Command = Callable[[list[str]], int]
 Arguments = TypeVar("Arguments")
@@ -56,6 +59,8 @@ class Train:
     """Write TensorBoard files too (needs the extra `tensorboard`)."""
     checkpoint_seconds: float = 15.0
     """Seconds from one checkpoint to the next; what a killed run can lose."""
+    stop_when_flat: Flag = False
+    """Stop where the judgements on held-out images no longer get better."""
 
 
 def train(words: list[str]) -> int:
@@ -81,13 +86,15 @@ def train(words: list[str]) -> int:
         out=given.resume or given.out,
         tensorboard=given.tensorboard,
         checkpoint_seconds=given.checkpoint_seconds,
+        stop_when_flat=given.stop_when_flat,
     )
     folder = shlex.quote(str(run.path))
     if run.ended() == "stopped":
         print(f"stopped after step {run.reached():,}; everything is saved")
         print(f"Go on with: sparring train --resume {folder}")
         return INTERRUPTED
-    print(f"finished: {run.animation} shows it learning, {run.losses_plot.name} and {run.accuracy_plot.name} how")
+    end = "finished" if run.ended() == "finished" else f"stopped after step {run.reached():,}, flat"
+    print(f"{end}: {run.animation} shows it learning, {run.losses_plot.name} and {run.accuracy_plot.name} how")
     print(f"New images: sparring sample {folder}")
     return 0
 
@@ -107,6 +114,8 @@ class Sample:
     """Decides which images."""
     interpolate: Annotated[int | None, arg(metavar="INT")] = None
     """Walk through random latents, with this many images from one to the next; a .gif goes round and round."""
+    best: Flag = False
+    """Draw from the state that was judged best while it trained, not from the last one."""
     out: Path = Path("grid.png")
     """`.png`: one grid; `.npz`: key `images`, uint8, N x H x W x C; `.gif`: an animation; else a folder of PNGs."""
 
@@ -125,7 +134,7 @@ def sample(words: list[str]) -> int:
 
     from sparring import images, sampling
 
-    generator = sampling.load(given.run)
+    generator = sampling.load(given.run, given.best)
     if given.interpolate is None:
         made = generator.sample(given.count or 64, given.seed)
         columns = images.square_columns(len(made))
@@ -135,6 +144,124 @@ def sample(words: list[str]) -> int:
     images.save_images(given.out, made, columns)
     print(f"{len(made)} images in {given.out}")
     return 0
+
+
+# ------------------------------------------------------------------------------------------------ measure, compare
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Judge a run, or samples made elsewhere: how good, how varied, how balanced, and are they copies? The numbers and
+    a page (report.html) are left in the run, or beside the samples."""
+
+    subject: Annotated[Positional[Path], arg(metavar="RUN|SAMPLES")]
+    """Folder of a run; or an .npz file or a folder of pictures with samples made elsewhere."""
+    against: Annotated[tuple[Path, ...], arg(metavar="RUN ...")] = ()
+    """Other runs to put beside it; those that were never measured are measured, too."""
+    data: Annotated[str | None, arg(metavar="DATA")] = None
+    """The real images: a name or a path. By default what the run was trained on; for samples, mnist."""
+    count: int = 10_000
+    """Samples to draw from a run."""
+    seed: int = 0
+    """Decides which samples."""
+    best: Flag = False
+    """Judge the state that was best while it trained, not the last one."""
+    extractor: Annotated[Path | None, arg(metavar="FILE")] = None
+    """An ONNX network to take the features from, instead of the judge (needs the extra `onnx`)."""
+    json: Flag = False
+    """Print JSON."""
+
+
+def measure(words: list[str]) -> int:
+    """`sparring measure RUN|SAMPLES [OPTIONS]`."""
+    given = _parse(Measure, words, "sparring measure")
+    _check_range("--count", given.count, 20, 10_000)
+    _check_range("--seed", given.seed, 0, 2**32 - 1)
+
+    from rich.console import Console
+
+    from sparring import comparison, measuring
+
+    with _stages(measuring.STAGES) as tell:
+        verdict = measuring.measure(
+            given.subject,
+            data=given.data,
+            count=given.count,
+            seed=given.seed,
+            best=given.best,
+            extractor=given.extractor,
+            tell=tell,
+        )
+    verdicts = [verdict, *_verdicts(given.against)]
+    comparison.check_comparable(verdicts)
+    if given.json:
+        print(json.dumps([v.to_json() for v in verdicts] if given.against else verdict.to_json(), indent=2))
+        return 0
+    console = Console(highlight=False)
+    comparison.print_verdict(verdict, console)
+    if given.against:
+        comparison.print_comparison(comparison.rows(verdicts, by_recipe=False), console)
+    print(f"the report: {measuring.report_of(verdict)}")
+    return 0
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Put runs side by side, the best first; runs that were never measured are measured first. What was judged by
+    different extractors or against different data is refused."""
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN ...")]
+    """Folders of two or more runs."""
+    by_recipe: Flag = False
+    """One line for all runs that differ in nothing but the seed: mean and standard deviation."""
+    json: Flag = False
+    """Print JSON."""
+
+
+def compare(words: list[str]) -> int:
+    """`sparring compare RUN... [OPTIONS]`."""
+    given = _parse(Compare, words, "sparring compare")
+    if len(given.runs) < 2:
+        raise UsageError("compare needs two runs or more")
+
+    from rich.console import Console
+
+    from sparring import comparison
+
+    verdicts = _verdicts(given.runs)
+    comparison.check_comparable(verdicts)
+    compared = comparison.rows(verdicts, given.by_recipe)
+    if given.json:
+        print(json.dumps([row.to_json() for row in compared], indent=2))
+    else:
+        comparison.print_comparison(compared, Console(highlight=False))
+    return 0
+
+
+def _verdicts(runs: tuple[Path, ...]) -> list[Verdict]:
+    """What was last measured of each; measured now where that is nothing, or of an earlier step."""
+    from sparring import measuring
+
+    verdicts = []
+    for path in runs:
+        verdict = measuring.saved_verdict(Run(path))
+        if verdict is None:
+            with _stages(measuring.STAGES) as tell:
+                verdict = measuring.measure(path, tell=tell)
+        verdicts.append(verdict)
+    return verdicts
+
+
+@contextlib.contextmanager
+def _stages(count: int) -> Iterator[Callable[[str], None]]:
+    """A bar that moves on a stage each time it is told of one, on the terminal; elsewhere nothing."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("starting", total=count)
+        yield lambda what: progress.update(task, description=what, advance=1)
 
 
 # ------------------------------------------------------------------------------------------------ recipes
@@ -163,7 +290,13 @@ def recipes(words: list[str]) -> int:
 
 # ------------------------------------------------------------------------------------------------ the program
 
-COMMANDS: dict[str, Command] = {"train": train, "sample": sample, "recipes": recipes}
+COMMANDS: dict[str, Command] = {
+    "train": train,
+    "sample": sample,
+    "measure": measure,
+    "compare": compare,
+    "recipes": recipes,
+}
 
 HELP = """\
 usage: sparring [--help] [--version] [--debug] COMMAND ...
@@ -173,6 +306,8 @@ Trains generative adversarial networks fast.
 commands:
   train     train a GAN: sparring train, or sparring train RECIPE [OPTIONS]
   sample    draw images from a trained generator: sparring sample RUN
+  measure   judge a run, or samples made elsewhere: sparring measure RUN
+  compare   put measured runs side by side: sparring compare RUN RUN...
   recipes   list the recipes
 
 options:

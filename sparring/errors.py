@@ -7,6 +7,7 @@
     ├── RunError           a run directory is missing, foreign, or in use
     │   ├── CheckpointError  a checkpoint is damaged or does not fit
     │   └── ResumeError      a run cannot go on because a setting differs
+    ├── ComparisonError    results that were measured differently cannot be compared
     ├── TrainingDiverged   a loss stopped being a finite number
     └── MissingExtra       an optional package is needed for what was asked
 
@@ -48,3 +49,7 @@ class TrainingDiverged(SparringError):
 
 class MissingExtra(SparringError):
     """An optional package is needed for what was asked."""
+
+
+class ComparisonError(SparringError):
+    """Results that were measured differently cannot be compared."""

@@ -34,6 +34,11 @@ def grid(images: Images, rows: int, columns: int, scale: int = 1, gap: int = 1) 
     return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+def evenly(count: int, wanted: int) -> NDArray[np.int64]:
+    """At most `wanted` places of `count`, evenly spread, first and last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64))
+
+
 def picture(pixels: NDArray[np.uint8]) -> Image.Image:
     """(H, W, C) as a Pillow image."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plan:
-    """When to log, when to sample, when to shuffle, when to stop; all in steps."""
+    """When to log, when to sample, when to judge, when to shuffle, when to stop; all in steps."""
 
     steps: int
     grid_every: int
     log_every: int
+    judge_every: int
+    """0 for never."""
     shuffle_every: int | None
     """Steps of one epoch, where each has a permutation of its own."""
 
@@ -20,10 +22,15 @@ class Plan:
         """Whether a sample grid is due after that step."""
         return step % self.grid_every == 0 or step == self.steps
 
+    def is_judged(self, step: int) -> bool:
+        """Whether a judgement is due after that step."""
+        return self.judge_every > 0 and (step % self.judge_every == 0 or step == self.steps)
+
     def barrier(self, step: int) -> int:
-        """The next step at which a chunk has to end: for a grid, for a new permutation, or for good."""
+        """The next step at which a chunk has to end: for a grid, a judgement, a new permutation, or for good."""
         shuffle = self.steps if self.shuffle_every is None else _next_multiple(step, self.shuffle_every)
-        return min(_next_multiple(step, self.grid_every), shuffle, self.steps)
+        judge = _next_multiple(step, self.judge_every) if self.judge_every else self.steps
+        return min(_next_multiple(step, self.grid_every), judge, shuffle, self.steps)
 
     def epoch(self, step: int) -> int:
         """How often the data have been shuffled anew before the step that follows `step`."""

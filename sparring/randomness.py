@@ -3,7 +3,7 @@
 import jax
 from jax import Array
 
-PURPOSES = ("weights", "steps", "permutations", "grid", "samples")
+PURPOSES = ("weights", "steps", "permutations", "grid", "samples", "glances")
 """What randomness is for. Their order is part of what a seed means: add at the end."""
 
 

@@ -19,6 +19,8 @@ from sparring.errors import RecipeError
 Initialization = Literal["glorot-uniform", "torch-uniform"]
 DataOrder = Literal["replacement", "slice", "sequential", "shuffle"]
 
+HELD_OUT = 0.04
+"""Share of the images that our recipes hold out: 2,400 of MNIST's 60,000."""
 LONGEST_LOG_INTERVAL = 1000
 """Steps. A training that is asked to stop goes on to the next point of its curves."""
 
@@ -207,6 +209,10 @@ class Recipe:
     """The generator's update draws new latents, or takes those of the discriminator's fakes again."""
     data: str = "mnist"
     """The images to learn from: the name of a data set, or a path."""
+    held_out: float = 0.0
+    """Share of the images that is not trained on, by which the run is judged while it trains; 0 to judge none."""
+    judge_every: int = 0
+    """Steps from one judgement on the held-out images to the next, if 5% of the time allows so many; 0 for never."""
     seed: int = 0
     """Decides the first weights, the noise and the order of the data."""
 
@@ -222,6 +228,9 @@ class Recipe:
         _check_positive("milliseconds_per_step", self.milliseconds_per_step)
         if self.discriminator_batch == "half" and self.batch_size % 2:
             raise RecipeError(f"batch_size must be even where the discriminator sees half of it, not {self.batch_size}")
+        _check_fraction("held_out", self.held_out)
+        if self.judge_every < 0:
+            raise RecipeError(f"judge_every must be 0 or more, not {self.judge_every}")
         if not 0 <= self.seed < 2**32:
             raise RecipeError(f"seed must lie between 0 and {2**32 - 1}, not {self.seed}")
 
@@ -261,7 +270,7 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     return _flatten(recipe.to_json(), "")
 
 
-DESCRIPTIVE = {"source", "milliseconds_per_step", "steps"}
+DESCRIPTIVE = {"source", "milliseconds_per_step", "steps", "judge_every"}
 """Settings that do not change what a given step computes: a run may go on although they differ."""
 
 

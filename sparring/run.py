@@ -2,13 +2,15 @@
 
 recipe.json           the resolved recipe
 environment.json      versions, device, threads, the data and their checksum, the command
-events.jsonl          one line an event: started, log, grid, checkpoint, resumed, stopped, finished, failed
+events.jsonl          one line an event: started, log, grid, checkpoint, judged, alarm, resumed, flat, finished ...
 grids/00001000.png    samples of the same noise every time, by step; grids/real.png beside them
 losses.png            curves of the losses
 accuracy.png          curves of D's accuracy and of D(x), D(G(z))
 training.gif          the grids, one after the other
 checkpoints/00001000  what `--resume` goes on from (see `sparring.checkpoint`)
+best/00001000         the state that was judged best while it trained, as a checkpoint
 generator.safetensors the generator's weights, and generator.json, how to rebuild it
+measures.json         what `sparring measure` found, and report.html, the same as a page
 tensorboard/          scalars and grids for TensorBoard, if asked for
 lock                  held by the process that trains
 """
@@ -78,6 +80,18 @@ class Run:
         return self.path / "checkpoints"
 
     @property
+    def best(self) -> Path:
+        return self.path / "best"
+
+    @property
+    def measures(self) -> Path:
+        return self.path / "measures.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
     def generator_weights(self) -> Path:
         return self.path / "generator.safetensors"
 
@@ -145,9 +159,10 @@ class Run:
         return max((event["step"] for event in self.events()), default=0)
 
     def ended(self) -> str | None:
-        """How its last stretch ended: "finished", "stopped" or "failed"; None while it runs, or if it was killed."""
+        """How its last stretch ended: "finished", "stopped", "flat" (stopped because it was) or "failed"; None while it
+        runs, or if it was killed."""
         last = next((event["event"] for event in reversed(list(self.events()))), None)
-        return last if last in ("finished", "stopped", "failed") else None
+        return last if last in ("finished", "stopped", "flat", "failed") else None
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,18 @@ from jax import Array
 from numpy.typing import NDArray
 
 from sparring import atomic, checkpoint, networks
+from sparring.batched import batched
 from sparring.errors import CheckpointError, RunError
-from sparring.game import Latents, game_of
+from sparring.game import Latents
 from sparring.images import Images, to_uint8
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
 from sparring.run import Run, read_json
-from sparring.state import first_state
+from sparring.trained import load_trained
 
 FORMAT = 1
 BATCH = 64
-"""Latents that go through the network at once. It is fixed, so that an image does not depend on its neighbours."""
+"""Latents that go through the network at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +62,8 @@ class Generator:
         """The images (N, H, W, C), uint8, of latents (N, latent size)."""
         if latents.ndim != 2 or latents.shape[1] != self.latents.size:
             raise ValueError(f"latents should have the shape (N, {self.latents.size}), not {latents.shape}")
-        made = [np.zeros((0, *self.image_shape), np.uint8)]
-        for start in range(0, len(latents), BATCH):
-            part = latents[start : start + BATCH].astype(np.float32)
-            padded = np.zeros((BATCH, self.latents.size), np.float32)
-            padded[: len(part)] = part
-            made.append(to_uint8(np.asarray(self._apply(padded)))[: len(part)])
-        return np.concatenate(made)
+        made: Images = batched(lambda z: to_uint8(np.asarray(self._apply(z))), latents.astype(np.float32), BATCH)
+        return made
 
     def interpolate(self, stops: int, images: int, seed: int = 0, closed: bool = False) -> Images:
         """A walk through `stops` random latents, `images` from each to the next: ((stops - 1) * images, H, W, C).
@@ -90,13 +86,16 @@ class Generator:
         return jax.jit(lambda z: network.apply(self.weights, self.statistics, z, train=False)[0])
 
 
-def load(path: str | Path) -> Generator:
+def load(path: str | Path, best: bool = False) -> Generator:
     """The generator of a run, or the one in a `generator.safetensors` with its JSON beside it.
 
-    Of a run that was killed it is the newest checkpoint's. Raises `RunError` where there is none.
+    Of a run that was killed it is the newest checkpoint's; with `best` it is the one of the state that was judged best
+    while it trained. Raises `RunError` where there is none.
     """
     path = Path(path)
     if path.is_file():
+        if best:
+            raise RunError(f"{path} is one generator; only a run has a best one")
         description = path.with_suffix(".json")
         if not description.is_file():
             raise RunError(f"{path} cannot be used without its description, {description.name}, beside it")
@@ -104,6 +103,8 @@ def load(path: str | Path) -> Generator:
     run = Run(path)
     if not run.exists():
         raise RunError(f"{path} is no run of Sparring: it has no {run.recipe_file.name}")
+    if best:
+        return _from_checkpoint(run, best)
     saved = _saved_step(run)
     if checkpoint.newest_step(run.checkpoints) > saved:
         return _from_checkpoint(run)
@@ -188,13 +189,8 @@ def _load_files(description_file: Path, weights_file: Path) -> Generator:
     return Generator(description, tree["weights"], tree["statistics"])
 
 
-def _from_checkpoint(run: Run) -> Generator:
-    recipe, environment = run.recipe(), run.environment()
-    height, width, channels = environment["data"]["shape"][1:]
-    image_shape = (height, width, channels)
-    template = jax.eval_shape(partial(first_state, game_of(recipe, image_shape)), jax.random.key(0))
-    newest = checkpoint.load_newest(run.checkpoints, template)
-    assert newest is not None
-    step, state, _ = newest
-    description = describe(recipe, image_shape, {"recipe": recipe.name, "step": step})
-    return Generator(description, state.generator, state.generator_statistics)
+def _from_checkpoint(run: Run, best: bool = False) -> Generator:
+    trained = load_trained(run, best)
+    recipe = run.recipe()
+    description = describe(recipe, trained.image_shape, {"recipe": recipe.name, "step": trained.step})
+    return Generator(description, trained.state.generator, trained.state.generator_statistics)

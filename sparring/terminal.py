@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sparring.alarms import Judged
 from sparring.images import Images
 from sparring.recipe import Recipe
 from sparring.run import Run
@@ -92,6 +93,10 @@ class Plain:
     def grid(self, step: int, samples: Images) -> None:
         """Nothing: lines show no pictures."""
 
+    def judged(self, values: Judged) -> None:
+        """A line a judgement."""
+        self.say(f"step {values['step']:,}: {judged_words(values)}")
+
     def end(self) -> None:
         """Nothing is left to do."""
 
@@ -102,6 +107,7 @@ class View(Plain):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._values: dict[str, float] = {}
+        self._judged: Judged | None = None
         self._samples: tuple[int, Images] | None = None
         self._preview: tuple[int, Text] | None = None
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=False)
@@ -120,6 +126,10 @@ class View(Plain):
         """Show the new samples at the next drawing."""
         self._samples = (step, samples)
 
+    def judged(self, values: Judged) -> None:
+        """Show the new judgement at the next drawing."""
+        self._judged = values
+
     def end(self) -> None:
         """Leave the last drawing on the screen."""
         self._live.stop()
@@ -133,10 +143,12 @@ class View(Plain):
         parts: list[Table | Text] = [line, Text(self.pace.words(), style="dim")]
         if self._values:
             parts.append(Text(metrics_words(self._values)))
+        if self._judged is not None:
+            parts.append(Text(f"step {self._judged['step']:,}: {judged_words(self._judged)}"))
         if self._samples is not None and can_show(self.console):
             step, samples = self._samples
             if self._preview is None or self._preview[0] != step:
-                self._preview = (step, preview(samples, self.console.width, self.console.height - 8))
+                self._preview = (step, preview(samples, self.console.width, self.console.height - 10))
             parts += [Text(f"samples after step {step:,}", style="dim"), self._preview[1]]
         return Group(*parts)
 
@@ -148,6 +160,18 @@ def metrics_words(values: dict[str, float]) -> str:
         f"D right on real {values['accuracy_real']:.0%} fake {values['accuracy_fake']:.0%}; "
         f"D(x) {values['d_real']:.2f} D(G(z)) {values['d_fake']:.2f}"
     )
+
+
+def judged_words(values: Judged) -> str:
+    """A judgement in one line: the distance from unseen real images, as a multiple of what real images have."""
+    if values["measure"] == "frechet":
+        words = [f"judge: {values['score'] / values['floor']:.1f} times as far from unseen images as real ones"]
+    else:
+        words = [f"judge: kernel distance {values['score']:.3g} from unseen images (real ones {values['floor']:.2g})"]
+    if "variation" in values:
+        words.append(f"classes off by {values['variation']:.0%} (chance {values['variation_band']:.0%})")
+        words.append(f"{values['confident']:.0%} clear")
+    return ", ".join(words) + (" *best so far*" if values["best"] else "")
 
 
 def duration(seconds: float) -> str:

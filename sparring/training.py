@@ -1,7 +1,7 @@
-"""TRAINING: compiled chunks of steps, and between them log, sample and save.
+"""TRAINING: compiled chunks of steps, and between them log, sample, judge and save.
 
 train -> the run (new, or where it stopped) -> first state or newest checkpoint
-      -> chunk, chunk, chunk ... with events, grids and checkpoints between -> generator, plots, animation
+      -> chunk, chunk, chunk ... with events, grids, judgements and checkpoints between -> generator, plots, animation
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ from jax import Array
 from numpy.typing import NDArray
 
 from sparring import atomic, checkpoint, data, environment, sampling, terminal
+from sparring.alarms import Judged
 from sparring.chunk import CAPACITY, Chunk, Rows, compile_chunk
 from sparring.continuation import choose_run, refuse_changes
 from sparring.data import ImageSet, batches
+from sparring.data.holdout import hold_out
 from sparring.errors import DataError, SparringError, TrainingDiverged
 from sparring.game import Game, ImageShape, Latents, game_of
-from sparring.images import Images, grid, grid_scale, save_picture, to_uint8
+from sparring.images import Images, evenly, grid, grid_scale, save_picture, to_uint8
+from sparring.metrics.glance import LEAST_HELD_OUT, Glance
+from sparring.monitor import Monitor
 from sparring.plan import Plan
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
@@ -42,6 +46,8 @@ CHUNK_SECONDS = 0.25
 """How often the terminal hears something."""
 CHECKPOINT_SECONDS = 15.0
 """How often a checkpoint is written."""
+BOARD = ("score", "floor", "variation", "confident", "diversity", "copies", "memorising")
+"""What TensorBoard shows of a judgement."""
 
 
 class Reporter(Protocol):
@@ -59,6 +65,9 @@ class Reporter(Protocol):
     def grid(self, step: int, samples: Images) -> None:
         """New images of the fixed noise (N, H, W, C)."""
 
+    def judged(self, values: Judged) -> None:
+        """What a judgement found, as it is in the events."""
+
     def end(self) -> None:
         """Training is over, for whatever reason."""
 
@@ -70,6 +79,7 @@ class Silence:
     def begin(self, run: Run, recipe: Recipe, step: int, epoch: int) -> None: ...
     def progress(self, step: int, values: dict[str, float]) -> None: ...
     def grid(self, step: int, samples: Images) -> None: ...
+    def judged(self, values: Judged) -> None: ...
     def end(self) -> None: ...
 
 
@@ -80,6 +90,7 @@ def train(
     runs: str | Path = "runs",
     tensorboard: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    stop_when_flat: bool = False,
     reporter: Reporter | None = None,
     **changes: Any,
 ) -> Run:
@@ -89,6 +100,9 @@ def train(
     `out`; without it in a new folder below `runs`, unless the newest run of this recipe there, with these settings,
     stopped before its end: then that one goes on. A checkpoint is written every `checkpoint_seconds` and at the end.
     Progress is shown on the terminal, or told to the `reporter` (`sparring.training.Silence()` shows nothing).
+
+    While it trains it is judged now and then on the images that the recipe holds out; with `stop_when_flat` it stops
+    where these judgements no longer get better (`sparring.alarms.flat`).
 
     Ctrl-C (SIGINT) or SIGTERM lets the chunk of steps finish, saves everything and returns; a second one interrupts.
 
@@ -108,10 +122,13 @@ def train(
         if run.ended() == "finished" and run.reached() >= resolved.steps:
             told.say(f"{run.path} is finished: it has done {run.reached():,} of {resolved.steps:,} steps")
             return run
+        if stop_when_flat and run.ended() == "flat":
+            told.say(f"{run.path} was stopped after {run.reached():,} of {resolved.steps:,} steps, for it was flat")
+            return run
         session = _open(run, resolved, image_set, surroundings, told, tensorboard)
         try:
             with _stop_requests() as stop:
-                _train(session, stop, checkpoint_seconds)
+                _train(session, stop, checkpoint_seconds, stop_when_flat)
         except SparringError as error:
             run.add_event("failed", session.step, reason=str(error))
             raise
@@ -125,26 +142,37 @@ def resume(path: str | Path, **options: Any) -> Run:
     return train(Run(Path(path)).recipe(), out=path, **options)
 
 
-def _train(session: _Session, stop: _Stop, checkpoint_seconds: float) -> None:
+def _train(session: _Session, stop: _Stop, checkpoint_seconds: float, stop_when_flat: bool) -> None:
     """Train to the end, or until asked to stop; then leave everything in order."""
-    run, plan = session.run, session.plan
+    run, plan, monitor = session.run, session.plan, session.monitor
     session.told.begin(run, session.recipe, session.step, session.epoch)
     if session.step == 0:
         save_picture(run.real_grid, session.sheet(session.some_real()))
         session.sample()
+    if monitor is not None:
+        monitor.prepare((plan.steps - session.step) * session.recipe.milliseconds_per_step / 1000)
     chunk = compile_chunk(session.game, session.recipe, session.state, session.images)
+    if monitor is not None:
+        monitor.wait()
     wanted, saved = 1, time.monotonic()
     while session.step < plan.steps and not stop.requested:
         began = time.perf_counter()
         rows = session.advance(chunk, plan.chunk_end(session.step, wanted))
-        wanted = min(CAPACITY, int(CHUNK_SECONDS * len(rows) / (time.perf_counter() - began)))
+        rate = len(rows) / (time.perf_counter() - began)
+        wanted = min(CAPACITY, int(CHUNK_SECONDS * rate))
         session.log(rows)
         if plan.is_grid(session.step):
             session.sample()
+        session.judge(rate)
+        if stop_when_flat and monitor is not None and monitor.flat:
+            break
         if time.monotonic() - saved >= checkpoint_seconds:
             session.save()
             saved = time.monotonic()
-    session.close("finished" if session.step >= plan.steps else "stopped")
+    if session.step >= plan.steps:
+        session.close("finished")
+    else:
+        session.close("stopped" if stop.requested else "flat")
 
 
 # ------------------------------------------------------------------------------------------------ the session
@@ -162,9 +190,11 @@ class _Session:
     game: Game
     told: Reporter
     board: TensorBoard | None
+    monitor: Monitor | None
     image_set: ImageSet
+    """What is trained on."""
     images: Array
-    """The whole data set on the device, uint8 (count, H, W, C)."""
+    """The same images on the device, uint8 (count, H, W, C)."""
     permutation: Callable[[int], Array]
     """Epoch -> the order of its data (count,). Sorting takes some 30 ms, so the last one is kept."""
     draw_samples: Callable[[TrainState], Array]
@@ -213,11 +243,19 @@ class _Session:
             self.board.grids(self.step, self.sheet(samples), self.sheet(self.some_real()))
         self.told.grid(self.step, samples)
 
+    def judge(self, rate: float) -> None:
+        """Have the monitor look, where that is due; `rate` is in steps a second."""
+        if self.monitor is None or not self.plan.is_judged(self.step):
+            return
+        if values := self.monitor.look(self.step, self.plan.steps, rate, self.state):
+            if self.board is not None:
+                self.board.scalars(self.step, {f"judge/{name}": values[name] for name in BOARD if name in values})
+            self.told.judged(values)
+
     def some_real(self) -> Images:
         """As many real images as a grid has places, from all over the data."""
         count = self.recipe.grid_rows * self.recipe.grid_columns
-        places = np.linspace(0, len(self.image_set.images) - 1, count).astype(int)
-        chosen: Images = self.image_set.images[places]
+        chosen: Images = self.image_set.images[evenly(len(self.image_set.images), count)]
         return chosen
 
     def sheet(self, images: Images) -> NDArray[np.uint8]:
@@ -234,12 +272,14 @@ class _Session:
 
     def close(self, event: str) -> None:
         """Save, and leave everything that a person wants to look at."""
-        from sparring import report  # here, for matplotlib takes its time to start
+        from sparring import plots  # here, for matplotlib takes its time to start
 
         self.save()
         about = {"recipe": self.recipe.name, "step": self.step, "data": self.image_set.name}
         sampling.save(self.run, self.recipe, _image_shape(self.image_set), self.state, about)
-        report.write_report(self.run)
+        plots.write_plots(self.run)
+        if self.monitor is not None and (summary := self.monitor.summary()):
+            self.told.say(summary)
         self.run.add_event(event, self.step, seconds=round(self.seconds, 3))
         if self.board is not None:
             self.board.close()
@@ -250,9 +290,6 @@ def _open(
 ) -> _Session:
     """The session at the newest whole checkpoint, or at step 0 where there is none."""
     game = game_of(recipe, _image_shape(image_set))
-    noise = Latents(recipe.latent_size, recipe.latent_std).draw(
-        random_key(recipe.seed, "grid"), recipe.grid_rows * recipe.grid_columns
-    )
     begin, key = partial(first_state, game), random_key(recipe.seed, "weights")
     if newest := checkpoint.load_newest(run.checkpoints, jax.eval_shape(begin, key)):
         step, state, damaged = newest
@@ -261,6 +298,9 @@ def _open(
     else:
         step, state = 0, jax.jit(begin)(key)
     run.grids.mkdir(exist_ok=True)
+    training, held_out = hold_out(image_set, recipe.held_out)
+    latents = Latents(recipe.latent_size, recipe.latent_std)
+    noise = latents.draw(random_key(recipe.seed, "grid"), recipe.grid_rows * recipe.grid_columns)
     board = TensorBoard(run.tensorboard, step) if tensorboard else None
     if run.exists():
         told.say(f"going on with {run.path} after step {step:,}")
@@ -270,21 +310,32 @@ def _open(
     else:
         atomic.write_json(run.environment_file, surroundings)
     atomic.write_json(run.recipe_file, recipe.to_json())  # last: from now on there is a run
-    epoch = len(image_set.images) // recipe.real_batch_size
+    epoch = len(training.images) // recipe.real_batch_size
     shuffles = random_key(recipe.seed, "permutations")
     seconds = max((event.get("seconds", 0.0) for event in run.events()), default=0.0)
     run.add_event("resumed" if step else "started", step, steps=recipe.steps)
+    monitor = None
+    if held_out is not None and len(held_out.images) >= LEAST_HELD_OUT:
+        make_glance = partial(Glance, game, latents, recipe.seed, training, held_out)
+        monitor = Monitor(run, make_glance, recipe.judge_every, told.say)
     return _Session(
         run=run,
         recipe=recipe,
-        plan=Plan(recipe.steps, recipe.grid_every, recipe.log_every, epoch if recipe.data_order == "shuffle" else None),
+        plan=Plan(
+            steps=recipe.steps,
+            grid_every=recipe.grid_every,
+            log_every=recipe.log_every,
+            judge_every=recipe.judge_every,
+            shuffle_every=epoch if recipe.data_order == "shuffle" else None,
+        ),
         epoch=epoch,
         game=game,
         told=told,
         board=board,
-        image_set=image_set,
-        images=jnp.asarray(image_set.images),
-        permutation=lru_cache(maxsize=1)(lambda epoch: batches.permutation(shuffles, epoch, len(image_set.images))),
+        monitor=monitor,
+        image_set=training,
+        images=jnp.asarray(training.images),
+        permutation=lru_cache(maxsize=1)(lambda epoch: batches.permutation(shuffles, epoch, len(training.images))),
         draw_samples=jax.jit(
             lambda state: game.generator.apply(state.generator, state.generator_statistics, noise, train=False)[0]
         ),
@@ -297,10 +348,10 @@ def _open(
 
 def _load_images(recipe: Recipe) -> ImageSet:
     image_set = data.load(recipe.data)
-    if len(image_set.images) < recipe.real_batch_size:
-        raise DataError(
-            f"{recipe.data} holds {len(image_set.images)} images, but a batch takes {recipe.real_batch_size}"
-        )
+    left = len(hold_out(image_set, recipe.held_out)[0].images)
+    if left < recipe.real_batch_size:
+        held = f" ({len(image_set.images) - left} more are held out)" if left < len(image_set.images) else ""
+        raise DataError(f"{recipe.data} holds {left} images{held}, but a batch takes {recipe.real_batch_size}")
     return image_set
 
 

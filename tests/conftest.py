@@ -55,14 +55,14 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(0)
     labels = np.arange(200, dtype=np.uint8) % 10
     folder = tmp_path_factory.mktemp("digits")
-    write_idx(folder / "train-images-idx3-ubyte", np.stack([_printed(int(label), random) for label in labels]))
+    write_idx(folder / "train-images-idx3-ubyte", np.stack([printed_digit(int(label), random) for label in labels]))
     write_idx(folder / "train-labels-idx1-ubyte", labels)
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny_recipe(digits: Path) -> Recipe:
-    """mlp-256 with 8 neurons a layer, on `digits`: 30 steps, 10 an epoch."""
+    """mlp-256 with 8 neurons a layer, on all `digits`: 30 steps, 10 an epoch; not judged while it trains."""
     return named_recipe("mlp-256").replace(
         data=str(digits),
         batch_size=20,
@@ -71,6 +71,8 @@ def tiny_recipe(digits: Path) -> Recipe:
         grid_rows=2,
         grid_columns=3,
         log_every=5,
+        held_out=0.0,
+        judge_every=0,
         **{"generator.hidden": (8,), "discriminator.hidden": (8,)},
     )
 
@@ -94,7 +96,8 @@ def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
     path.write_bytes(struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes())
 
 
-def _printed(digit: int, random: np.random.Generator) -> NDArray[np.uint8]:
+def printed_digit(digit: int, random: np.random.Generator) -> NDArray[np.uint8]:
+    """A digit in the default font at a random place, (28, 28)."""
     image = Image.new("L", (28, 28))
     place = (float(random.uniform(5, 10)), float(random.uniform(0, 4)))
     ImageDraw.Draw(image).text(place, str(digit), fill=255, font=ImageFont.load_default(size=20))

@@ -12,6 +12,7 @@ from sparring import atomic
 from sparring.images import (
     WRITERS,
     Images,
+    evenly,
     grid,
     grid_scale,
     picture,
@@ -222,3 +223,12 @@ def test_a_written_file_replaces_the_old_one_and_leaves_no_other(tmp_path: Path)
     save_picture(path, noise(2)[1])
     np.testing.assert_array_equal(pixels_of(path), noise(2)[1, :, :, 0])
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(10, 3), (3, 10), (1, 5), (60_000, 10_000)])
+def test_evenly_spread_places(count: int, wanted: int) -> None:
+    places = evenly(count, wanted)
+    assert len(places) == min(count, wanted)
+    assert places[0] == 0 and places[-1] in (0, count - 1)
+    gaps = np.diff(places)
+    assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1

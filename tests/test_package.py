@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import sparring
-from sparring import data, errors, recipe, recipes, run, sampling, training
+from sparring import data, errors, measuring, recipe, recipes, run, sampling, training
+from sparring.metrics import verdict
 
 HOMES: dict[str, Any] = {
     "RECIPES": recipes.RECIPES,
@@ -16,7 +17,9 @@ HOMES: dict[str, Any] = {
     "Recipe": recipe.Recipe,
     "Run": run.Run,
     "SparringError": errors.SparringError,
+    "Verdict": verdict.Verdict,
     "load": sampling.load,
+    "measure": measuring.measure,
     "named_recipe": recipes.named_recipe,
     "resume": training.resume,
     "train": training.train,
@@ -57,7 +60,7 @@ def test_names_stay_what_they_are_whatever_is_imported() -> None:
         "        print(name, type(getattr(sparring, name)).__name__)\n"
     )
     kinds = {"RECIPES": "dict", "load": "function", "named_recipe": "function", "resume": "function"}
-    kinds |= {"train": "function", "SparringError": "type"}
+    kinds |= {"train": "function", "measure": "function", "SparringError": "type"}
     expected = [(name, kinds.get(name, "type")) for name in sorted(sparring.__all__) for _ in range(2)]
     assert [tuple(line.split()) for line in in_new_process(program).splitlines()] == expected
 

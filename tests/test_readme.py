@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sparring import data, training
+import sparring
+from sparring import data, measuring, training
 from sparring.cli import main
+from sparring.metrics.features import shipped_judge
 from sparring.recipes import RECIPES
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -25,7 +27,9 @@ def elsewhere(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """An empty working folder; both named data sets are the few digits of the tests."""
     monkeypatch.chdir(tmp_path)
     load = data.load
-    monkeypatch.setattr(data, "load", lambda source: load(str(digits)))
+    judge = shipped_judge("mnist")
+    monkeypatch.setattr(data, "load", lambda source, split="train": load(str(digits), split))
+    monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: judge)
     return tmp_path
 
 
@@ -45,6 +49,8 @@ def test_the_commands(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> No
         assert main([*words, *short]) == 0, capsys.readouterr().err
     assert {path.name for path in (elsewhere / "runs").iterdir()} == {"first", "second", "clothes"}
     assert {"grid.png", "samples.npz", "walk.gif"} <= {path.name for path in elsewhere.iterdir()}
+    assert (elsewhere / "runs" / "first" / "report.html").is_file()
+    assert (elsewhere / "samples.npz.report.html").is_file()
 
 
 def test_the_python(elsewhere: Path) -> None:
@@ -54,6 +60,7 @@ def test_the_python(elsewhere: Path) -> None:
     exec(compile(code.replace("steps=2000", "steps=4"), "README.md", "exec"), names)
     images = names["images"]
     assert getattr(images, "shape", None) == (64, 28, 28, 1)
+    assert isinstance(names["verdict"], sparring.Verdict)
 
 
 def test_every_recipe_is_described() -> None:

@@ -30,14 +30,14 @@ FACTS: dict[str, dict[str, Any]] = {
         "generator_optimizer.epsilon": 1e-7, "generator.batch_norm_momentum": 0.8,
     },
     "dcgan-tanh": {
-        "batch_size": 64, "latent_size": 100, "latent_std": 0.3, "data_order": "sequential", "steps": 93_700,
-        "grid_every": 937, "discriminator_updates": "joint", "discriminator_batch": "full",
+        "batch_size": 64, "latent_size": 100, "latent_std": 0.3, "data_order": "sequential", "steps": 90_000,
+        "grid_every": 900, "discriminator_updates": "joint", "discriminator_batch": "full",
         "discriminator_fakes": "inference", "generator_noise": "fresh", "generator_optimizer.kind": "sgd",
         "generator_optimizer.learning_rate": 5e-4, "generator_optimizer.momentum": 0.9,
         "generator_optimizer.nesterov": True, "generator.batch_norm_momentum": 0.99,
     },
     "mlp-256": {
-        "batch_size": 32, "latent_size": 64, "data_order": "shuffle", "steps": 50 * 60_000 // 32, "grid_every": 1875,
+        "batch_size": 32, "latent_size": 64, "data_order": "shuffle", "steps": 50 * 57_600 // 32, "grid_every": 1800,
         "discriminator_updates": "joint", "generator_noise": "reuse", "generator_optimizer.learning_rate": 3e-4,
         "generator_optimizer.epsilon": 1e-8, "generator_optimizer.epsilon_hat": False,
         "generator.initialization": "torch-uniform", "discriminator.initialization": "torch-uniform",

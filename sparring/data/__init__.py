@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sparring.data.idx import Split, is_file, is_folder, load_idx_file, load_idx_folder
 from sparring.data.images import ImageSet
-from sparring.data.named import NAMED, NamedSet, load_named
+from sparring.data.named import NAMED, NamedSet, load_named, recognised
 from sparring.errors import DataError
 
 __all__ = ["NAMED", "ImageSet", "NamedSet", "Split", "load"]
@@ -32,11 +32,11 @@ def load(source: str, split: Split = "train") -> ImageSet:
     with suppress(RuntimeError):  # "~" where no home folder is known
         path = path.expanduser()
     if source and is_folder(path):
-        return load_idx_folder(path, split, name=source)
+        return recognised(load_idx_folder(path, split, name=source))
     if is_file(path):
         if split == "test":
             raise DataError(f"{source} is one file and has no test split; give the folder that holds both splits")
-        return load_idx_file(path, name=source)
+        return recognised(load_idx_file(path, name=source))
     near = difflib.get_close_matches(source.lower(), NAMED, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise DataError(

@@ -12,6 +12,7 @@
 Wherever files come from, their content must have the SHA-256 that is written here.
 """
 
+import dataclasses
 import os
 import sys
 import zipfile
@@ -152,7 +153,7 @@ NAMED: dict[str, NamedSet] = {
 }
 """Every data set that has a name."""
 
-_NPZ_ERRORS = (
+NPZ_ERRORS = (
     OSError,
     ValueError,
     TypeError,
@@ -196,6 +197,21 @@ def load_named(name: str, split: Split = "train") -> ImageSet:
     if digits is not None and split == "train":
         return _image_set(name, digits, notices=skipped)
     raise DataError(_nothing_found(name, split, problems, has_sample=digits is not None))
+
+
+def recognised(images: ImageSet) -> ImageSet:
+    """The same images under the name of the set whose training or test images they are, if they are any's."""
+    if images.images.shape[-1] != 1:
+        return images
+    found = idx_sha256(images.images[..., 0])
+    names = (
+        name for name, known in NAMED.items() if found in (known.sha256[files[0]] for files in SPLIT_FILES.values())
+    )
+    name = next(names, None)
+    if name is None:
+        return images
+    class_names = NAMED[name].class_names if images.labels is not None else ()
+    return dataclasses.replace(images, name=name, class_names=class_names)
 
 
 def cache_folder() -> Path:
@@ -377,7 +393,7 @@ def _in_keras_archive(path: Path, name: str, split: Split) -> Found:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             images = np.asarray(archive[f"x_{split}"])
             labels = np.asarray(archive[f"y_{split}"])
-    except _NPZ_ERRORS as error:
+    except NPZ_ERRORS as error:
         raise DataError(f"{path} is not the archive that Keras keeps {name} in ({error})") from None
     if images.dtype != np.uint8 or labels.dtype != np.uint8:
         raise DataError(f"{path}: expected images and labels of type uint8, found {images.dtype} and {labels.dtype}")

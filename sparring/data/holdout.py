@@ -1,0 +1,28 @@
+"""The held-out slice: training images that no network is trained on, by which decisions are made while it trains.
+
+The test images stay untouched until the report: who chooses by them has trained on them.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from sparring.data.images import ImageSet
+
+
+def hold_out(images: ImageSet, share: float) -> tuple[ImageSet, ImageSet | None]:
+    """(the images to train on, the held-out ones or None where the share comes to none), each in the data's order.
+
+    Which ones is chance, but follows from the number of images alone: the same for every seed and every recipe.
+    """
+    count = len(images.images)
+    held = np.zeros(count, bool)
+    held[np.random.Generator(np.random.PCG64(0)).permutation(count)[: min(int(share * count), count - 1)]] = True
+    if not held.any():
+        return images, None
+    return _only(images, ~held), _only(images, held)
+
+
+def _only(images: ImageSet, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> ImageSet:
+    labels = None if images.labels is None else images.labels[chosen]
+    return dataclasses.replace(images, images=images.images[chosen], labels=labels)

@@ -1,0 +1,171 @@
+"""MEASURING: the judge's verdict on a run, or on samples made elsewhere; and side by side with others'.
+
+run -> generator, discriminator -> samples, logits \\
+samples made elsewhere -> samples                   -> protocol -> verdict -> measures.json, report.html
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sparring import atomic, report, sampling
+from sparring.checkpoint import newest_step
+from sparring.errors import DataError
+from sparring.images import Images, evenly
+from sparring.metrics import protocol
+from sparring.metrics.discriminator import Discrimination, discrimination, logits_of
+from sparring.metrics.features import Extractor, choose_extractor
+from sparring.metrics.protocol import SAMPLES, SEED, RealImages
+from sparring.metrics.verdict import Verdict
+from sparring.recipe import HELD_OUT
+from sparring.run import Run, read_json
+from sparring.samples import read_samples
+from sparring.trained import load_trained
+
+DISCRIMINATED = 5_000
+"""Images of each kind that the discriminator is asked about."""
+STAGES = protocol.STAGES + 4
+"""How often `tell` is called, about."""
+
+Tell = Callable[[str], None]
+"""Told what is being done now."""
+
+
+def measure(
+    subject: str | Path,
+    *,
+    data: str | None = None,
+    count: int = SAMPLES,
+    seed: int = SEED,
+    best: bool = False,
+    extractor: str | Path | None = None,
+    tell: Tell = lambda what: None,
+) -> Verdict:
+    """Judge a run, or samples made elsewhere (an `.npz` or a folder of pictures), and write a report.
+
+    A run is judged by `count` samples of that seed, of its last state or of its `best` one; samples against the `data`
+    that they should be like ("mnist" if none is said). The extractor is the shipped judge of the data, or one that is
+    trained on their labels, or, given the path of an ONNX file, that network. The verdict and the page go into the run
+    (`measures.json`, `report.html`), or beside the samples.
+
+    Raises `RunError`, `DataError` or `MissingExtra` with one sentence.
+    """
+    path = Path(subject)
+    onnx = None if extractor is None else Path(extractor)
+    if Run(path).exists():
+        return _measure_run(Run(path), data, count, seed, best, onnx, tell)
+    return _measure_samples(path, data or "mnist", onnx, tell)
+
+
+def saved_verdict(run: Run) -> Verdict | None:
+    """What was last measured of the run; None if that is nothing, or the last state of a run that has gone on since."""
+    if not run.measures.is_file():
+        return None
+    saved = Verdict.from_json(read_json(run.measures, run.path))
+    stale = not saved.subject["best"] and saved.subject["step"] < newest_step(run.checkpoints)
+    return None if stale else saved
+
+
+def _measure_run(
+    run: Run, data: str | None, count: int, seed: int, best: bool, onnx: Path | None, tell: Tell
+) -> Verdict:
+    tell("real images")
+    recipe, trained_on = run.recipe(), run.environment()["data"]
+    real = protocol.real_images(data or recipe.data, recipe.held_out)
+    if data is None and real.checksum != trained_on["checksum"]:
+        raise DataError(
+            f"{run.path} was trained on other images than {recipe.data} is now (checksum "
+            f"{trained_on['checksum'][:12]}, now {real.checksum[:12]}); say with --data what to judge it against"
+        )
+    tell("samples")
+    generator = sampling.load(run.path, best)
+    samples = generator.sample(min(count, len(real.training.images)), seed)
+    step = int(generator.description["trained"]["step"])
+    subject = {
+        "kind": "run",
+        "path": str(run.path),
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "step": step,
+        "best": best,
+        "seconds": _training_seconds(run, step),
+        "command": _command(run.path, data, onnx, count=count, seed=seed, best=best),
+    }
+    protocol.check_samples(samples, real)
+    told = _ask_discriminator(run, best, step, real, samples)
+    verdict = protocol.judge(samples, real, _extractor(real, onnx, tell), told, tell, subject=subject, seed=seed)
+    tell("report")
+    _write(run.measures, run.report, verdict, samples, real, run)
+    return verdict
+
+
+def _measure_samples(path: Path, data: str, onnx: Path | None, tell: Tell) -> Verdict:
+    tell("samples")
+    samples = read_samples(path)
+    tell("real images")
+    real = protocol.real_images(data, HELD_OUT)
+    protocol.check_samples(samples, real)
+    subject = {"kind": "samples", "path": str(path), "command": _command(path, data, onnx)}
+    verdict = protocol.judge(samples, real, _extractor(real, onnx, tell), None, tell, subject=subject, seed=None)
+    tell("report")
+    _write(
+        path.with_name(f"{path.name}.measures.json"),
+        path.with_name(f"{path.name}.report.html"),
+        verdict,
+        samples,
+        real,
+        None,
+    )
+    return verdict
+
+
+def report_of(verdict: Verdict) -> Path:
+    """Where the page of a verdict lies."""
+    path = Path(verdict.subject["path"])
+    return Run(path).report if verdict.subject["kind"] == "run" else path.with_name(f"{path.name}.report.html")
+
+
+def _extractor(real: RealImages, onnx: Path | None, tell: Tell) -> Extractor:
+    def progress(step: int, steps: int) -> None:
+        tell(f"training a judge of these labels, once: step {step:,} of {steps:,}")
+
+    return choose_extractor(real.training, onnx, progress)
+
+
+def _ask_discriminator(run: Run, best: bool, step: int, real: RealImages, samples: Images) -> Discrimination | None:
+    """What the discriminator says of training images, unseen ones and the samples; None if its state is not there."""
+    if newest_step(run.best if best else run.checkpoints) != step:
+        return None
+    trained = load_trained(run, best)
+    logits = logits_of(trained.game.discriminator)
+    state = trained.state
+    training, unseen, fake = (
+        logits(state.discriminator, state.discriminator_statistics, images[evenly(len(images), DISCRIMINATED)])
+        for images in (real.training.images, real.unseen.images, samples)
+    )
+    return discrimination(training, unseen, fake)
+
+
+def _training_seconds(run: Run, step: int) -> float | None:
+    """How long the run had been trained at that step."""
+    reached = [event["seconds"] for event in run.events() if event["step"] <= step and "seconds" in event]
+    return max(reached, default=None)
+
+
+def _write(measures: Path, page: Path, verdict: Verdict, samples: Images, real: RealImages, run: Run | None) -> None:
+    atomic.write_json(measures, verdict.to_json())
+    report.write_report(page, verdict, samples, real, run)
+
+
+def _command(path: Path, data: str | None, onnx: Path | None, **options: Any) -> str:
+    """What to type for the same numbers again; options that are as usual are left out."""
+    words = ["sparring", "measure", str(path)]
+    words += ["--data", data] if data else []
+    words += ["--extractor", str(onnx)] if onnx else []
+    words += ["--count", str(options["count"])] if options.get("count", SAMPLES) != SAMPLES else []
+    words += ["--seed", str(options["seed"])] if options.get("seed", SEED) != SEED else []
+    words += ["--best"] if options.get("best") else []
+    return shlex.join(words)

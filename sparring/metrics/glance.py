@@ -1,0 +1,107 @@
+"""THE GLANCE: the cheap part of the judge, for a run that is being trained: 1,000 samples against held-out images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from sparring.batched import batched
+from sparring.data import ImageSet
+from sparring.game import Game, Latents
+from sparring.images import Images, evenly, to_uint8
+from sparring.metrics.balance import balance, class_frequencies
+from sparring.metrics.discriminator import discrimination, logits_of
+from sparring.metrics.features import BATCH, ready_extractor
+from sparring.metrics.frechet import frechet_distance, moments
+from sparring.metrics.kernel import kernel_distance
+from sparring.metrics.memorisation import lookup, memorisation
+from sparring.randomness import random_key
+from sparring.state import TrainState
+
+SAMPLES = 4 * BATCH
+"""Samples of one judgement, always of the same latents."""
+LOOKED_UP = 250
+"""Samples, and held-out images, of which the nearest training image is looked up."""
+LEAST_HELD_OUT = 50
+"""With fewer held-out images there is nothing to judge by."""
+FRECHET_LEAST = 500
+"""With fewer held-out images the score is the kernel distance, which does not depend on how many there are."""
+
+
+class Glance:
+    """Judges states of one run. Keeps what is the same in every judgement; making it takes about a second."""
+
+    def __init__(self, game: Game, latents: Latents, seed: int, training: ImageSet, held_out: ImageSet) -> None:
+        self._noise = np.asarray(latents.draw(random_key(seed, "glances"), SAMPLES))
+        self._generate = jax.jit(
+            lambda weights, statistics, z: game.generator.apply(weights, statistics, z, train=False)[0]
+        )
+        self._logits = logits_of(game.discriminator)
+        self._training = training.images[evenly(len(training.images), SAMPLES)]
+        self._held_out = held_out.images[evenly(len(held_out.images), SAMPLES)]
+        self._extractor = ready_extractor(training)
+        self._classes = training.class_names
+        self._frequencies = class_frequencies(training)
+        self._real = self._extractor(held_out.images).values
+        self._moments = moments(self._real)
+        self._floor = self._score(self._extractor(self._training).values)
+        self._find = lookup(training.images)
+        self._unseen = self._find(self._held_out[:LOOKED_UP])
+
+    def judge(self, state: TrainState) -> dict[str, Any]:
+        """The numbers of one judgement, as they are written into the events."""
+        samples = self._draw(state)
+        features = self._extractor(samples)
+        copied = memorisation(self._find(samples[:LOOKED_UP]), self._unseen)
+        training, unseen, fake = (
+            self._logits(state.discriminator, state.discriminator_statistics, images)
+            for images in (self._training, self._held_out, samples)
+        )
+        told = discrimination(training, unseen, fake)
+        values: dict[str, Any] = {
+            "score": self._score(features.values),
+            "floor": self._floor,
+            "measure": "frechet" if self._by_frechet else "kernel",
+            "diversity": float(features.values.var(axis=0).sum() / self._real.var(axis=0).sum()),
+            "copies": copied.copies,
+            "copies_alarm": copied.alarm,
+            "right_unseen": told.right_unseen,
+            "right_fake": told.right_fake,
+            "memorising": told.memorising,
+            "memorising_alarm": told.alarm,
+        }
+        if features.probabilities is not None and self._frequencies is not None:
+            spread = balance(features.probabilities, self._frequencies)
+            top = int(np.argmax(spread.histogram))
+            values |= {
+                "histogram": list(spread.histogram),
+                "variation": spread.variation,
+                "variation_band": spread.variation_band,
+                "confident": spread.confident,
+                "top_class": self._classes[top],
+                "top_share": spread.histogram[top] / len(samples),
+                "top_due": spread.frequencies[top],
+            }
+        return values
+
+    def _draw(self, state: TrainState) -> Images:
+        """The samples of the fixed latents."""
+
+        def images(latents: NDArray[np.float32]) -> Images:
+            return to_uint8(np.asarray(self._generate(state.generator, state.generator_statistics, latents)))
+
+        samples: Images = batched(images, self._noise, BATCH)
+        return samples
+
+    @property
+    def _by_frechet(self) -> bool:
+        return len(self._real) >= FRECHET_LEAST
+
+    def _score(self, features: NDArray[np.float32]) -> float:
+        """The distance from the held-out images: lower is better."""
+        if self._by_frechet:
+            return frechet_distance(moments(features), self._moments)
+        return kernel_distance(features, self._real).value

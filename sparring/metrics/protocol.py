@@ -1,0 +1,229 @@
+"""THE PROTOCOL of a judgement: how many samples, against which real images, beside which floor.
+
+- 10,000 samples of seed 0, or as many as there are; never more than training images, so that the floor has as many.
+- Against the test images, which nothing was trained on or chosen by; where there are none, against the held-out slice
+  of the training images, and the verdict says so.
+- The floor of each measure is the same measure of as many training images, evenly chosen.
+- While training, decisions use the held-out slice only (`glance.py`).
+- Published numbers are means of three training seeds, with their standard deviation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sparring import data
+from sparring.data import ImageSet
+from sparring.data.holdout import hold_out
+from sparring.errors import DataError
+from sparring.images import Images, evenly
+from sparring.metrics.balance import Balance, balance, class_frequencies
+from sparring.metrics.discriminator import Discrimination
+from sparring.metrics.features import Extractor, Features
+from sparring.metrics.frechet import Moments, frechet_distance, frechet_error, moments
+from sparring.metrics.kernel import KernelDistance, kernel_distance
+from sparring.metrics.memorisation import Memorisation, lookup, memorisation
+from sparring.metrics.neighbours import K, Neighbourhood, Overlap, neighbourhood, overlap
+from sparring.metrics.verdict import Measure, Verdict
+
+SAMPLES = 10_000
+SEED = 0
+TRAINING_SEEDS = (0, 1, 2)
+"""Of the trainings that a published number is the mean of."""
+LEAST_SAMPLES = 20
+FEW_SAMPLES = 2_000
+"""With fewer samples the Frechet distance is mostly bias."""
+
+FEW_UNSEEN = 500
+"""With fewer unseen images the chance in which ones they are outweighs the errors that are given."""
+
+Tell = Callable[[str], None]
+"""Told what is being done now."""
+STAGES = 8
+"""How often `judge` tells."""
+
+
+@dataclass(frozen=True, eq=False)
+class RealImages:
+    """The real side of a judgement."""
+
+    name: str
+    checksum: str
+    """Of the whole data, as in a run's `environment.json`."""
+    training: ImageSet
+    unseen: ImageSet
+    """What the samples are compared with; nothing was trained on it."""
+    split: str
+    """Which images those are: "test" or "held-out"."""
+    notice: str | None
+    """Why they are not test images."""
+
+
+def real_images(source: str, held_out: float) -> RealImages:
+    """The data called `source`, of which that share was held out of the training.
+
+    Raises `DataError` where the data are not to be had, or leave nothing unseen.
+    """
+    whole = data.load(source)
+    training, held = hold_out(whole, held_out)
+    notice = None
+    try:
+        unseen, split = data.load(source, "test"), "test"
+    except DataError as error:
+        if held is None:
+            raise DataError(f"there are no unseen images to judge by, for none were held out, and {error}") from error
+        unseen, split = held, "held-out"
+        notice = f"judged against {len(held.images):,} held-out training images, for there are no test images ({error})"
+    if unseen.images.shape[1:] != training.images.shape[1:]:
+        raise DataError(f"the test images of {source} have another shape than its training images")
+    if len(unseen.images) <= K:
+        raise DataError(f"{len(unseen.images)} unseen images are too few to judge by; {K + 1} are the least")
+    return RealImages(whole.name, whole.checksum(), training, unseen, split, notice)
+
+
+def judge(
+    samples: Images,
+    real: RealImages,
+    extractor: Extractor,
+    told: Discrimination | None,
+    tell: Tell,
+    *,
+    subject: dict[str, Any],
+    seed: int | None,
+) -> Verdict:
+    """Measure samples (N, H, W, C), N at least 20. `told` is what the discriminator of the same run says, if any;
+    `subject` and `seed` go into the verdict."""
+    check_samples(samples, real)
+    count = min(len(samples), SAMPLES, len(real.training.images))
+    samples = samples[:count]
+    like_samples = real.training.images[evenly(len(real.training.images), count)]
+    tell("features")
+    unseen, floor, fake = (extractor(images) for images in (real.unseen.images, like_samples, samples))
+    tell("distances")
+    reference = _Reference(unseen, class_frequencies(real.training))
+    ours, theirs = reference.measure(fake, tell), reference.measure(floor, tell)
+    tell("memorisation")
+    find = lookup(real.training.images)
+    copied = memorisation(find(samples), find(real.unseen.images[evenly(len(real.unseen.images), count)]))
+    measures = {name: Measure(value, error, theirs.values[name][0]) for name, (value, error) in ours.values.items()}
+    distance, floor_distance = measures["frechet"], theirs.values["frechet"][0]
+    ratio = Measure(distance.value / floor_distance, (distance.error or 0.0) / floor_distance, 1.0)
+    measures = {"frechet_ratio": ratio} | measures
+    measures["copies"] = Measure(copied.copies, copied.error, copied.copies_unseen)
+    if told is not None:
+        measures["memorising"] = Measure(told.memorising, told.error, 0.5)
+    return Verdict(
+        subject=subject,
+        seed=seed,
+        data={
+            "name": real.name,
+            "checksum": real.checksum,
+            "training": len(real.training.images),
+            "unseen": len(real.unseen.images),
+            "split": real.split,
+        },
+        extractor={"name": extractor.name, "sha256": extractor.sha256, "caveat": extractor.caveat},
+        samples=count,
+        measures=measures,
+        balance=ours.balance,
+        memorisation=copied,
+        discriminator=told,
+        alarms=tuple(_alarms(ours, copied, told, real.training.class_names)),
+        notices=tuple(_notices(count, real)),
+    )
+
+
+def check_samples(samples: Images, real: RealImages) -> None:
+    """Raise `DataError` where these samples cannot be judged."""
+    if len(samples) < LEAST_SAMPLES:
+        raise DataError(f"{len(samples)} samples are too few to judge; {LEAST_SAMPLES} are the least, 10,000 are usual")
+    if samples.shape[1:] != real.training.images.shape[1:]:
+        ours, theirs = (" x ".join(map(str, images.shape[1:])) for images in (samples, real.training.images))
+        raise DataError(
+            f"the samples are {ours}, but the images of {real.name} are {theirs} (height x width x channels)"
+        )
+
+
+# ------------------------------------------------------------------------------------------------ one set of images
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """The numbers of one set: name -> (value, standard error)."""
+
+    values: dict[str, tuple[float, float | None]]
+    balance: Balance | None
+
+
+class _Reference:
+    """The unseen images' side of every measure, computed once."""
+
+    def __init__(self, unseen: Features, frequencies: Any) -> None:
+        self._features = unseen
+        self._frequencies = frequencies
+        self._moments: Moments = moments(unseen.values)
+        self._neighbourhood: Neighbourhood = neighbourhood(unseen.values)
+
+    def measure(self, features: Features, tell: Tell) -> _Measured:
+        """All measures of a set of images by their features."""
+        values: dict[str, tuple[float, float | None]] = {}
+        distance = frechet_distance(moments(features.values), self._moments)
+        values["frechet"] = (distance, frechet_error(features.values, self._moments))
+        tell("kernel distance")
+        kernel: KernelDistance = kernel_distance(features.values, self._features.values)
+        values["kernel"] = (kernel.value, kernel.error)
+        tell("neighbours")
+        found: Overlap = overlap(self._neighbourhood, neighbourhood(features.values))
+        values |= {name: (getattr(found, name), error) for name, error in found.errors.items()}
+        if features.probabilities is None or self._frequencies is None:
+            return _Measured(values, None)
+        spread = balance(features.probabilities, self._frequencies)
+        values["variation"] = (spread.variation, None)
+        values |= {name: (getattr(spread, name), error) for name, error in spread.errors.items()}
+        return _Measured(values, spread)
+
+
+def _alarms(ours: _Measured, copied: Memorisation, told: Discrimination | None, names: tuple[str, ...]) -> list[str]:
+    found = []
+    if ours.balance is not None:
+        total = sum(ours.balance.histogram)
+        shares = [count / total for count in ours.balance.histogram]
+        scarce = [
+            name for name, share, due in zip(names, shares, ours.balance.frequencies, strict=True) if share < due / 4
+        ]
+        if max(shares) >= 0.5 and len(names) > 2:
+            top = shares.index(max(shares))
+            found.append(f"collapse: {shares[top]:.0%} of the samples are {names[top]!r}")
+        elif scarce:
+            found.append(
+                f"missing classes: fewer than a quarter of what the data have of {', '.join(map(repr, scarce))}"
+            )
+    if copied.alarm:
+        found.append(
+            f"memorisation: {copied.copies:.1%} of the samples are closer to a training image than 99% of unseen real "
+            "images are"
+        )
+    if told is not None and told.alarm:
+        found.append(
+            f"the discriminator knows its training images: it finds one more real than an unseen one in "
+            f"{told.memorising:.0%} of the cases, where 50% is chance"
+        )
+    if told is not None and min(told.right_unseen, told.right_fake) >= 0.99:
+        found.append("the discriminator is right about more than 99% of real images and of samples: G learns little")
+    return found
+
+
+def _notices(count: int, real: RealImages) -> list[str]:
+    found = [real.notice] if real.notice else []
+    if len(real.unseen.images) < FEW_UNSEEN:
+        found.append(
+            f"{len(real.unseen.images)} unseen images are few, so all numbers are rough; see --held-out of train"
+        )
+    if count < FEW_SAMPLES:
+        found.append(
+            f"{count:,} samples are few: the Frechet distance is mostly bias then; look at the kernel distance and at "
+            "the ratio to the floor"
+        )
+    return found

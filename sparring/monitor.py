@@ -1,0 +1,132 @@
+"""THE MONITOR: judges a run while it is trained, keeps its best state, and raises the alarms; within 5% of its time.
+
+What is trained never depends on it. At which of the due steps it looks depends on how fast the machine is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from sparring import checkpoint
+from sparring.alarms import ALARMS, Judged, best_of
+from sparring.metrics.glance import Glance
+from sparring.run import Run
+from sparring.state import TrainState
+
+SHARE = 0.05
+"""The most of a run's time that judging may take."""
+PREPARATION_SECONDS, JUDGEMENT_SECONDS = 1.8, 0.25
+"""What these cost on two CPU cores, for 60,000 small gray images; assumed until it is measured."""
+
+
+class Budget:
+    """Decides whether to judge at a due step, so that judgements are spread evenly and take no more than `SHARE`."""
+
+    def __init__(self, elapsed: float = 0.0, spent: float = 0.0) -> None:
+        self.spent = spent
+        self._began = time.monotonic() - elapsed
+        self._judged_at = 0
+        self._preparation, self._judgement = PREPARATION_SECONDS, JUDGEMENT_SECONDS
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the run has taken so far."""
+        return time.monotonic() - self._began
+
+    @property
+    def share(self) -> float:
+        """Share of the run's time that judging has taken so far."""
+        return self.spent / self.elapsed
+
+    def allows(self, step: int, steps: int, every: int, rate: float) -> bool:
+        """Whether to judge after `step` of `steps`; judgements are due `every` so many, and `rate` steps take 1 s."""
+        left = SHARE * (self.elapsed + (steps - step) / rate) - self.spent - self._preparation
+        affordable = left / self._judgement
+        if step == steps:
+            return affordable >= 1
+        due, waited, whole = 2 + (steps - step - 1) // every, step - self._judged_at, steps - self._judged_at
+        return affordable >= due or (affordable >= 2 and waited * affordable >= whole)  # one is left for the end
+
+    def prepared(self, seconds: float) -> None:
+        """Note how long the run waited for the instrument."""
+        self.spent += seconds
+        self._preparation = 0.0
+
+    def judged(self, step: int, seconds: float) -> None:
+        """Note what a judgement after `step` cost."""
+        self.spent += seconds
+        self._judged_at, self._judgement = step, seconds
+
+
+class Monitor:
+    """Looks at a run at the due steps, with the instrument that `make_glance` makes."""
+
+    def __init__(self, run: Run, make_glance: Callable[[], Glance], every: int, say: Callable[[str], None]) -> None:
+        events = list(run.events())
+        self.judged: list[Judged] = [event for event in events if event["event"] == "judged"]
+        self.flat: str | None = None
+        """What the patience rule says, once it says to stop."""
+        self._run, self._make_glance, self._every, self._say = run, make_glance, every, say
+        self._raised = {event["kind"] for event in events if event["event"] == "alarm"}
+        elapsed = max((event.get("seconds", 0.0) for event in events), default=0.0)
+        self._budget = Budget(elapsed, max((values["cost"] for values in self.judged), default=0.0))
+        self._glance: Future[Glance] | None = None
+
+    def prepare(self, expected_seconds: float) -> None:
+        """Begin to make the instrument, in another thread, if a run of that length may be judged at all."""
+        if self._every and SHARE * expected_seconds >= JUDGEMENT_SECONDS:
+            self._glance = self._make()
+
+    def wait(self) -> None:
+        """Wait for what `prepare` began: the training would be slower beside it."""
+        if self._glance is not None:
+            began = time.monotonic()
+            self._glance.result()
+            self._budget.prepared(time.monotonic() - began)
+
+    def look(self, step: int, steps: int, rate: float, state: TrainState) -> Judged | None:
+        """Judge the state after `step`, a due one, if the budget allows it; write it down, keep the best one."""
+        if not self._budget.allows(step, steps, self._every, rate):
+            return None
+        if self._glance is None:
+            self._glance = self._make()
+            self.wait()
+        began = time.monotonic()
+        values = {"step": step} | self._glance.result().judge(state)
+        is_best = all(values["score"] < earlier["score"] for earlier in self.judged)
+        if is_best:
+            checkpoint.save(self._run.best, step, state, keep=1)
+        self._budget.judged(step, time.monotonic() - began)
+        values |= {"best": is_best, "cost": round(self._budget.spent, 3), "cost_share": round(self._budget.share, 4)}
+        self._run.add_event("judged", **values)
+        self.judged.append(values)
+        self._raise_alarms(step)
+        return values
+
+    def summary(self) -> str | None:
+        """How often it judged, what that cost, and which step was best; None where it never did."""
+        if not self.judged:
+            return None
+        best = best_of(self.judged)
+        times = "once" if len(self.judged) == 1 else f"{len(self.judged)} times"
+        return (
+            f"judged {times} on held-out images, {self._budget.share:.1%} of the time; best was step {best['step']:,}"
+        )
+
+    def _make(self) -> Future[Glance]:
+        pool = ThreadPoolExecutor(max_workers=1)
+        glance = pool.submit(self._make_glance)
+        pool.shutdown(wait=False)
+        return glance
+
+    def _raise_alarms(self, step: int) -> None:
+        for kind, holds in ALARMS.items():
+            text = holds(self.judged)
+            if kind == "flat":
+                self.flat = text
+            if text and kind not in self._raised:
+                self._raised.add(kind)
+                self._run.add_event("alarm", step, kind=kind, text=text)
+                self._say(f"alarm at step {step:,}: {text}")

@@ -1,0 +1,104 @@
+"""THE PLOTS of a run: curves as PNG and the grids as an animation, all from the run directory alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.figure
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from sparring import atomic
+from sparring.images import save_gif
+from sparring.run import Run
+
+MOST_FRAMES = 120
+FRAME_MILLISECONDS, LAST_MILLISECONDS = 120, 2500
+
+Values = NDArray[np.float64]
+Curve = tuple[str, str, str]
+"""Name in the events, label, colour."""
+
+LOSSES: tuple[Curve, ...] = (("d_loss", "discriminator", "#0072b2"), ("g_loss", "generator", "#d55e00"))
+ACCURACIES: tuple[Curve, ...] = (
+    ("accuracy_real", "accuracy on real images", "#0072b2"),
+    ("accuracy_fake", "accuracy on fakes", "#d55e00"),
+)
+SCORES: tuple[Curve, ...] = (
+    ("d_real", "mean D(x), real images", "#0072b2"),
+    ("d_fake", "mean D(G(z)), fakes", "#d55e00"),
+)
+
+
+def write_plots(run: Run) -> None:
+    """Write the run's plots and its animation. Does nothing for a run without events or grids."""
+    logged = [event for event in run.events() if event["event"] == "log"]
+    if logged:
+        name = run.recipe().name
+        _save(run.losses_plot, _losses_figure(logged, name))
+        _save(run.accuracy_plot, _accuracy_figure(logged, name))
+    grids = [(step, path) for step, path in run.all_grids() if step <= run.reached()]
+    if grids:
+        save_gif(run.animation, _frames(grids), FRAME_MILLISECONDS, LAST_MILLISECONDS)
+
+
+def _losses_figure(logged: Sequence[dict[str, Any]], name: str) -> matplotlib.figure.Figure:
+    figure = matplotlib.figure.Figure(figsize=(10, 5), layout="constrained")
+    axes = figure.add_subplot()
+    _draw(axes, logged, LOSSES)
+    axes.set(title=f"{name}: losses", ylabel="loss (nats)", ylim=(0, None))
+    return figure
+
+
+def _accuracy_figure(logged: Sequence[dict[str, Any]], name: str) -> matplotlib.figure.Figure:
+    figure = matplotlib.figure.Figure(figsize=(10, 8), layout="constrained")
+    above, below = figure.subplots(2, sharex=True)
+    _draw(above, logged, ACCURACIES)
+    above.set(title=f"{name}: what the discriminator gets right", ylabel="share", ylim=(-0.02, 1.02), xlabel="")
+    _draw(below, logged, SCORES)
+    below.axhline(0.5, color="gray", linewidth=0.8, linestyle="--")
+    below.set(title="how real it finds them", ylabel="probability", ylim=(-0.02, 1.02))
+    return figure
+
+
+def _draw(axes: Any, logged: Sequence[dict[str, Any]], curves: Sequence[Curve]) -> None:
+    """The points pale, and over them their moving mean, so that the trend is seen through the noise."""
+    steps = np.array([event["step"] for event in logged])
+    for key, label, colour in curves:
+        values = np.array([event[key] for event in logged], float)
+        axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+        axes.plot(steps, _moving_mean(values, max(1, len(values) // 40)), color=colour, label=label, linewidth=1.8)
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def _moving_mean(values: Values, width: int) -> Values:
+    """Mean of up to `width` values on either side; at the ends of those that are there."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    places = np.arange(len(values))
+    first, last = np.maximum(places - width, 0), np.minimum(places + width + 1, len(values))
+    means: Values = (sums[last] - sums[first]) / (last - first)
+    return means
+
+
+def _save(path: Path, figure: matplotlib.figure.Figure) -> None:
+    atomic.write_file(path, lambda partial: figure.savefig(partial, dpi=100))
+
+
+def _frames(grids: Sequence[tuple[int, Path]]) -> list[Image.Image]:
+    """The grids with their step written below; where there are many, evenly chosen ones, first and last among them."""
+    chosen = np.unique(np.linspace(0, len(grids) - 1, min(len(grids), MOST_FRAMES)).round().astype(int))
+    return [_frame(*grids[i]) for i in chosen]
+
+
+def _frame(step: int, path: Path) -> Image.Image:
+    with Image.open(path) as grid:
+        gray = grid.mode == "L"
+        frame = Image.new("L" if gray else "RGB", (grid.width, grid.height + 16))
+        frame.paste(grid, (0, 0))
+    white: Any = 255 if gray else (255, 255, 255)
+    ImageDraw.Draw(frame).text((4, frame.height - 14), f"step {step:,}", fill=white)
+    return frame

@@ -1,0 +1,40 @@
+"""WHAT WAS TRAINED: the networks of a run with the state of one of its checkpoints."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+
+from sparring import checkpoint
+from sparring.errors import RunError
+from sparring.game import Game, ImageShape, game_of
+from sparring.run import Run
+from sparring.state import TrainState, first_state
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A state of a run, and the game that it is a state of."""
+
+    game: Game
+    image_shape: ImageShape
+    step: int
+    state: TrainState
+
+
+def load_trained(run: Run, best: bool = False) -> Trained:
+    """The newest whole checkpoint of the run, or the one that was judged best while it trained.
+
+    Raises `RunError` where there is none.
+    """
+    recipe = run.recipe()
+    height, width, channels = run.environment()["data"]["shape"][1:]
+    image_shape = (height, width, channels)
+    game = game_of(recipe, image_shape)
+    template = jax.eval_shape(partial(first_state, game), jax.random.key(0))
+    newest = checkpoint.load_newest(run.best if best else run.checkpoints, template)
+    if newest is None:
+        why = "it was not judged while it trained" if best else "nothing was saved before it stopped"
+        raise RunError(f"{run.path} has no {'best ' if best else ''}checkpoint: {why}")
+    step, state, _ = newest
+    return Trained(game, image_shape, step, state)

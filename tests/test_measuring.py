@@ -1,0 +1,300 @@
+"""Measuring: runs and samples, side by side, on the command line; the same numbers again; refusals in one sentence."""
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sparring
+from sparring import comparison, measuring, sampling, training
+from sparring.cli import main
+from sparring.data import holdout
+from sparring.errors import ComparisonError, DataError, RunError
+from sparring.images import save_images
+from sparring.metrics import features, protocol
+from sparring.metrics.features import random_features, shipped_judge
+from sparring.metrics.verdict import MEASURES, Verdict
+from sparring.recipe import Recipe
+from sparring.run import Run
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A tiny run with 60 of its 200 images held out: do not write into it."""
+    recipe = tiny_recipe.replace(held_out=0.3)
+    return training.train(recipe, out=tmp_path_factory.mktemp("measured") / "run", reporter=training.Silence())
+
+
+@pytest.fixture
+def run(trained: Run, tmp_path: Path) -> Run:
+    """A copy of it."""
+    return Run(Path(shutil.copytree(trained.path, tmp_path / "run")))
+
+
+@pytest.fixture(autouse=True)
+def mnist_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped judge judges the few digits, too: training one of their own takes its time."""
+    judge = shipped_judge("mnist")
+    choose = features.choose_extractor
+    monkeypatch.setattr(
+        measuring, "choose_extractor", lambda images, onnx, tell: choose(images, onnx) if onnx else judge
+    )
+
+
+def numbers(verdict: Verdict) -> dict[str, float]:
+    return {name: measure.value for name, measure in verdict.measures.items()}
+
+
+# ------------------------------------------------------------------------------------------------ runs and samples
+
+
+def test_a_run_is_measured_and_the_verdict_and_a_page_lie_in_it(run: Run) -> None:
+    verdict = sparring.measure(run.path)
+    assert set(verdict.measures) == set(MEASURES)
+    assert verdict.subject | {"command": ""} == {
+        "kind": "run", "path": str(run.path), "recipe": "mlp-256", "seed": 0, "step": 30, "best": False,
+        "seconds": verdict.subject["seconds"], "command": "",
+    }  # fmt: skip
+    assert 0 < verdict.subject["seconds"] < 100
+    assert Verdict.from_json(json.loads(run.measures.read_bytes())) == verdict
+    assert "<html" in run.report.read_text() and measuring.report_of(verdict) == run.report
+
+
+def test_the_same_command_gives_the_same_numbers(run: Run) -> None:
+    first, second = (measuring.measure(run.path, count=100, seed=3) for _ in range(2))
+    assert first == second
+    assert shlex.split(first.subject["command"]) == [
+        "sparring", "measure", str(run.path), "--count", "100", "--seed", "3",
+    ]  # fmt: skip
+    assert numbers(measuring.measure(run.path, count=100, seed=4)) != numbers(first)
+
+
+def test_samples_of_a_run_taken_elsewhere_get_the_same_numbers(run: Run, digits: Path, tmp_path: Path) -> None:
+    """A generator is judged alike, whether by its run, by its samples in a file, or as pictures in a folder."""
+    samples = sampling.load(run.path).sample(100, seed=0)
+    of_run = measuring.measure(run.path, count=100)
+    share = holdout.hold_out  # the run held out 30%, samples are judged as if 4% had been
+    for name in ("samples.npz", "pictures"):
+        save_images(tmp_path / name, samples, 10)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(protocol, "hold_out", lambda images, _: share(images, 0.3))
+            verdict = measuring.measure(tmp_path / name, data=str(digits))
+        assert numbers(verdict) == {k: v for k, v in numbers(of_run).items() if k != "memorising"}
+        assert (tmp_path / f"{name}.measures.json").is_file() and (tmp_path / f"{name}.report.html").is_file()
+        assert verdict.seed is None and verdict.subject["kind"] == "samples"
+
+
+def test_the_best_state_is_judged_on_request(run: Run) -> None:
+    with pytest.raises(RunError, match="has no best checkpoint: it was not judged while it trained"):
+        measuring.measure(run.path, best=True)
+    shutil.copytree(run.checkpoints / "00000030", run.best / "00000020")
+    best = measuring.measure(run.path, count=100, best=True)
+    assert (best.subject["step"], best.subject["best"]) == (20, True)
+    assert "--best" in best.subject["command"] and "memorising" in best.measures
+
+
+def test_a_run_whose_data_have_changed_is_not_judged_by_them(run: Run, digits: Path) -> None:
+    environment = json.loads(run.environment_file.read_bytes())
+    environment["data"]["checksum"] = "0" * 64
+    run.environment_file.write_text(json.dumps(environment))
+    with pytest.raises(DataError, match="was trained on other images than"):
+        measuring.measure(run.path)
+    assert measuring.measure(run.path, data=str(digits), count=100).samples == 100
+
+
+def test_a_discriminator_of_another_step_is_not_asked(run: Run) -> None:
+    (run.checkpoints / "00000030").rename(run.checkpoints / "00000020")
+    assert measuring.measure(run.path, count=100).discriminator is None
+    shutil.rmtree(run.checkpoints)
+    assert measuring.measure(run.path, count=100).discriminator is None
+
+
+# ------------------------------------------------------------------------------------------------ side by side
+
+
+def other_run(run: Run, name: str, **changes: Any) -> Run:
+    """A copy of a measured run with something in its measures changed."""
+    copy = Run(Path(shutil.copytree(run.path, run.path.with_name(name))))
+    value = json.loads(copy.measures.read_bytes())
+    value["subject"] |= {"path": str(copy.path)}
+    for key, change in changes.items():
+        value[key] = value[key] | change if isinstance(change, dict) else change
+    copy.measures.write_text(json.dumps(value))
+    return copy
+
+
+def test_compare_puts_the_best_first(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    ratio = measuring.measure(run.path, count=100).measures["frechet_ratio"].value
+    better = other_run(run, "better", measures={"frechet_ratio": {"value": ratio / 2, "error": 0.1, "real": 1.0}})
+    assert main(["compare", str(run.path), str(better.path), "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in compared] == [str(better.path), str(run.path)]
+    assert compared[1]["measures"]["frechet_ratio"]["mean"] == ratio
+
+
+@pytest.mark.parametrize("width", ["66", "80", "200"])
+def test_the_table_shows_every_measure_of_every_run(
+    width: str, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    measuring.measure(run.path, count=100)
+    names = [str(run.path), *(str(other_run(run, name).path) for name in ("a", "b", "c"))]
+    assert main(["compare", *names]) == 0
+    out = capsys.readouterr().out
+    tables = out.count("real images")
+    assert tables == {"66": 4, "80": 2, "200": 1}[width]
+    for about in MEASURES.values():
+        assert out.count(about.title + " ") >= tables
+
+
+def test_seeds_of_one_recipe_become_one_line_with_mean_and_spread(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    measuring.measure(run.path, count=100)
+    runs = [run]
+    for seed, value in ((1, 10.0), (2, 13.0)):
+        made = other_run(run, f"seed-{seed}", measures={"kernel": {"value": value, "error": None, "real": 0.0}})
+        made.recipe_file.write_text(json.dumps(run.recipe().replace(seed=seed).to_json()))
+        runs.append(made)
+    main(["compare", *(str(made.path) for made in runs[1:]), "--by-recipe", "--json"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["runs"], row["measures"]["kernel"]) == (2, {"mean": 11.5, "spread": pytest.approx(2.1213203)})
+    runs[0].recipe_file.write_text(json.dumps(run.recipe().replace(latent_size=7).to_json()))
+    main(["compare", *(str(made.path) for made in runs), "--by-recipe", "--json"])
+    assert [row["runs"] for row in json.loads(capsys.readouterr().out)] in ([1, 2], [2, 1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"extractor": {"sha256": "f" * 64}}, "was judged by the mnist judge (892351f660cc), but"),
+        ({"data": {"checksum": "f" * 64}}, "was judged against the held-out images of"),
+        ({"data": {"split": "test"}}, "judged against the test images of"),
+        ({"samples": 50}, "100 samples"),
+    ],
+)
+def test_different_extractors_data_or_numbers_are_never_compared(
+    changes: dict[str, Any], words: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measuring.measure(run.path, count=100)
+    other = other_run(run, "other", **changes)
+    for command in (["compare", str(run.path), str(other.path)],):
+        assert main(command) == 2
+        assert words in capsys.readouterr().err
+    with pytest.raises(ComparisonError, match="such numbers cannot be compared"):
+        comparison.check_comparable([Verdict.from_json(json.loads(r.measures.read_bytes())) for r in (run, other)])
+
+
+def test_what_was_never_measured_or_has_gone_on_is_measured(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert measuring.saved_verdict(run) is None
+    other = Run(Path(shutil.copytree(run.path, run.path.with_name("other"))))
+    assert main(["compare", str(run.path), str(other.path)]) == 0
+    assert measuring.saved_verdict(run) is not None
+    training.train(run.recipe(), out=run.path, steps=40, reporter=training.Silence())
+    assert measuring.saved_verdict(run) is None
+
+
+# ------------------------------------------------------------------------------------------------ the command
+
+
+def test_measure_prints_the_table_and_where_the_page_is(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["measure", str(run.path), "--count", "100"]) == 0
+    out = capsys.readouterr().out
+    for about in MEASURES.values():
+        assert about.title in out
+    assert "100 samples against 60 held-out images of" in out
+    assert "the mnist judge (892351f660cc). Its classifier knows 99.62% of the test images of mnist." in out
+    assert f"the report: {run.report}" in out
+
+
+def test_measure_against_others_shows_all(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    other = Run(Path(shutil.copytree(run.path, run.path.with_name("other"))))
+    measuring.measure(other.path, count=100)
+    assert main(["measure", str(run.path), "--count", "100", "--against", str(other.path), "--json"]) == 0
+    assert [v["subject"]["path"] for v in json.loads(capsys.readouterr().out)] == [str(run.path), str(other.path)]
+    assert main(["measure", str(run.path), "--count", "100", "--against", str(other.path)]) == 0
+    assert "standard deviation over training seeds" in capsys.readouterr().out
+
+
+def test_measure_as_json_is_the_verdict(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["measure", str(run.path), "--count", "60", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(run.measures.read_bytes())
+
+
+def one_image(folder: Path) -> Path:
+    return array(np.zeros((1, 28, 28), np.uint8))(folder)
+
+
+def array(images: np.ndarray[Any, Any]) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        np.savez(folder / "samples.npz", images=images)
+        return folder / "samples.npz"
+
+    return make
+
+
+def corrupt(folder: Path) -> Path:
+    path = one_image(folder)
+    path.write_bytes(path.read_bytes()[:200])
+    return path
+
+
+def damaged_measures(folder: Path) -> Path:
+    (folder / "recipe.json").write_text("{")
+    return folder
+
+
+BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "nothing there": (lambda folder: folder / "nowhere", "does not exist"),
+    "an empty folder": (lambda folder: folder, "is neither a run nor a folder of pictures"),
+    "no images": (array(np.zeros((0, 28, 28), np.uint8)), "holds no images"),
+    "one image": (one_image, "1 samples are too few to judge; 20 are the least"),
+    "the wrong size": (array(np.zeros((50, 32, 32), np.uint8)), "the samples are 32 x 32 x 1, but the images of"),
+    "floats that are not numbers": (array(np.full((50, 28, 28), np.nan)), "39,200 values are not finite numbers"),
+    "a corrupt file": (corrupt, "is damaged or no archive of plain arrays"),
+    "a damaged run": (damaged_measures, "recipe.json cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_gets_one_sentence_and_status_2(
+    name: str, digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, words = BAD[name]
+    assert main(["measure", str(make(tmp_path)), "--data", str(digits)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("sparring: ") and err.count("\n") == 1
+    assert words in err
+
+
+def test_identical_samples_are_judged_and_the_alarm_says_so(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["measure", str(array(np.zeros((50, 28, 28), np.uint8))(tmp_path)), "--data", str(digits)]) == 0
+    assert "alarm: collapse: 100% of the samples are" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["compare"], "compare needs two runs or more"),
+        (["compare", "somewhere"], "compare needs two runs or more"),
+        (["compare", "somewhere", "elsewhere"], "does not exist"),
+        (["measure", "somewhere", "--count", "5"], "--count must lie between 20 and 10,000"),
+        (["measure", "somewhere", "--seed", "-1"], "--seed must lie between 0 and"),
+        (["measure"], "required"),
+    ],
+)
+def test_impossible_words_are_refused(words: list[str], answer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert answer in capsys.readouterr().err
+
+
+def test_random_features_say_what_they_cannot_tell(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: random_features((28, 28, 1)))
+    verdict = measuring.measure(run.path, count=100)
+    assert "knows nothing of what they show" in verdict.extractor["caveat"]
+    assert verdict.balance is None

@@ -48,8 +48,8 @@ def memorised(judged: Sequence[Judged]) -> str | None:
     last = judged[-1]
     if last["copies_alarm"]:
         return (
-            f"memorisation: {last['copies']:.1%} of the samples are closer to a training image than 99% of unseen real "
-            "images are"
+            f"memorisation: {last['copies']:.1%} of the samples are copies: far closer to a training image "
+            "than unseen real images are"
         )
     if last["memorising_alarm"]:
         return (

@@ -14,7 +14,7 @@ from typing import Any
 from sparring import atomic, report, sampling
 from sparring.checkpoint import newest_step
 from sparring.errors import DataError
-from sparring.images import Images, evenly
+from sparring.images import Images, some_places
 from sparring.metrics import protocol
 from sparring.metrics.discriminator import Discrimination, discrimination, logits_of
 from sparring.metrics.features import Extractor, choose_extractor
@@ -143,7 +143,7 @@ def _ask_discriminator(run: Run, best: bool, step: int, real: RealImages, sample
     logits = logits_of(trained.game.discriminator)
     state = trained.state
     training, unseen, fake = (
-        logits(state.discriminator, state.discriminator_statistics, images[evenly(len(images), DISCRIMINATED)])
+        logits(state.discriminator, state.discriminator_statistics, images[some_places(len(images), DISCRIMINATED)])
         for images in (real.training.images, real.unseen.images, samples)
     )
     return discrimination(training, unseen, fake)

@@ -19,7 +19,7 @@ from sparring import atomic
 from sparring.charts import bar
 from sparring.errors import SparringError
 from sparring.history import history
-from sparring.images import Images, evenly
+from sparring.images import Images, some_places
 from sparring.metrics.balance import Balance
 from sparring.metrics.discriminator import Discrimination
 from sparring.metrics.memorisation import Memorisation
@@ -157,11 +157,11 @@ def _side_by_side(verdict: Verdict, samples: Images, real: RealImages) -> str:
     unseen, made = real.unseen.images, samples[: verdict.samples]
     side = min(SHEET_SIDE, math.isqrt(min(len(unseen), len(made))))
     sheets = [
-        figure(sheet(images[evenly(len(images), side * side)], side), f"{side} by {side} {what}", f"<b>{what}</b>")
+        figure(sheet(images[some_places(len(images), side * side)], side), f"{side} by {side} {what}", f"<b>{what}</b>")
         for images, what in ((unseen, "real images, unseen in training"), (made, "samples of the generator"))
     ]
     return (
-        "<section><h2>Real images and samples</h2><p>Evenly chosen, so nobody has picked the good ones.</p>"
+        "<section><h2>Real images and samples</h2><p>Chosen by chance, so nobody has picked the good ones.</p>"
         f'<div class="pair">{"".join(sheets)}</div></section>'
     )
 

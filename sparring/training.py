@@ -30,7 +30,7 @@ from sparring.data import ImageSet, batches
 from sparring.data.holdout import hold_out
 from sparring.errors import DataError, SparringError, TrainingDiverged
 from sparring.game import Game, ImageShape, Latents, game_of
-from sparring.images import Images, evenly, grid, grid_scale, save_picture, to_uint8
+from sparring.images import Images, grid, grid_scale, save_picture, some_places, to_uint8
 from sparring.metrics.glance import LEAST_HELD_OUT, Glance
 from sparring.monitor import Monitor
 from sparring.plan import Plan
@@ -255,7 +255,7 @@ class _Session:
     def some_real(self) -> Images:
         """As many real images as a grid has places, from all over the data."""
         count = self.recipe.grid_rows * self.recipe.grid_columns
-        chosen: Images = self.image_set.images[evenly(len(self.image_set.images), count)]
+        chosen: Images = self.image_set.images[some_places(len(self.image_set.images), count)]
         return chosen
 
     def sheet(self, images: Images) -> NDArray[np.uint8]:

@@ -58,7 +58,7 @@ def test_a_dominating_discriminator() -> None:
 
 def test_memorisation_of_samples_and_by_the_discriminator() -> None:
     assert memorised(run_of({})) is None
-    assert "6.0% of the samples are closer" in (memorised(run_of({"copies": 0.06, "copies_alarm": True})) or "")
+    assert "6.0% of the samples are copies" in (memorised(run_of({"copies": 0.06, "copies_alarm": True})) or "")
     assert "in 71% of the cases" in (memorised(run_of({"memorising": 0.71, "memorising_alarm": True})) or "")
 
 

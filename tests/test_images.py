@@ -12,13 +12,13 @@ from sparring import atomic
 from sparring.images import (
     WRITERS,
     Images,
-    evenly,
     grid,
     grid_scale,
     picture,
     save_gif,
     save_images,
     save_picture,
+    some_places,
     square_columns,
     to_uint8,
 )
@@ -226,9 +226,13 @@ def test_a_written_file_replaces_the_old_one_and_leaves_no_other(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("count", "wanted"), [(10, 3), (3, 10), (1, 5), (60_000, 10_000)])
-def test_evenly_spread_places(count: int, wanted: int) -> None:
-    places = evenly(count, wanted)
+def test_some_places_are_different_ones_in_order_and_always_the_same(count: int, wanted: int) -> None:
+    places = some_places(count, wanted)
     assert len(places) == min(count, wanted)
-    assert places[0] == 0 and places[-1] in (0, count - 1)
-    gaps = np.diff(places)
-    assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
+    assert (np.diff(places) > 0).all() and places[0] >= 0 and places[-1] < count
+    assert np.array_equal(places, some_places(count, wanted))
+
+
+def test_some_places_are_from_everywhere() -> None:
+    parts = np.bincount(some_places(60_000, 10_000) // 6000, minlength=10)
+    assert parts.min() > 900 and parts.max() < 1100

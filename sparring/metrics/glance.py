@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sparring.batched import batched
 from sparring.data import ImageSet
 from sparring.game import Game, Latents
-from sparring.images import Images, evenly, to_uint8
+from sparring.images import Images, some_places, to_uint8
 from sparring.metrics.balance import balance, class_frequencies
 from sparring.metrics.discriminator import discrimination, logits_of
 from sparring.metrics.features import BATCH, ready_extractor
@@ -40,8 +40,8 @@ class Glance:
             lambda weights, statistics, z: game.generator.apply(weights, statistics, z, train=False)[0]
         )
         self._logits = logits_of(game.discriminator)
-        self._training = training.images[evenly(len(training.images), SAMPLES)]
-        self._held_out = held_out.images[evenly(len(held_out.images), SAMPLES)]
+        self._training = training.images[some_places(len(training.images), SAMPLES)]
+        self._held_out = held_out.images[some_places(len(held_out.images), SAMPLES)]
         self._extractor = ready_extractor(training)
         self._classes = training.class_names
         self._frequencies = class_frequencies(training)

@@ -1,11 +1,10 @@
 """MEMORISATION: are samples copies of training images? Distances of pixels, beside those of unseen real images.
 
-A copy is much nearer to one training image than to any other. The training images are dealt out into 50 parts; a
-sample's usual distance r is the median of its distances to the nearest of each part, and the other distances below r
-say how many dimensions n the images have around there (Levina & Bickel 2004, eq. 8, without the nearest five, which
-may be copies, too). Its *closeness* to the nearest of all, at distance d, is n log(r / d): the logarithm of how many
-times smaller the ball is that reaches it. So it depends neither on how crowded a place is nor on how many ways lead out
-of it, and a plain digit, which is near to many, is not taken for a copy.
+A copy is much nearer to one training image than to any other. So a sample's *closeness* is its distance to the nearest
+training image over what is usual for it: the training images are dealt out into 50 parts, and the usual distance is the
+median of the distances to the nearest of each part. (Carlini et al. 2023, section 4.2, divide by distances to nearby
+images for the same reason: a plain digit is near to many.) Closeness is near 1 for new images and 0 for copies. A
+sample counts as a copy if its closeness is below three quarters of what only 1% of unseen real images stay below.
 """
 
 from collections.abc import Callable
@@ -25,12 +24,10 @@ ROWS = 250
 """Images that are looked up at once."""
 LARGEST_SIDE = 32
 """Larger images are compared after averaging blocks of pixels down to this."""
-UNSEEN_QUANTILE = 0.01
-"""A sample counts as a copy if it is closer than all but this share of the unseen real images."""
-LEAST_DISTANCE = 0.01
-"""Gray levels; images that are nearer count as being so far apart, that the logarithm stays finite."""
-LEAST_ALARM = 0.03
-"""Fewer copies are no alarm: unseen digits of some classes have up to 2.7%, as a writer repeats himself."""
+UNSEEN_QUANTILE, MARGIN = 0.01, 0.75
+"""Of the unseen images' closeness, and how much closer a copy is: some classes are closer to their like than others."""
+ALARM_SHARE, ALARM_COUNT = 0.03, 5
+"""So many copies, as a share and at all, are an alarm."""
 PAIRS = 16
 
 Values = NDArray[np.float64]
@@ -45,7 +42,7 @@ class Nearest:
     distances: Values
     """Root mean square difference of the two, in gray levels of 255 (N,)."""
     closeness: Values
-    """How much nearer that is than usual (N,); see the head of this file."""
+    """The distance over what is usual for this image (N,)."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +60,11 @@ class Memorisation:
     """How the samples stand to the training images, and how unseen real images do."""
 
     copies: float
-    """Share of samples that are closer to a training image than 99% of the unseen real images."""
+    """Share of samples that count as copies."""
     copies_unseen: float
-    """The same share of the unseen real images: about .01 by construction."""
+    """The same share of the unseen real images."""
     threshold: float
-    """The closeness above which an image counts as a copy."""
+    """The closeness below which an image counts as a copy."""
     distance: float
     """Median distance of a sample to its nearest training image, in gray levels of 255."""
     distance_unseen: float
@@ -75,7 +72,7 @@ class Memorisation:
     error: float
     """Standard error of `copies`, for the chance in drawing the samples."""
     alarm: bool
-    """Whether so many copies cannot be chance."""
+    """Whether there are too many."""
     closest: tuple[Pair, ...]
     """The closest pairs, no training image twice."""
 
@@ -101,23 +98,17 @@ def lookup(training: Images) -> Lookup:
         part = squares.argmin(axis=1)
         places = within[np.arange(len(rows)), part].astype(np.int64) * parts + part
         distances = _differences(rows, flat, places)
-        others = np.sqrt(np.sort(squares, axis=1) / rows.shape[1]) * 127.5  # the last bits of a product of matrices
-        return Nearest(places, distances, _closeness(distances, others))
+        usual = np.sqrt(np.median(squares, axis=1) / rows.shape[1]) * 127.5
+        return Nearest(places, distances, distances / np.maximum(usual, 1e-9))
 
     return find
 
 
 def memorisation(samples: Nearest, unseen: Nearest) -> Memorisation:
-    """Compare the samples with real images that were not trained on.
-
-    The alarm is raised where at least 3% of the samples are closer than all but 1% of the unseen images, and where that
-    is beyond four standard errors of both shares.
-    """
-    threshold = float(np.quantile(unseen.closeness, 1 - UNSEEN_QUANTILE))
-    copies = samples.closeness > threshold
-    share, real = float(copies.mean()), float((unseen.closeness > threshold).mean())
-    expected = max(UNSEEN_QUANTILE, 1 / (len(unseen.closeness) + 1))
-    doubt = 4 * np.sqrt(expected * (1 - expected) * (1 / len(copies) + 1 / len(unseen.closeness)))
+    """Compare the samples with real images that were not trained on."""
+    threshold = MARGIN * float(np.quantile(unseen.closeness, UNSEEN_QUANTILE))
+    copies = samples.closeness < threshold
+    share, real = float(copies.mean()), float((unseen.closeness < threshold).mean())
     return Memorisation(
         copies=share,
         copies_unseen=real,
@@ -125,29 +116,14 @@ def memorisation(samples: Nearest, unseen: Nearest) -> Memorisation:
         distance=float(np.median(samples.distances)),
         distance_unseen=float(np.median(unseen.distances)),
         error=float(copies.std() / np.sqrt(len(copies))),
-        alarm=bool(share >= LEAST_ALARM and share > expected + doubt),
+        alarm=bool(share >= ALARM_SHARE and copies.sum() >= ALARM_COUNT),
         closest=_closest(samples),
     )
 
 
-def _closeness(distances: Values, others: Values) -> Values:
-    """n log(r / d) of the distances d (N,), from the distances to the nearest of each part (N, P), ascending.
-
-    The nearest few have no say in how many dimensions there are, because they may be copies, too.
-    """
-    parts = others.shape[1]
-    middle = min(max(parts // 2 - 1, 1), parts - 1)
-    first = min(max(parts // 10, 1), middle)
-    usual = np.maximum(others[:, middle], LEAST_DISTANCE)
-    logarithms = np.log(usual[:, None] / np.maximum(others[:, first:middle], LEAST_DISTANCE))
-    dimensions = 1 / np.maximum(logarithms.mean(axis=1), 1e-3) if first < middle else 1.0
-    closeness: Values = dimensions * np.log(usual / np.maximum(distances, LEAST_DISTANCE))
-    return closeness
-
-
 def _closest(samples: Nearest) -> tuple[Pair, ...]:
     pairs: dict[int, Pair] = {}
-    for i in np.argsort(-samples.closeness, kind="stable"):
+    for i in np.argsort(samples.closeness, kind="stable"):
         place = int(samples.places[i])
         if place not in pairs:
             pairs[place] = Pair(int(i), place, float(samples.distances[i]), float(samples.closeness[i]))

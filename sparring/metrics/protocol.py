@@ -3,7 +3,7 @@
 - 10,000 samples of seed 0, or as many as there are; never more than training images, so that the floor has as many.
 - Against the test images, which nothing was trained on or chosen by; where there are none, against the held-out slice
   of the training images, and the verdict says so.
-- The floor of each measure is the same measure of as many training images, evenly chosen.
+- The floor of each measure is the same measure of as many training images, chosen by chance, but always the same.
 - While training, decisions use the held-out slice only (`glance.py`).
 - Published numbers are means of three training seeds, with their standard deviation.
 """
@@ -18,7 +18,7 @@ from sparring import data
 from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.errors import DataError
-from sparring.images import Images, evenly
+from sparring.images import Images, some_places
 from sparring.metrics.balance import Balance, balance, class_frequencies
 from sparring.metrics.discriminator import Discrimination
 from sparring.metrics.features import Extractor, Features
@@ -98,7 +98,7 @@ def judge(
     check_samples(samples, real)
     count = min(len(samples), SAMPLES, len(real.training.images))
     samples = samples[:count]
-    like_samples = real.training.images[evenly(len(real.training.images), count)]
+    like_samples = real.training.images[some_places(len(real.training.images), count)]
     tell("features")
     unseen, floor, fake = (extractor(images) for images in (real.unseen.images, like_samples, samples))
     tell("distances")
@@ -106,7 +106,7 @@ def judge(
     ours, theirs = reference.measure(fake, tell), reference.measure(floor, tell)
     tell("memorisation")
     find = lookup(real.training.images)
-    copied = memorisation(find(samples), find(real.unseen.images[evenly(len(real.unseen.images), count)]))
+    copied = memorisation(find(samples), find(real.unseen.images[some_places(len(real.unseen.images), count)]))
     measures = {name: Measure(value, error, theirs.values[name][0]) for name, (value, error) in ours.values.items()}
     distance, floor_distance = measures["frechet"], theirs.values["frechet"][0]
     ratio = Measure(distance.value / floor_distance, (distance.error or 0.0) / floor_distance, 1.0)
@@ -202,8 +202,8 @@ def _alarms(ours: _Measured, copied: Memorisation, told: Discrimination | None, 
             )
     if copied.alarm:
         found.append(
-            f"memorisation: {copied.copies:.1%} of the samples are closer to a training image than 99% of unseen real "
-            "images are"
+            f"memorisation: {copied.copies:.1%} of the samples are copies: far closer to a training image "
+            "than unseen real images are"
         )
     if told is not None and told.alarm:
         found.append(

@@ -64,9 +64,9 @@ MEASURES: dict[str, About] = {
         "class score", "higher", "1 to the number of classes: clear pictures of all classes (the MNIST score)."
     ),
     "copies": About(
-        "close to training images",
+        "copies",
         "",
-        "Share of samples closer to a training image than 99% of unseen real images.",
+        "Share of samples that are copies: far closer to a training image than unseen real images are.",
         True,
     ),
     "memorising": About(

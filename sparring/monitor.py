@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 
 from sparring import checkpoint
 from sparring.alarms import ALARMS, Judged, best_of
@@ -50,7 +49,7 @@ class Budget:
         return affordable >= due or (affordable >= 2 and waited * affordable >= whole)  # one is left for the end
 
     def prepared(self, seconds: float) -> None:
-        """Note how long the run waited for the instrument."""
+        """Note how long making the instrument took."""
         self.spent += seconds
         self._preparation = 0.0
 
@@ -61,7 +60,7 @@ class Budget:
 
 
 class Monitor:
-    """Looks at a run at the due steps, with the instrument that `make_glance` makes."""
+    """Looks at a run at the due steps, with the instrument that `make_glance` makes when it is first needed."""
 
     def __init__(self, run: Run, make_glance: Callable[[], Glance], every: int, say: Callable[[str], None]) -> None:
         events = list(run.events())
@@ -72,29 +71,18 @@ class Monitor:
         self._raised = {event["kind"] for event in events if event["event"] == "alarm"}
         elapsed = max((event.get("seconds", 0.0) for event in events), default=0.0)
         self._budget = Budget(elapsed, max((values["cost"] for values in self.judged), default=0.0))
-        self._glance: Future[Glance] | None = None
-
-    def prepare(self, expected_seconds: float) -> None:
-        """Begin to make the instrument, in another thread, if a run of that length may be judged at all."""
-        if self._every and SHARE * expected_seconds >= JUDGEMENT_SECONDS:
-            self._glance = self._make()
-
-    def wait(self) -> None:
-        """Wait for what `prepare` began: the training would be slower beside it."""
-        if self._glance is not None:
-            began = time.monotonic()
-            self._glance.result()
-            self._budget.prepared(time.monotonic() - began)
+        self._glance: Glance | None = None
 
     def look(self, step: int, steps: int, rate: float, state: TrainState) -> Judged | None:
         """Judge the state after `step`, a due one, if the budget allows it; write it down, keep the best one."""
         if not self._budget.allows(step, steps, self._every, rate):
             return None
-        if self._glance is None:
-            self._glance = self._make()
-            self.wait()
         began = time.monotonic()
-        values = {"step": step} | self._glance.result().judge(state)
+        if self._glance is None:
+            self._glance = self._make_glance()
+            self._budget.prepared(time.monotonic() - began)
+            began = time.monotonic()
+        values = {"step": step} | self._glance.judge(state)
         is_best = all(values["score"] < earlier["score"] for earlier in self.judged)
         if is_best:
             checkpoint.save(self._run.best, step, state, keep=1)
@@ -114,12 +102,6 @@ class Monitor:
         return (
             f"judged {times} on held-out images, {self._budget.share:.1%} of the time; best was step {best['step']:,}"
         )
-
-    def _make(self) -> Future[Glance]:
-        pool = ThreadPoolExecutor(max_workers=1)
-        glance = pool.submit(self._make_glance)
-        pool.shutdown(wait=False)
-        return glance
 
     def _raise_alarms(self, step: int) -> None:
         for kind, holds in ALARMS.items():

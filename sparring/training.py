@@ -149,11 +149,7 @@ def _train(session: _Session, stop: _Stop, checkpoint_seconds: float, stop_when_
     if session.step == 0:
         save_picture(run.real_grid, session.sheet(session.some_real()))
         session.sample()
-    if monitor is not None:
-        monitor.prepare((plan.steps - session.step) * session.recipe.milliseconds_per_step / 1000)
     chunk = compile_chunk(session.game, session.recipe, session.state, session.images)
-    if monitor is not None:
-        monitor.wait()
     wanted, saved = 1, time.monotonic()
     while session.step < plan.steps and not stop.requested:
         began = time.perf_counter()

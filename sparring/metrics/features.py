@@ -137,7 +137,7 @@ def own_judge(images: ImageSet, progress: Progress | None = None) -> Extractor:
     except (OSError, ValueError, KeyError, TypeError, CheckpointError):  # not there yet, or damaged: made anew
         learnt, checked = hold_out(images, max(OWN_CHECKED, 1.5 / len(images.images)))
         assert checked is not None
-        epochs = max(OWN_EPOCHS, -(-OWN_LEAST_STEPS * 128 // len(images.images)))
+        epochs = max(OWN_EPOCHS, -(-OWN_LEAST_STEPS * 128 // len(learnt.images)))
         judge = train_judge(learnt, seed=0, epochs=epochs, augmentation=Augmentation(pixels=0.06), progress=progress)
         content, about = pack_judge(judge)
         known = about["accuracy"] = accuracy(judge, checked)

@@ -27,8 +27,8 @@ from sparring.trained import load_trained
 
 DISCRIMINATED = 5_000
 """Images of each kind that the discriminator is asked about."""
-STAGES = protocol.STAGES + 4
-"""How often `tell` is called, about."""
+STAGES = protocol.STAGES + 3
+"""How often `tell` is called, but for the steps of training a judge."""
 
 Tell = Callable[[str], None]
 """Told what is being done now."""

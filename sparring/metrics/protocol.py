@@ -41,7 +41,7 @@ FEW_UNSEEN = 500
 
 Tell = Callable[[str], None]
 """Told what is being done now."""
-STAGES = 8
+STAGES = 7
 """How often `judge` tells."""
 
 

@@ -254,6 +254,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "one image": (one_image, "1 samples are too few to judge; 20 are the least"),
     "the wrong size": (array(np.zeros((50, 32, 32), np.uint8)), "the samples are 32 x 32 x 1, but the images of"),
     "floats that are not numbers": (array(np.full((50, 28, 28), np.nan)), "39,200 values are not finite numbers"),
+    "all the same": (array(np.zeros((50, 28, 28), np.uint8)), "all 50 samples are the same image, so there is nothing"),
     "a corrupt file": (corrupt, "is damaged or no archive of plain arrays"),
     "a damaged run": (damaged_measures, "recipe.json cannot be read"),
 }
@@ -270,10 +271,12 @@ def test_bad_input_gets_one_sentence_and_status_2(
     assert words in err
 
 
-def test_identical_samples_are_judged_and_the_alarm_says_so(
+def test_nearly_identical_samples_are_judged_and_the_alarm_says_so(
     digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["measure", str(array(np.zeros((50, 28, 28), np.uint8))(tmp_path)), "--data", str(digits)]) == 0
+    images = np.zeros((50, 28, 28), np.uint8)
+    images[0, 0, 0] = 1
+    assert main(["measure", str(array(images)(tmp_path)), "--data", str(digits)]) == 0
     assert "alarm: collapse: 100% of the samples are" in capsys.readouterr().out
 
 

@@ -144,6 +144,10 @@ def check_samples(samples: Images, real: RealImages) -> None:
         raise DataError(
             f"the samples are {ours}, but the images of {real.name} are {theirs} (height x width x channels)"
         )
+    if (samples == samples[0]).all():
+        raise DataError(
+            f"all {len(samples):,} samples are the same image, so there is nothing to measure: total collapse"
+        )
 
 
 # ------------------------------------------------------------------------------------------------ one set of images

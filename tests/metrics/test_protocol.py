@@ -115,7 +115,10 @@ def test_what_cannot_count_classes_leaves_those_measures_out(real: RealImages) -
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda real: np.repeat(printed(9, 1)[8:], 100, axis=0), "collapse: 100% of the samples are '8'"),
+        (
+            lambda real: np.concatenate([printed(19, 1)[18:], *[printed(9, 1)[8:]] * 99]),
+            "collapse: 100% of the samples are '8'",
+        ),
         (lambda real: printed(500, 1)[np.arange(500) % 10 < 8][:140], "missing classes: fewer than a quarter"),
         (lambda real: real.training.images[:100], "memorisation: 100.0% of the samples"),
     ],
@@ -137,6 +140,7 @@ def test_alarms_about_the_discriminator(real: RealImages, judge: Extractor) -> N
     ("samples", "words"),
     [
         (np.zeros((1, 28, 28, 1), np.uint8), "1 samples are too few to judge; 20 are the least"),
+        (np.zeros((50, 28, 28, 1), np.uint8), "all 50 samples are the same image"),
         (np.zeros((50, 32, 28, 3), np.uint8), "the samples are 32 x 28 x 3, but the images of"),
     ],
 )
@@ -147,8 +151,10 @@ def test_samples_that_cannot_be_judged_are_refused(
         verdict_on(samples, real, judge)
 
 
-def test_identical_samples_are_judged_and_found_out(real: RealImages, judge: Extractor) -> None:
-    verdict = verdict_on(np.zeros((100, 28, 28, 1), np.uint8), real, judge)
+def test_nearly_identical_samples_are_judged_and_found_out(real: RealImages, judge: Extractor) -> None:
+    samples = np.zeros((100, 28, 28, 1), np.uint8)
+    samples[0, 0, 0] = 1
+    verdict = verdict_on(samples, real, judge)
     assert all(np.isfinite(measure.value) for measure in verdict.measures.values())
     assert verdict.measures["recall"].value == 0 and verdict.measures["score"].value == pytest.approx(1)
 

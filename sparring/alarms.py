@@ -12,6 +12,7 @@ VARIATION = 0.5
 LEAST_DIVERSITY = 0.2
 """Variance of the samples' features over that of real images below which they are all alike."""
 DOMINATION = 0.99
+"""So much right about unseen real images and about samples, and the generator learns little from it."""
 PATIENCE_JUDGEMENTS, PATIENCE_SHARE, LEAST_GAIN = 6, 0.25, 0.02
 """Flat: for six judgements, and a quarter of all steps so far, nothing has come 2% below the best score before."""
 
@@ -47,16 +48,8 @@ def memorised(judged: Sequence[Judged]) -> str | None:
     """Whether samples are copies of training images, or the discriminator knows those by heart."""
     last = judged[-1]
     if last["copies_alarm"]:
-        return (
-            f"memorisation: {last['copies']:.1%} of the samples are copies: far closer to a training image "
-            "than unseen real images are"
-        )
-    if last["memorising_alarm"]:
-        return (
-            "memorisation: the discriminator knows its training images: it finds one more real than an unseen real "
-            f"image in {last['memorising']:.0%} of the cases, where 50% is chance"
-        )
-    return None
+        return f"memorisation: {copying(last['copies'])}"
+    return f"memorisation: {knowing(last['memorising'])}" if last["memorising_alarm"] else None
 
 
 def flat(judged: Sequence[Judged]) -> str | None:
@@ -69,6 +62,19 @@ def flat(judged: Sequence[Judged]) -> str | None:
     if len(judged) - 1 - since < PATIENCE_JUDGEMENTS or waited < PATIENCE_SHARE * judged[-1]["step"]:
         return None
     return f"flat for {waited:,} steps: stop now, best was step {best_of(judged)['step']:,}"
+
+
+def copying(share: float) -> str:
+    """So many copies among the samples, in words."""
+    return f"{share:.1%} of the samples are copies: far closer to a training image than unseen real images are"
+
+
+def knowing(memorising: float) -> str:
+    """A discriminator that finds training images more real than unseen ones so often, in words."""
+    return (
+        "the discriminator knows its training images: it finds one more real than an unseen real image in "
+        f"{memorising:.0%} of the cases, where 50% is chance"
+    )
 
 
 ALARMS: dict[str, Callable[[Sequence[Judged]], str | None]] = {

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sparring.errors import ComparisonError
-from sparring.metrics.verdict import MEASURES, Verdict
+from sparring.metrics.verdict import DOUBT, MEASURES, Verdict
 from sparring.run import Run
 
 NAMES_WIDTH, COLUMN_WIDTH = 42, 18
@@ -108,7 +108,7 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     for name, about in MEASURES.items():
         if name in verdict.measures:
             measure = verdict.measures[name]
-            error = "" if measure.error is None else number(1.96 * measure.error, about.share, measure.value)
+            error = "" if measure.error is None else number(DOUBT * measure.error, about.share, measure.value)
             real = "" if measure.real is None else number(measure.real, about.share)
             says = [about.meaning] if roomy else []
             table.add_row(about.title, number(measure.value, about.share), error, real, about.better, *says)

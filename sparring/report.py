@@ -24,13 +24,11 @@ from sparring.metrics.balance import Balance
 from sparring.metrics.discriminator import Discrimination
 from sparring.metrics.memorisation import Memorisation
 from sparring.metrics.protocol import RealImages
-from sparring.metrics.verdict import MEASURES, About, Measure, Verdict
+from sparring.metrics.verdict import DOUBT, MEASURES, About, Measure, Verdict
 from sparring.page import facts, figure, sheet, table, whole
 from sparring.recipe import settings_of
 from sparring.run import Run
 
-DOUBT = 1.96
-"""Standard errors on either side within which 95% of repetitions lie."""
 SHEET_SIDE = 8
 """Rows and columns of the two sheets of images."""
 LARGEST_PAIR = 256

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from sparring import atomic
 from sparring.recipe import Recipe
 from sparring.recipes import named_recipe
 from sparring.run import Run
@@ -89,6 +90,25 @@ def tiny_run(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> R
 def copied_run(tiny_run: Run, tmp_path: Path) -> Run:
     """A copy of `tiny_run` that may be changed."""
     return Run(Path(shutil.copytree(tiny_run.path, tmp_path / "copied")))
+
+
+@pytest.fixture
+def new_run(tiny_recipe: Recipe, tmp_path: Path) -> Run:
+    """A run that has a recipe and nothing else."""
+    run = Run(tmp_path / "new")
+    run.grids.mkdir(parents=True)
+    atomic.write_json(run.recipe_file, tiny_recipe.to_json())
+    return run
+
+
+class Clock:
+    """Stands in for the module `time`."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
 
 
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:

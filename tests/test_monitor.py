@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from conftest import Clock
 
 from sparring import checkpoint, chunk, monitor, sampling, training
 from sparring.metrics import glance
@@ -13,15 +14,6 @@ from sparring.metrics.features import shipped_judge
 from sparring.monitor import Budget, Monitor
 from sparring.recipe import Recipe
 from sparring.run import Run
-
-
-class Clock:
-    """Stands in for the module `time`."""
-
-    now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

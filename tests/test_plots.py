@@ -9,22 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sparring import atomic, plots
+from sparring import plots
 from sparring.images import save_picture
 from sparring.plots import MOST_FRAMES, write_plots
-from sparring.recipe import Recipe
 from sparring.run import Run
 
 VALUES = {"d_loss": 0.6, "g_loss": 1.2, "accuracy_real": 0.7, "accuracy_fake": 0.9, "d_real": 0.5, "d_fake": 0.1}
-
-
-@pytest.fixture
-def new_run(tiny_recipe: Recipe, tmp_path: Path) -> Run:
-    """A run that has a recipe and nothing else."""
-    run = Run(tmp_path / "new")
-    run.grids.mkdir(parents=True)
-    atomic.write_json(run.recipe_file, tiny_recipe.to_json())
-    return run
 
 
 def frames_of(path: Path) -> list[Image.Image]:

@@ -25,7 +25,7 @@ from sparring.metrics.memorisation import Memorisation, Pair
 from sparring.metrics.protocol import RealImages
 from sparring.metrics.verdict import MEASURES, About, Measure, Verdict
 from sparring.page import PAGE, STYLE
-from sparring.recipe import Recipe, settings_of
+from sparring.recipe import settings_of
 from sparring.report import SHEET_SIDE, page, write_report
 from sparring.run import Run
 
@@ -231,15 +231,6 @@ def judged_run(copied_run: Run) -> Run:
         copied_run.add_event("judged", step, score=score, **JUDGEMENT)
     copied_run.add_event("alarm", 20, kind="collapse", text="collapse: all are bees")
     return copied_run
-
-
-@pytest.fixture
-def new_run(tiny_recipe: Recipe, tmp_path: Path) -> Run:
-    """A run that has a recipe and nothing else."""
-    run = Run(tmp_path / "new")
-    run.grids.mkdir(parents=True)
-    atomic.write_json(run.recipe_file, tiny_recipe.to_json())
-    return run
 
 
 # ------------------------------------------------------------------------------------------------ the page

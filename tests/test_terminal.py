@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import Clock
 from rich.console import Console
 from rich.text import Text
 
@@ -24,16 +25,6 @@ from sparring.terminal import Pace, Plain, View, duration, metrics_words, previe
 VALUES = {"d_loss": 0.6931, "g_loss": 1.25, "accuracy_real": 0.75, "accuracy_fake": 1.0, "d_real": 0.5, "d_fake": 0.049}
 WORDS = "loss D 0.693 G 1.250; D right on real 75% fake 100%; D(x) 0.50 D(G(z)) 0.05"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-class Clock:
-    """Stands in for the module `time`."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparring import data
+from sparring.alarms import DOMINATION, copying, knowing
 from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.errors import DataError
@@ -205,17 +206,14 @@ def _alarms(ours: _Measured, copied: Memorisation, told: Discrimination | None, 
                 f"missing classes: fewer than a quarter of what the data have of {', '.join(map(repr, scarce))}"
             )
     if copied.alarm:
-        found.append(
-            f"memorisation: {copied.copies:.1%} of the samples are copies: far closer to a training image "
-            "than unseen real images are"
-        )
+        found.append(f"memorisation: {copying(copied.copies)}")
     if told is not None and told.alarm:
+        found.append(knowing(told.memorising))
+    if told is not None and min(told.right_unseen, told.right_fake) >= DOMINATION:
         found.append(
-            f"the discriminator knows its training images: it finds one more real than an unseen one in "
-            f"{told.memorising:.0%} of the cases, where 50% is chance"
+            f"the discriminator is right about more than {DOMINATION:.0%} of real images and of samples: "
+            "G learns little"
         )
-    if told is not None and min(told.right_unseen, told.right_fake) >= 0.99:
-        found.append("the discriminator is right about more than 99% of real images and of samples: G learns little")
     return found
 
 

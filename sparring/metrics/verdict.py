@@ -12,6 +12,8 @@ from sparring.metrics.discriminator import Discrimination
 from sparring.metrics.memorisation import Memorisation, Pair
 
 FORMAT = 1
+DOUBT = 1.96
+"""Standard errors on either side within which 95% of repetitions lie."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from flax import nnx
 from jax import Array
 
 from sparring.errors import RecipeError
-from sparring.networks.layers import convolution, dense, max_pool, upsample_convolve
+from sparring.networks.convolution import convolution, upsample_convolve
+from sparring.networks.layers import dense, max_pool
 
 
 class Generator(nnx.Module):

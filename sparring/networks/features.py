@@ -3,7 +3,8 @@
 from flax import nnx
 from jax import Array
 
-from sparring.networks.layers import convolution, dense, max_pool, space_to_depth
+from sparring.networks.convolution import convolution
+from sparring.networks.layers import dense, max_pool, space_to_depth
 
 FEATURES = 128
 CHANNELS = (32, 64, 96)

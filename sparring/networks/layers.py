@@ -1,17 +1,12 @@
-"""The dull parts that several architectures share: first weights, convolutions that are fast on a CPU, pooling.
-
-Everything here is made of ordinary differentiable operations, so gradients of any order follow.
-"""
+"""The dull parts that several architectures share: dense layers and their first weights, pooling."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-
-Padding = Literal["same", "valid"]
 
 
 def dense(inputs: int, outputs: int, initialization: str, *, rngs: nnx.Rngs) -> nnx.Linear:
@@ -44,79 +39,43 @@ INITIALIZATIONS: dict[str, Callable[[int], tuple[Any, Any]]] = {
 }
 
 
-def convolution(
-    inputs: int, outputs: int, size: int, padding: Padding, *, in_loop: bool = True, rngs: nnx.Rngs
-) -> nnx.Conv:
-    """A size x size convolution, N,H,W,inputs -> N,H',W',outputs, Glorot-uniform; fast on CPU, GPU and TPU alike.
-
-    `in_loop` says that it is used inside a compiled loop, and with gradients; outside of one, and forwards only, XLA's
-    own convolution is the fast one on a CPU, too.
-    """
-    return nnx.Conv(
-        inputs,
-        outputs,
-        kernel_size=(size, size),
-        padding=padding.upper(),
-        kernel_init=nnx.initializers.glorot_uniform(),
-        conv_general_dilated=_conv_general_dilated if in_loop else jax.lax.conv_general_dilated,
-        rngs=rngs,
-    )
-
-
-def _conv_general_dilated(x: Array, kernel: Array, strides: Any, padding: Any, **rest: Any) -> Array:
-    """What NNX's Conv calls: stride 1, no dilation, one group; see `convolve`."""
-    return convolve(x, kernel, padding)
-
-
-def convolve(x: Array, kernel: Array, padding: str) -> Array:
-    """The stride-1 convolution of x (N,H,W,C) and kernel (h,w,C,F): (N,H',W',F). Equals `lax.conv`.
-
-    On a CPU, XLA's own convolution falls on a slow path inside a compiled loop, so there it is a matrix product
-    with the image's patches (`docs/log.md` has the times).
-    """
-    if jax.default_backend() != "cpu":
-        return jax.lax.conv_general_dilated(
-            x, kernel, (1, 1), padding.upper(), dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-    h, w, c, f = kernel.shape
-    if padding.upper() == "SAME":
-        x = jnp.pad(x, ((0, 0), ((h - 1) // 2, h // 2), ((w - 1) // 2, w // 2), (0, 0)))
-    return _columns(x, h, w) @ kernel.reshape(h * w * c, f)
-
-
-def _columns(x: Array, h: int, w: int) -> Array:
-    """Every h x w patch of x (N,H,W,C) as a row of numbers: (N, H-h+1, W-w+1, h*w*C), in the kernel's order."""
-    rows, columns = x.shape[1] - h + 1, x.shape[2] - w + 1
-    return jnp.concatenate([x[:, i : i + rows, j : j + columns] for i in range(h) for j in range(w)], axis=-1)
-
-
-def upsample_convolve(x: Array, kernel: Array) -> Array:
-    """Nearest up-sampling by 2 and then a "same" convolution, in one convolution on the small image.
-
-    x (N,H,W,C), kernel (5,5,C,F) -> (N,2H,2W,F). Each of the four phases of the output sees 3 x 3 small pixels,
-    under sums of the kernel's taps (the same function, 2.8 times fewer multiplications): taps that fall on the same
-    small pixel are added up, then depth goes to space.
-    """
-    n, height, width, _ = x.shape
-    c, f = kernel.shape[2:]
-    taps = jnp.asarray(_PHASE_TAPS, kernel.dtype)
-    small = jnp.einsum("pas,qbt,stcf->abcpqf", taps, taps, kernel)  # (3, 3, C, 2, 2, F)
-    y = convolve(x, small.reshape(3, 3, c, 4 * f), "same")  # (N, H, W, 4F)
-    return y.reshape(n, height, width, 2, 2, f).transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * height, 2 * width, f)
-
-
-_PHASE_TAPS = (
-    ((1, 1, 0, 0, 0), (0, 0, 1, 1, 0), (0, 0, 0, 0, 1)),
-    ((1, 0, 0, 0, 0), (0, 1, 1, 0, 0), (0, 0, 0, 1, 1)),
-)
-"""[phase][small pixel][tap]: which taps of a 5-tap kernel fall on which of the 3 small pixels."""
-
-
+@jax.custom_vjp
 def max_pool(x: Array) -> Array:
-    """The largest of each 2 x 2 block, an odd last row or column dropped: (N,H,W,C) -> (N,H//2,W//2,C)."""
+    """The largest of each 2 x 2 block, an odd last row or column dropped: (N,H,W,C) -> (N,H//2,W//2,C).
+
+    The gradient goes to the first of equal largest, as in Keras and PyTorch. (That of `jnp.max` goes to all of them in
+    equal parts, and takes three times as long.)
+    """
+    return _largest(x)[0]
+
+
+def _largest(x: Array) -> tuple[Array, Array]:
+    """The largest of each block, and its place in there: 0 to 3."""
     n, height, width, c = x.shape
     blocks = x[:, : height // 2 * 2, : width // 2 * 2].reshape(n, height // 2, 2, width // 2, 2, c)
-    return blocks.max(axis=(2, 4))
+    first, second, third, fourth = (blocks[:, :, i, :, j] for i in range(2) for j in range(2))
+    largest = jnp.maximum(jnp.maximum(first, second), jnp.maximum(third, fourth))
+    later = jnp.where(second == largest, 1, jnp.where(third == largest, 2, 3))
+    place = jnp.where(first == largest, 0, later)
+    return largest, place.astype(jnp.uint8)
+
+
+def _max_pool_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
+    largest, place = _largest(x)
+    return largest, (place, jnp.zeros((0, *x.shape[1:3])))  # the empty array keeps the size of the image
+
+
+def _max_pool_backward(saved: tuple[Array, Array], g: Array) -> tuple[Array]:
+    place, image = saved
+    n, rows, columns, c = g.shape
+    height, width = image.shape[1:]
+    here = jnp.arange(4, dtype=jnp.uint8).reshape(1, 1, 2, 1, 2, 1)
+    blocks = jnp.where(place[:, :, None, :, None] == here, g[:, :, None, :, None], 0)
+    spread = blocks.reshape(n, 2 * rows, 2 * columns, c)
+    return (jnp.pad(spread, ((0, 0), (0, height - 2 * rows), (0, width - 2 * columns), (0, 0))),)
+
+
+max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
 def space_to_depth(x: Array) -> Array:

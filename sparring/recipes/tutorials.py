@@ -144,7 +144,7 @@ def dcgan_tanh() -> Recipe:
         grid_rows=4,
         grid_columns=5,
         log_every=5,
-        milliseconds_per_step=210.0,
+        milliseconds_per_step=140.0,
         held_out=HELD_OUT,
         judge_every=900,
     )

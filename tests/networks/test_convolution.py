@@ -1,0 +1,147 @@
+"""CONVOLUTIONS: every way is the plain one: forward, gradients, and gradients of gradients."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array
+
+from sparring.networks import convolution
+from sparring.networks.convolution import convolve, upsample_convolve
+from sparring.networks.winograd import winograd
+
+
+def plain_convolution(x: Array, kernel: Array, padding: str) -> Array:
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), padding.upper(), dimension_numbers=("NHWC", "HWIO", "NHWC"), precision="highest"
+    )
+
+
+def plain_upsample_convolution(x: Array, kernel: Array) -> Array:
+    return plain_convolution(x.repeat(2, axis=1).repeat(2, axis=2), kernel, "same")
+
+
+def arrays(*shapes: tuple[int, ...]) -> list[Array]:
+    rng = np.random.default_rng(0)
+    return [jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes]
+
+
+def assert_same_to_second_order(
+    ours: Callable[[Array, Array], Array], plain: Callable[[Array, Array], Array], x: Array, kernel: Array
+) -> None:
+    """Equal values, gradients by both arguments, and gradients of the gradients' size (as in a gradient penalty)."""
+
+    def to_second_order(function: Callable[[Array, Array], Array]) -> list[Array]:
+        def loss(x: Array, kernel: Array) -> Array:
+            return jnp.sum(jnp.sin(function(x, kernel)))
+
+        def penalty(x: Array, kernel: Array) -> Array:
+            return jnp.sum(jax.grad(loss)(x, kernel) ** 2)
+
+        return [function(x, kernel), *jax.grad(loss, (0, 1))(x, kernel), *jax.grad(penalty, (0, 1))(x, kernel)]
+
+    results = jax.jit(lambda: (to_second_order(ours), to_second_order(plain)))()
+    for mine, theirs in zip(*results, strict=True):
+        assert mine.shape == theirs.shape
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4 * float(jnp.abs(theirs).max()))
+
+
+WAYS = {
+    "patches": convolution._by_patches,
+    "taps": convolution._by_taps,
+    "winograd": winograd,
+}
+
+
+def chosen(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], kernel: tuple[int, ...]) -> list[str]:
+    """Which ways a "valid" convolution of these shapes goes."""
+    taken: list[str] = []
+
+    def spy(name: str) -> Callable[[Array, Array], Array]:
+        def way(x: Array, kernel: Array) -> Array:
+            taken.append(name)
+            return WAYS[name](x, kernel)
+
+        return way
+
+    monkeypatch.setattr(convolution, "_by_patches", spy("patches"))
+    monkeypatch.setattr(convolution, "_by_taps", spy("taps"))
+    monkeypatch.setattr(convolution, "winograd", spy("winograd"))
+    jax.eval_shape(lambda: convolve(jnp.zeros(shape), jnp.zeros(kernel), "valid"))
+    return taken
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (1, 7, 9, 1), (2, 6, 5, 2)])
+@pytest.mark.parametrize("size", [3, 5])
+def test_every_way_is_the_convolution(way: str, shape: tuple[int, ...], size: int) -> None:
+    x, kernel = arrays(shape, (size, size, shape[-1], 4))
+    assert_same_to_second_order(WAYS[way], lambda x, k: plain_convolution(x, k, "valid"), x, kernel)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (1, 7, 9, 1), (2, 12, 11, 16)])
+@pytest.mark.parametrize("size", [(5, 5), (3, 3), (2, 4)])
+@pytest.mark.parametrize("outputs", [4, 16])
+def test_convolve_is_the_convolution(padding: str, shape: tuple[int, ...], size: tuple[int, int], outputs: int) -> None:
+    x, kernel = arrays(shape, (*size, shape[-1], outputs))
+    assert_same_to_second_order(
+        lambda x, k: convolve(x, k, padding), lambda x, k: plain_convolution(x, k, padding), x, kernel
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "way"),
+    [
+        ((64, 14, 14, 64), (5, 5, 64, 128), "winograd"),  # the discriminator's second of dcgan-tanh
+        ((64, 32, 32, 1), (5, 5, 1, 64), "patches"),  # and its first
+        ((64, 9, 9, 128), (3, 3, 128, 256), "patches"),  # the generator's first: 7 x 7 is too small for tiles
+        ((64, 16, 16, 64), (3, 3, 64, 4), "taps"),  # and its second
+        ((64, 30, 30, 64), (3, 3, 64, 64), "winograd"),
+        ((64, 14, 14, 64), (4, 4, 64, 64), "patches"),
+    ],
+)
+def test_the_shapes_decide_the_way(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], kernel: tuple[int, ...], way: str
+) -> None:
+    assert chosen(monkeypatch, shape, kernel) == [way]
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_winograd_is_exact_to_a_few_roundings(size: int) -> None:
+    """In float32, against the direct sum in float64: within 1e-5 of the largest output; its gradients within 1e-4."""
+    x, kernel, g = arrays((4, 14, 14, 32), (size, size, 32, 24), (4, 15 - size, 15 - size, 24))
+
+    def results(function: Callable[[Array, Array], Array], x: Array, kernel: Array, g: Array) -> list[Array]:
+        y, back = jax.vjp(function, x, kernel)
+        return [y, *back(g)]
+
+    ours = results(winograd, x, kernel, g)
+    with jax.enable_x64(True):
+        wide = [jnp.asarray(np.asarray(array), jnp.float64) for array in (x, kernel, g)]
+        exact = results(lambda x, k: plain_convolution(x, k, "valid"), *wide)
+        again = results(winograd, *wide)
+        for mine, theirs in zip(again, exact, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-12 * float(jnp.abs(theirs).max()))
+    for mine, theirs, bound in zip(ours, exact, (1e-5, 1e-5, 1e-4), strict=True):
+        assert np.abs(np.asarray(mine) - np.asarray(theirs)).max() < bound * np.abs(np.asarray(theirs)).max()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_can_be_mapped(way: str) -> None:
+    """Several networks at once, as replicas are."""
+    xs, kernels = arrays((3, 2, 8, 8, 2), (3, 3, 3, 2, 4))
+    loss = jax.grad(lambda x, k: jnp.sum(jnp.sin(WAYS[way](x, k))), (0, 1))
+    mapped = jax.vmap(loss)(xs, kernels)
+    for i in range(3):
+        for one, all_ in zip(loss(xs[i], kernels[i]), mapped, strict=True):
+            np.testing.assert_allclose(one, all_[i], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(2, 7, 7, 3), (1, 4, 5, 1), (1, 10, 10, 16)])
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_upsample_convolve_is_upsampling_and_convolution(shape: tuple[int, ...], outputs: int) -> None:
+    x, kernel = arrays(shape, (5, 5, shape[-1], outputs))
+    assert_same_to_second_order(upsample_convolve, plain_upsample_convolution, x, kernel)

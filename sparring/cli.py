@@ -298,6 +298,9 @@ COMMANDS: dict[str, Command] = {
     "recipes": recipes,
 }
 
+COMPILING = {"train", "sample", "measure", "compare"}
+"""Commands that run networks."""
+
 HELP = """\
 usage: sparring [--help] [--version] [--debug] COMMAND ...
 
@@ -352,6 +355,10 @@ def _dispatch(words: list[str]) -> int:
         near = difflib.get_close_matches(words[0], [*COMMANDS, "--help", "--version"], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(COMMANDS)}"
         raise UsageError(f"there is no command {words[0]!r}; {hint}")
+    if words[0] in COMPILING and not {"-h", "--help"} & set(words):
+        from sparring.compiled import keep_compiled
+
+        keep_compiled()
     return COMMANDS[words[0]](words[1:])
 
 

@@ -72,6 +72,7 @@ ORDER = [
     "report",
     "measuring",
     "comparison",
+    "compiled",
     "cli",
 ]
 

@@ -1,0 +1,111 @@
+"""COMPILED PROGRAMS, kept in the user's cache folder: what was compiled once is read the next time.
+
+JAX keeps them (its persistent compilation cache), but writes a file in place: a process that is killed while it writes
+leaves a torn one that is never written again. So every process works in a folder of its own, its desk, with hard links
+to all that is in the store, and at its end puts what is new into the store. What is new when it is killed is lost, and
+nothing else.
+
+    compiled/VERSION-MACHINE/store/          the programs, under the names that JAX gives them
+    compiled/VERSION-MACHINE/desk-PID-.../   the folder of a process
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from sparring.data.named import cache_folder
+
+LEAST_SECONDS = 0.1
+"""What takes less time to compile is not kept."""
+MOST_PROGRAMS = 400
+"""So many are kept; those that nobody used for longest go first. One takes some 100 kB."""
+DESK_SECONDS = 2 * 86_400.0
+"""A desk so old belongs to a dead process."""
+SUFFIX = "-cache"
+"""How the names of JAX's files end."""
+
+
+class Desk:
+    """A folder for JAX to read compiled programs from and to write new ones into."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = folder / "store"
+        self.store.mkdir(parents=True, exist_ok=True)
+        _clear_dead_desks(folder)
+        self.path = Path(tempfile.mkdtemp(prefix=f"desk-{os.getpid()}-", dir=folder))
+        for program in self.store.glob(f"*{SUFFIX}"):
+            with contextlib.suppress(OSError):  # another process has just removed it
+                os.link(program, self.path / program.name)
+
+    def publish(self) -> None:
+        """Put what is new into the store. To be called while nothing is being compiled."""
+        for program in self.path.glob(f"*{SUFFIX}"):
+            with contextlib.suppress(OSError):  # it is there already, or the disk is full
+                os.link(program, self.store / program.name)
+        programs = sorted(self.store.glob(f"*{SUFFIX}"), key=_last_used)
+        for program in programs[:-MOST_PROGRAMS]:
+            program.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Publish, and leave."""
+        self.publish()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def keep_compiled() -> Desk | None:
+    """From now on this process reads compiled programs from the cache folder, and at its end leaves new ones there.
+
+    Nothing happens where the user has chosen a folder for JAX (`JAX_COMPILATION_CACHE_DIR`), or where the cache folder
+    cannot be written, or takes no hard links: then everything is compiled, as without it.
+    """
+    import jax
+
+    if jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
+        return None
+    try:
+        desk = Desk(cache_folder() / "compiled" / f"{version('jaxlib')}-{machine()}")
+        (desk.path / "probe").touch()
+        os.link(desk.path / "probe", desk.path / "link")
+    except OSError:
+        return None
+    for name, value in (
+        ("compilation_cache_dir", str(desk.path)),
+        ("persistent_cache_min_compile_time_secs", LEAST_SECONDS),
+        ("persistent_cache_min_entry_size_bytes", -1),
+        ("persistent_cache_enable_xla_caches", "none"),
+    ):
+        jax.config.update(f"jax_{name}", value)  # type: ignore[no-untyped-call]
+    atexit.register(desk.clear)
+    return desk
+
+
+def machine() -> str:
+    """A name for the kind of processor: programs are compiled for what it can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        features = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        features = platform.processor()
+    return hashlib.sha256(f"{platform.machine()} {features}".encode()).hexdigest()[:12]
+
+
+def _last_used(program: Path) -> float:
+    with contextlib.suppress(OSError):
+        return program.stat().st_atime
+    return 0.0
+
+
+def _clear_dead_desks(folder: Path) -> None:
+    for desk in folder.glob("desk-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - desk.stat().st_mtime > DESK_SECONDS:
+                shutil.rmtree(desk, ignore_errors=True)

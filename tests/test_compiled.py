@@ -1,0 +1,112 @@
+"""COMPILED PROGRAMS: read again by the next process, never torn, never in the user's way."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from sparring import compiled
+from sparring.compiled import Desk, machine
+
+PROGRAM = """
+import os, signal, sys
+import jax, jax.numpy as jnp
+from sparring import compiled
+
+hits = []
+jax.monitoring.register_event_listener(lambda name, **_: hits.append(name) if name.endswith("/cache_hits") else None)
+compiled.LEAST_SECONDS = 0.0
+desk = compiled.keep_compiled()
+jax.jit(lambda x: jnp.sin(x) @ x.T)(jnp.ones((30, 20))).block_until_ready()
+print(len(hits), 0 if desk is None else len(list(desk.path.glob("*-cache"))), flush=True)
+if "kill" in sys.argv:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    found = dict(os.environ) | {"SPARRING_CACHE": str(tmp_path)}
+    for name in [name for name in found if name.startswith("JAX_")]:
+        del found[name]
+    return found
+
+
+def run(environment: dict[str, str], *words: str) -> tuple[int, int]:
+    """(Programs read, programs on the desk) of a process that compiles something."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == (-signal.SIGKILL if "kill" in words else 0), done.stderr
+    hits, programs = done.stdout.split()
+    return int(hits), int(programs)
+
+
+def test_the_next_process_reads_what_was_compiled_and_a_killed_one_leaves_nothing(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    def store() -> list[Path]:
+        return list(tmp_path.glob("compiled/*/store/*"))
+
+    hits, programs = run(environment, "kill")
+    assert hits == 0 and programs > 0 and store() == []
+    hits, programs = run(environment)
+    assert hits == 0 and len(store()) == programs > 0
+    contents = {path: path.read_bytes() for path in store()}
+    hits, again = run(environment)
+    assert hits == again == programs
+    assert {path: path.read_bytes() for path in store()} == contents
+    assert len(list(tmp_path.glob("compiled/*/desk-*"))) == 1, "only the killed process left its desk"
+
+
+def test_the_folder_that_the_user_chose_for_jax_stays(environment: dict[str, str], tmp_path: Path) -> None:
+    chosen = tmp_path / "chosen"
+    run(environment | {"JAX_COMPILATION_CACHE_DIR": str(chosen), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"})
+    assert list(chosen.glob("*-cache")) and not (tmp_path / "compiled").exists()
+
+
+def test_a_dead_desk_is_cleared_and_a_living_one_is_not(tmp_path: Path) -> None:
+    dead, living = Desk(tmp_path), Desk(tmp_path)
+    (dead.path / "half-cache").touch()
+    os.utime(dead.path, (0, 0))
+    Desk(tmp_path)
+    assert not dead.path.exists() and living.path.exists()
+
+
+def test_old_programs_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "MOST_PROGRAMS", 2)
+    desk = Desk(tmp_path)
+    for age, name in enumerate(["new-cache", "middle-cache", "old-cache"]):
+        (desk.path / name).touch()
+        os.utime(desk.path / name, (1e9 - age, 1e9 - age))
+    desk.clear()
+    assert sorted(path.name for path in desk.store.iterdir()) == ["middle-cache", "new-cache"]
+    assert not desk.path.exists()
+
+
+@pytest.mark.parametrize("call", ["mkdtemp", "link"])
+def test_a_cache_folder_that_cannot_be_used_is_left_alone(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import jax
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("not here")
+
+    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path))
+    monkeypatch.setattr(tempfile if call == "mkdtemp" else os, call, refuse)
+    before = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    try:
+        jax.config.update("jax_compilation_cache_dir", None)  # type: ignore[no-untyped-call]
+        assert compiled.keep_compiled() is None
+        assert jax.config.jax_compilation_cache_dir is None  # type: ignore[attr-defined]
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)  # type: ignore[no-untyped-call]
+
+
+def test_the_machine_has_a_name() -> None:
+    assert machine() == machine() and len(machine()) == 12

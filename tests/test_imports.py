@@ -69,6 +69,12 @@ ORDER = [
     "report",
     "measuring",
     "comparison",
+    "sweeps",
+    "sweeps.space",
+    "sweeps.folder",
+    "sweeps.sharing",
+    "sweeps.ranking",
+    "sweeping",
     "cli",
 ]
 
@@ -79,6 +85,7 @@ STRANGERS = {
     "alarms": {"run", "metrics", "training"},
     "run": {"training", "chunk", "step", "state", "networks", "checkpoint"},
     "plots": {"training", "networks", "checkpoint"},
+    "sweeps": {"training", "state", "step", "networks", "metrics"},
     "report": {"training", "networks", "checkpoint", "sampling"},
 }
 """Who must not know whom, although the order alone would allow it."""

@@ -117,26 +117,28 @@ def print_ranking(places: Sequence[Place], console: Console) -> None:
     if Measurement.get(console, console.options.update(max_width=10_000), table).maximum > console.width:
         table = _table(places, None, with_seeds, console.width >= NARROW)
     console.print(table)
-    by_frechet = all(trial.about["measure"] == "frechet" for place in places for trial in place.finished)
-    distance = "Frechet distance" if by_frechet else "kernel distance"
-    over_seeds = any(len(place.finished) > 1 for place in places)
-    spread = "standard deviation over the seeds, of a single one its standard error" if over_seeds else "standard error"
-    _say(
-        console,
-        f"{distance} from held-out training images"
-        + (", as a multiple of what other real images have" if by_frechet else "")
-        + f"; ± is its {spread}. Test images decided nothing.",
-    )
+    if finished := [trial for place in places for trial in place.finished]:
+        _say(console, _footnote(finished, over_seeds=any(len(place.finished) > 1 for place in places)))
     for place in places:
         for trial, path in zip(place.trials, place.paths, strict=True):
             if trial.state == "failed":
                 _say(console, f"{path.name} failed: {trial.about.get('reason')}")
-    open_ones = {state: [t for p in places for t in p.trials if t.state == state] for state in ("running", "waiting")}
+    known = [trial for place in places for trial in place.trials]
     for state, words in (("running", "being trained by other processes"), ("waiting", "not finished")):
-        if open_ones[state]:
-            _say(console, f"{len(open_ones[state])} of {sum(len(p.trials) for p in places)} trials are {words}")
+        if count := sum(trial.state == state for trial in known):
+            _say(console, f"{words}: {count} of {len(known)} trials")
     if places[0].best is not None:
         _say(console, f"Judge the best against the test images: sparring measure {shlex.quote(str(places[0].best))}")
+
+
+def _footnote(finished: Sequence[Trial], over_seeds: bool) -> str:
+    """What the distances are."""
+    if finished[0].about["measure"] == "frechet":
+        words = "Frechet distance from held-out training images, as a multiple of what other real images have"
+    else:
+        words = "kernel distance from held-out training images"
+    spread = "standard deviation over the seeds, of a single one its standard error" if over_seeds else "standard error"
+    return f"{words}; ± is its {spread}. Test images decided nothing."
 
 
 def _table(places: Sequence[Place], names: list[str] | None, with_seeds: bool, with_times: bool) -> Table:

@@ -187,22 +187,23 @@ def _set_up(base: Recipe, wanted: Mapping[str, Sequence[Any] | Range], trials: i
     space = make_space(base, wanted)
     points = make_points(base, space, trials, draw_seed)
     tried = [name for name, axis in space.items() if isinstance(axis, Range) or len(axis) > 1]
-    image_set = data.load(base.data)
-    training_images, held_out = hold_out(image_set, base.held_out)
+    first = base.replace(**points[0])
+    image_set = data.load(first.data)
+    training_images, held_out = hold_out(image_set, first.held_out)
     judged_by = 0 if held_out is None else len(held_out.images)
     if judged_by < LEAST_HELD_OUT:
         raise RecipeError(
             f"a sweep is ranked by held-out images and needs {LEAST_HELD_OUT} of them or more; "
-            f"held_out {base.held_out:g} of {len(image_set.images):,} images is {judged_by}"
+            f"held_out {first.held_out:g} of {len(image_set.images):,} images is {judged_by}"
         )
     ready_extractor(training_images)  # which refuses images that it cannot judge
     largest = max(base.replace(**point).real_batch_size for point in points)
     if largest > len(training_images.images):
         raise DataError(
-            f"{base.data} holds {len(training_images.images):,} images to train on, but a batch takes {largest:,}"
+            f"{first.data} holds {len(training_images.images):,} images to train on, but a batch takes {largest:,}"
         )
     return Setup(
-        recipe=base.replace(**points[0]),
+        recipe=first,
         space={name: space[name] for name in tried},
         trials=trials,
         draw_seed=draw_seed,

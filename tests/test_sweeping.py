@@ -199,9 +199,10 @@ def test_without_optuna_one_is_told_what_to_install(
 def words(digits: Path, tmp_path: Path) -> list[str]:
     options = (
         "mlp-256 --held-out 0.3 --batch-size 10 --log-every 10 --grid-every 1000 --grid-rows 2 --grid-columns 2 "
-        "--discriminator.hidden 8 --steps 1500 --generator.hidden 8,8-16 --generator-optimizer.learning-rate=1e-3,3e-3"
+        "--discriminator.hidden 8 --steps 1500 --data-order replacement --generator.hidden 8,8-16 "
+        "--generator-optimizer.learning-rate=1e-3,3e-3"
     )
-    return ["sweep", *options.split(), "--data", str(digits), "--out", str(tmp_path / "s"), "--checkpoint-seconds=0"]
+    return ["sweep", *options.split(), "--data", str(digits), "--out", str(tmp_path / "s"), "--checkpoint-seconds=0.05"]
 
 
 def start(words: list[str]) -> subprocess.Popen[str]:
@@ -211,7 +212,7 @@ def start(words: list[str]) -> subprocess.Popen[str]:
 
 def wait_for_checkpoint(run: Run, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 120
-    while checkpoint.newest_step(run.checkpoints) == 0:
+    while checkpoint.newest_step(run.checkpoints) < 1:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -227,21 +228,21 @@ def test_killed_and_then_shared_by_two_processes_each_trial_is_trained_once(word
 
     both = [start(words), start(["sweep", "--resume", str(tmp_path / "s")])]
     ends = [process.communicate(timeout=400) for process in both]
-    assert [process.returncode for process in both] == [0, 0] and [err for _, err in ends] == ["", ""]
+    assert [err for _, err in ends] == ["", ""] and [process.returncode for process in both] == [0, 0]
     trained = runs(tmp_path / "s")
     assert [run.recipe().generator.hidden for run in trained] == [(8,), (8,), (8, 16), (8, 16)]  # type: ignore[union-attr]
     assert [count(run, "finished") for run in trained] == [1, 1, 1, 1]
     assert [count(run, "started") for run in trained] == [1, 1, 1, 1]
     assert [count(run, "resumed") for run in trained] == [1, 0, 0, 0], "it went on where it was killed"
+    checksums = {run.environment()["data"]["checksum"] for run in trained}
+    assert checksums == {SweepFolder(tmp_path / "s").setup().checksum}
     began = [out.count(" of 4: ") for out, _ in ends]
     assert sum(began) == 4 and min(began) >= 1, began
     assert main(["sweep", "--resume", str(tmp_path / "s"), "--json"]) == 0
 
 
-def test_ctrl_c_stops_run_and_sweep_and_says_how_to_go_on(
-    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    process = start([*words, "--steps=100000000"] if "--steps" not in words else _with_steps(words, "100000000"))
+def test_ctrl_c_stops_run_and_sweep_and_says_how_to_go_on(words: list[str], tmp_path: Path) -> None:
+    process = start(_with_steps(words, "100000000"))
     run = Run(tmp_path / "s" / "trial-0000")
     wait_for_checkpoint(run, process)
     process.send_signal(signal.SIGINT)

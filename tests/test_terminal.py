@@ -336,3 +336,16 @@ def test_trainings_on_terminals_and_pipes(digits: Path, tmp_path: Path) -> None:
     assert status == 0
     assert "\x1b" not in text and "▀" not in text
     assert "step 30 of 30, " in text
+
+
+def test_a_transient_view_is_gone_after_each_of_several_trainings(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    screen = console()
+    view = reporter(screen, transient=True)
+    assert isinstance(view, View)
+    for _ in range(2):
+        view.begin(Run(tmp_path), tiny_recipe, 0, 10)
+        assert not view._values and view._samples is None, "nothing is left of the one before"
+        view.grid(10, noise(6, 28, 28, 1))
+        view.progress(30, VALUES)
+        view.end()
+        assert screen_of(screen).endswith("\x1b[2K"), "the last lines are wiped"

@@ -40,6 +40,15 @@ def count(run: Run, name: str) -> int:
     return sum(event["event"] == name for event in run.events())
 
 
+def optuna_states(path: Path) -> list[str]:
+    """What Optuna's own tools say of the trials."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    storage = JournalStorage(JournalFileBackend(str(SweepFolder(path).journal)))
+    return [trial.state.name for trial in storage.get_all_trials(storage.get_study_id_from_name("sweep"))]
+
+
 class Teller(Silence):
     """Keeps what is said, and does something at some of it."""
 
@@ -114,6 +123,7 @@ def test_another_error_ends_the_sweep_and_gives_the_trial_back(
         patched.setattr(sweeping, "judge", broken)
         with pytest.raises(ZeroDivisionError):
             sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s", reporter=Silence())
+    assert optuna_states(tmp_path / "s") == ["WAITING"]
     done = sweeping.resume(tmp_path / "s", reporter=Silence())
     assert {trial.state for place in done.places for trial in place.trials} == {"finished"}
     assert count(runs(tmp_path / "s")[0], "finished") == 1, "it was trained before, and only judged now"

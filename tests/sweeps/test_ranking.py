@@ -79,10 +79,13 @@ def test_the_table_as_json() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_the_table_fits(width: int) -> None:
+    def point(rate: float) -> dict[str, Any]:
+        return {RATE: rate, "discriminator_optimizer.learning_rate": 2e-4, "seed": 0}
+
     places = ranked(
-        trial(0, 9.0, **{RATE: 1e-4, "discriminator_optimizer.learning_rate": 2e-4, "seed": 0}),
-        trial(1, 3.0, **{RATE: 1e-3, "discriminator_optimizer.learning_rate": 2e-4, "seed": 0}),
-        trial(2, None, "running", **{RATE: 1e-2, "discriminator_optimizer.learning_rate": 2e-4, "seed": 0}),
+        trial(0, 9.0, **point(1e-4)),
+        trial(1, 3.0, **point(1e-3)),
+        trial(2, None, "running", **point(1e-2)),
     )
     text = shown(places, width)
     table = text[: text.index("Frechet distance")]

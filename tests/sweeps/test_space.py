@@ -34,9 +34,7 @@ NORM, HIDDEN = "generator.batch_norm_momentum", "generator.hidden"
 def test_what_people_write(name: str, text: str, axis: space.Axis) -> None:
     read = parse_axis(named_recipe("mlp-256"), name, text)
     assert read == axis
-    assert [type(value) for value in getattr(read, "__iter__", list)()] == [
-        type(value) for value in getattr(axis, "__iter__", list)()
-    ]
+    assert repr(read) == repr(axis), "of the same types"
     if name != "data":
         assert parse_axis(named_recipe("mlp-256"), name, space.axis_words(axis)) == axis
     assert space.axis_from_json(json.loads(json.dumps(space.axis_to_json(axis)))) == axis
@@ -70,8 +68,9 @@ def test_what_cannot_be_read_is_one_sentence(name: str, text: str, sentence: str
 def test_every_setting_can_be_read_back_as_it_is_written(name: str) -> None:
     recipe = named_recipe(name)
     for setting, value in space.settings(recipe).items():
-        (read,) = parse_axis(recipe, setting, space.value_words(value))
-        assert recipe.replace(**{setting: read}) == recipe, setting
+        read = parse_axis(recipe, setting, space.value_words(value))
+        assert not isinstance(read, Range)
+        assert recipe.replace(**{setting: read[0]}) == recipe, setting
 
 
 @pytest.mark.parametrize(

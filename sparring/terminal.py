@@ -110,14 +110,18 @@ class View(Plain):
 
     def __init__(self, console: Console, transient: bool = False) -> None:
         super().__init__(console)
+        self._transient = transient
         self._forget()
-        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=transient)
 
     def _forget(self) -> None:
+        """Know nothing of a training before. A used `Live` would wipe as many lines as it once drew."""
         self._values: dict[str, float] = {}
         self._judged: Judged | None = None
         self._samples: tuple[int, Images] | None = None
         self._preview: tuple[int, Text] | None = None
+        self._live = Live(
+            console=self.console, get_renderable=self._draw, refresh_per_second=4, transient=self._transient
+        )
 
     def begin(self, run: Run, recipe: Recipe, step: int, epoch: int) -> None:
         """Start drawing."""

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from sparring.recipes import RECIPES, named_recipe
     from sparring.run import Run
     from sparring.sampling import Generator, load
+    from sparring.sweeping import sweep
+    from sparring.sweeps.space import Range
     from sparring.training import resume, train
 
 __all__ = [
     "RECIPES",
     "Generator",
     "ImageSet",
+    "Range",
     "Recipe",
     "Run",
     "SparringError",
@@ -32,6 +35,7 @@ __all__ = [
     "measure",
     "named_recipe",
     "resume",
+    "sweep",
     "train",
 ]
 
@@ -39,6 +43,7 @@ _HOMES = {
     "RECIPES": "recipes",
     "Generator": "sampling",
     "ImageSet": "data",
+    "Range": "sweeps.space",
     "Recipe": "recipe",
     "Run": "run",
     "SparringError": "errors",
@@ -47,6 +52,7 @@ _HOMES = {
     "measure": "measuring",
     "named_recipe": "recipes",
     "resume": "training",
+    "sweep": "sweeping",
     "train": "training",
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import io
+import itertools
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
@@ -26,6 +27,7 @@ from sparring.errors import SparringError
 from sparring.recipe import Recipe
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 from sparring.run import Run
+from sparring.sweeps import space
 
 if TYPE_CHECKING:
     from sparring.metrics.verdict import Verdict
@@ -97,6 +99,108 @@ def train(words: list[str]) -> int:
     print(f"{end}: {run.animation} shows it learning, {run.losses_plot.name} and {run.accuracy_plot.name} how")
     print(f"New images: sparring sample {folder}")
     return 0
+
+
+# ------------------------------------------------------------------------------------------------ sweep
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Try several values of a recipe's settings and rank the runs by the judge. The words after `sweep` are a recipe's
+    name, if any, and then options. Every setting is an option, and takes one value, a list with commas (1e-4,3e-4;
+    true,false; none,0.8; widths as 128,256-128) or, with --trials, a range (1e-5:1e-3). The same command again goes on
+    where it was stopped; given at the same time by several processes, with the same --out, they share the trials."""
+
+    recipe: Annotated[AvoidSubcommands[Recipe], arg(name="")]
+    trials: Annotated[int | None, arg(metavar="INT")] = None
+    """How many different trials to draw by chance; without it all combinations are tried."""
+    draw_seed: int = 0
+    """Decides which trials are drawn."""
+    out: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Folder of the sweep; by default sweeps/RECIPE-TIME. If there is a sweep already, it goes on."""
+    resume: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Go on with the sweep in this folder, or help the processes that are at it."""
+    tensorboard: Flag = False
+    """Write TensorBoard files too (needs the extra `tensorboard`)."""
+    checkpoint_seconds: float = 15.0
+    """Seconds from one checkpoint to the next; what a killed run can lose."""
+    json: Flag = False
+    """Print the ranking as JSON."""
+
+
+def sweep(words: list[str]) -> int:
+    """`sparring sweep [RECIPE] [OPTIONS]`."""
+    name = words.pop(0) if words and not words[0].startswith("-") else None
+    recipe = named_recipe(DEFAULT if name is None else name)
+    rest, texts = _settings(words, recipe)
+    given = _parse(Sweep, rest, "sparring sweep [RECIPE]", default=Sweep(recipe))
+    if not given.checkpoint_seconds >= 0:  # nan is refused, too
+        raise UsageError(f"--checkpoint-seconds cannot be {given.checkpoint_seconds:g}; it should be 0 or more")
+    if given.resume is not None:
+        options = {"--out": given.out, "--trials": given.trials, "--draw-seed": given.draw_seed or None}
+        said = [name, *map(_as_option, texts), *(option for option, value in options.items() if value is not None)]
+        if refused := [word for word in said if word]:
+            raise UsageError(f"--resume goes on with a sweep as it is, so leave out {refused[0]}")
+    wanted = {setting: space.parse_axis(recipe, setting, text) for setting, text in texts.items()}
+
+    from rich.console import Console
+
+    from sparring import sweeping, terminal
+
+    told = terminal.reporter(Console(highlight=False, stderr=given.json), transient=True)
+    run = partial(sweeping.sweep, recipe, wanted, trials=given.trials, draw_seed=given.draw_seed, out=given.out)
+    if given.resume is not None:
+        run = partial(sweeping.resume, given.resume)
+    done = run(tensorboard=given.tensorboard, checkpoint_seconds=given.checkpoint_seconds, reporter=told)
+    if given.json:
+        print(json.dumps([place.to_json() for place in done.places], indent=2))
+    else:
+        done.print(Console(highlight=False))
+    if done.stopped:
+        told.say(f"Go on with: sparring sweep --resume {shlex.quote(str(done.path))}")
+        return INTERRUPTED
+    return 0
+
+
+def _settings(words: list[str], recipe: Recipe) -> tuple[list[str], dict[str, str]]:
+    """(the other words, what is written of each setting of the recipe by its dotted name)."""
+    known, left = space.settings(recipe), list(words)
+    rest: list[str] = []
+    texts: dict[str, str] = {}
+    while left:
+        word = left.pop(0)
+        option, equals, joined = word.partition("=")
+        name = option.removeprefix("--").replace("-", "_") if option.startswith("--") else ""
+        denied = re.sub(r"(^|\.)no_(\w+)$", r"\1\2", name)
+        if name not in known and isinstance(known.get(denied), bool):
+            name, taken = denied, ["false"]
+        elif name in known:
+            taken = [joined] if equals else _values_of(known[name], left)
+        else:
+            taken = []
+        if not taken:
+            rest.append(word)  # an option of another kind, or one that lacks its value
+        elif name in texts:
+            raise UsageError(f"{_as_option(name)} is given twice; values to try are one word, with commas between")
+        elif len(taken) > 1 and any("," in value for value in taken):
+            raise UsageError(f"{_as_option(name)}: widths to try are one word, such as 128,256-128")
+        else:
+            texts[name] = "-".join(taken)
+    return rest, texts
+
+
+def _values_of(usual: Any, left: list[str]) -> list[str]:
+    """Take the values of a setting off the words that follow it; `usual` is one of its values."""
+    if isinstance(usual, bool) and not (left and re.fullmatch("(true|false)(,(true|false))*", left[0].lower())):
+        return ["true"]
+    most = len(left) if isinstance(usual, list) else 1
+    taken = list(itertools.takewhile(lambda word: not re.match("-[^0-9.]", word), left[:most]))
+    del left[: len(taken)]
+    return taken
+
+
+def _as_option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 # ------------------------------------------------------------------------------------------------ sample
@@ -292,13 +396,14 @@ def recipes(words: list[str]) -> int:
 
 COMMANDS: dict[str, Command] = {
     "train": train,
+    "sweep": sweep,
     "sample": sample,
     "measure": measure,
     "compare": compare,
     "recipes": recipes,
 }
 
-COMPILING = {"train", "sample", "measure", "compare"}
+COMPILING = {"train", "sample", "measure", "compare", "sweep"}
 """Commands that run networks."""
 
 HELP = """\
@@ -308,6 +413,7 @@ Trains generative adversarial networks fast.
 
 commands:
   train     train a GAN: sparring train, or sparring train RECIPE [OPTIONS]
+  sweep     try several values of settings: sparring sweep RECIPE --seed 0,1,2
   sample    draw images from a trained generator: sparring sample RUN
   measure   judge a run, or samples made elsewhere: sparring measure RUN
   compare   put measured runs side by side: sparring compare RUN RUN...

@@ -26,10 +26,13 @@ PREVIEW_PIXELS = 14
 """Sides of an image in the preview, about."""
 
 
-def reporter(console: Console | None = None) -> Plain:
-    """The live view where the output is a terminal, plain lines where it is a file or a pipe."""
+def reporter(console: Console | None = None, transient: bool = False) -> Plain:
+    """The live view where the output is a terminal, plain lines where it is a file or a pipe.
+
+    A `transient` view is gone when its training ends.
+    """
     console = console or Console(highlight=False)
-    return View(console) if console.is_terminal and not console.is_dumb_terminal else Plain(console)
+    return View(console, transient) if console.is_terminal and not console.is_dumb_terminal else Plain(console)
 
 
 class Pace:
@@ -78,6 +81,7 @@ class Plain:
     def begin(self, run: Run, recipe: Recipe, step: int, epoch: int) -> None:
         """What is trained, where it is written, and how long that takes."""
         self.pace = Pace(step, recipe.steps)
+        self._told = float("-inf")
         left = duration((recipe.steps - step) * recipe.milliseconds_per_step / 1000)
         self.say(f"{recipe.name}: {recipe.steps:,} steps, {epoch:,} an epoch; about {left} on two CPU cores")
         self.say(f"writing to {run.path}")
@@ -104,17 +108,25 @@ class Plain:
 class View(Plain):
     """A progress bar, the numbers, and the newest samples, drawn anew in place."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, transient: bool = False) -> None:
         super().__init__(console)
+        self._transient = transient
+        self._forget()
+
+    def _forget(self) -> None:
+        """Know nothing of a training before. A used `Live` would wipe as many lines as it once drew."""
         self._values: dict[str, float] = {}
         self._judged: Judged | None = None
         self._samples: tuple[int, Images] | None = None
         self._preview: tuple[int, Text] | None = None
-        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=False)
+        self._live = Live(
+            console=self.console, get_renderable=self._draw, refresh_per_second=4, transient=self._transient
+        )
 
     def begin(self, run: Run, recipe: Recipe, step: int, epoch: int) -> None:
         """Start drawing."""
         super().begin(run, recipe, step, epoch)
+        self._forget()
         self._live.start()
 
     def progress(self, step: int, values: dict[str, float]) -> None:

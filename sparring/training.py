@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -92,6 +92,7 @@ def train(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     stop_when_flat: bool = False,
     reporter: Reporter | None = None,
+    stop: Stop | None = None,
     **changes: Any,
 ) -> Run:
     """Train a recipe, or go on with a run of it that was stopped, and return the run.
@@ -105,6 +106,7 @@ def train(
     where these judgements no longer get better (`sparring.alarms.flat`).
 
     Ctrl-C (SIGINT) or SIGTERM lets the chunk of steps finish, saves everything and returns; a second one interrupts.
+    Who trains several runs listens once for all of them (`stop_requests`) and passes the `stop`.
 
     Raises `RecipeError` for an impossible setting, `DataError` for unusable data, `ResumeError` where the run in `out`
     was made with other settings or data, `RunError` where it is in use, `TrainingDiverged` where a loss is no number.
@@ -127,8 +129,8 @@ def train(
             return run
         session = _open(run, resolved, image_set, surroundings, told, tensorboard)
         try:
-            with _stop_requests() as stop:
-                _train(session, stop, checkpoint_seconds, stop_when_flat)
+            with stop_requests() if stop is None else nullcontext(stop) as asked:
+                _train(session, asked, checkpoint_seconds, stop_when_flat)
         except SparringError as error:
             run.add_event("failed", session.step, reason=str(error))
             raise
@@ -142,7 +144,7 @@ def resume(path: str | Path, **options: Any) -> Run:
     return train(Run(Path(path)).recipe(), out=path, **options)
 
 
-def _train(session: _Session, stop: _Stop, checkpoint_seconds: float, stop_when_flat: bool) -> None:
+def _train(session: _Session, stop: Stop, checkpoint_seconds: float, stop_when_flat: bool) -> None:
     """Train to the end, or until asked to stop; then leave everything in order."""
     run, plan, monitor = session.run, session.plan, session.monitor
     session.told.begin(run, session.recipe, session.step, session.epoch)
@@ -363,16 +365,16 @@ def _means(rows: Rows) -> dict[str, float]:
 # ------------------------------------------------------------------------------------------------ being stopped
 
 
-class _Stop:
+class Stop:
     """Whether somebody asked the training to stop."""
 
     requested = False
 
 
 @contextmanager
-def _stop_requests() -> Iterator[_Stop]:
+def stop_requests() -> Iterator[Stop]:
     """Turn the first SIGINT or SIGTERM into a request to stop; the second does what it always did."""
-    stop = _Stop()
+    stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # only the main thread hears signals
         return

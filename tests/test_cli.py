@@ -74,7 +74,7 @@ def test_words_come_from_the_command_line_by_default(
 REFUSED = [
     # an unknown word, with the nearest known one
     ("trian", "there is no command 'trian'; did you mean 'train'?"),
-    ("xyz", "there is no command 'xyz'; known are train, sample, measure, compare, recipes"),
+    ("xyz", "there is no command 'xyz'; known are train, sweep, sample, measure, compare, recipes"),
     ("train mlp-265", "there is no recipe 'mlp-265'; did you mean 'mlp-256'?"),
     ("train '' --data {tmp}/none", "there is no recipe ''"),
     ("train zzz", "known are mlp-128, mlp-sgd, mlp-adam, dcgan-tanh, mlp-256"),
@@ -111,6 +111,26 @@ REFUSED = [
     ("train --checkpoint-seconds -1", "--checkpoint-seconds cannot be -1; it should be 0 or more"),
     ("train --checkpoint-seconds nan --data {tmp}/none", "--checkpoint-seconds cannot be nan"),
     ("train --generator.kind mlp", "--generator.kind"),
+    # a sweep of what cannot be tried, or of nothing
+    ("sweep mlp-256", "there is nothing to try: give a setting several values"),
+    ("sweep mlp-265 --seed 0,1", "there is no recipe 'mlp-265'; did you mean 'mlp-256'?"),
+    ("sweep --batch-sise 3,4", "--batch-sise.*did you mean --batch-size?"),
+    ("sweep --generator.kind mlp,mlp", "--generator.kind"),
+    ("sweep --seed", "missing value.*--seed"),
+    ("sweep --seed 0,1 stray", "stray.*see sparring sweep --help"),
+    ("sweep --seed 0,1 --seed 2", "--seed is given twice; values to try are one word, with commas between"),
+    ("sweep --generator.hidden 8,16 32", "--generator.hidden: widths to try are one word, such as 128,256-128"),
+    ("sweep --batch-size 32,x", "batch_size cannot be 'x'; it should be a whole number"),
+    ("sweep --generator-optimizer.learning-rate 1e-5:1e-3", "learning_rate has a range.* as with --trials 20"),
+    ("sweep --seed 0,1 --trials 0", "the number of trials must lie between 1 and 1,000, not 0"),
+    ("sweep --seed 0,1 --data minst", "'minst' is not a data set.*did you mean 'mnist'?"),
+    ("sweep mlp-256 --seed 0,1 --data {digits}", "needs 50 of them or more; held_out 0.04 of 200 images is 8"),
+    ("sweep mlp-256 --seed 0,1 --data {digits} --held-out 0.3 --out {run}", "{run} is neither empty nor a sweep"),
+    ("sweep --resume {tmp}", "{tmp} is no sweep of Sparring: it has no sweep.json"),
+    ("sweep --resume {tmp} --seed 0,1", "--resume goes on with a sweep as it is, so leave out --seed"),
+    ("sweep mlp-256 --resume {tmp}", "--resume goes on with a sweep as it is, so leave out mlp-256"),
+    ("sweep --resume {tmp} --out {tmp}/other", "so leave out --out"),
+    ("sweep --seed 0,1 --checkpoint-seconds nan", "--checkpoint-seconds cannot be nan"),
     # data and runs that are not there, or not what they should be
     ("train --data {tmp}/none", "{tmp}/none' is not a data set"),
     ("train --data minst", "'minst' is not a data set.*did you mean 'mnist'?"),
@@ -252,7 +272,9 @@ def test_help_of_train_shows_its_own_options_and_the_default_recipe(capsys: pyte
     assert f"(default: {RECIPES[DEFAULT]().steps})" in shown
 
 
-@pytest.mark.parametrize("words", ["--help", "--version", "train --help", "sample --help", "recipes --help"])
+@pytest.mark.parametrize(
+    "words", ["--help", "--version", "train --help", "sweep --help", "sample --help", "recipes --help"]
+)
 def test_help_does_not_wait_for_jax(words: str) -> None:
     program = (
         "import sys\n"
@@ -435,6 +457,26 @@ def wait_for_event(run: Run, name: str, process: subprocess.Popen[Any], seconds:
         assert process.poll() is None, "it ended by itself"
         assert time.monotonic() < deadline, f"no {name} event within {seconds} s"
         time.sleep(0.05)
+
+
+# -------------------------------------------------------------------------------------------------------- sweep
+
+
+@pytest.mark.parametrize(
+    ("words", "rest", "texts"),
+    [
+        ("--seed 0,1 --out x", "--out x", {"seed": "0,1"}),
+        ("--batch_size=3 --trials 4", "--trials 4", {"batch_size": "3"}),
+        ("--generator.hidden 8 16 --seed -1", "", {"generator.hidden": "8-16", "seed": "-1"}),
+        ("--generator-optimizer.epsilon-hat --seed 1", "", {"generator_optimizer.epsilon_hat": "true", "seed": "1"}),
+        ("--generator-optimizer.no-epsilon-hat", "", {"generator_optimizer.epsilon_hat": "false"}),
+        ("--generator-optimizer.epsilon-hat true,false", "", {"generator_optimizer.epsilon_hat": "true,false"}),
+        ("--seed --out x", "--seed --out x", {}),
+        ("--name a --no-such b", "--name a --no-such b", {}),
+    ],
+)
+def test_settings_are_taken_out_of_the_words(words: str, rest: str, texts: dict[str, str]) -> None:
+    assert cli._settings(words.split(), RECIPES["mlp-256"]()) == (rest.split(), texts)
 
 
 # ------------------------------------------------------------------------------------------------------- sample

@@ -73,6 +73,12 @@ ORDER = [
     "measuring",
     "comparison",
     "compiled",
+    "sweeps",
+    "sweeps.space",
+    "sweeps.folder",
+    "sweeps.sharing",
+    "sweeps.ranking",
+    "sweeping",
     "cli",
 ]
 
@@ -83,6 +89,7 @@ STRANGERS = {
     "alarms": {"run", "metrics", "training"},
     "run": {"training", "chunk", "step", "state", "networks", "checkpoint"},
     "plots": {"training", "networks", "checkpoint"},
+    "sweeps": {"training", "state", "step", "networks", "metrics"},
     "report": {"training", "networks", "checkpoint", "sampling"},
 }
 """Who must not know whom, although the order alone would allow it."""

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 import sparring
-from sparring import data, errors, measuring, recipe, recipes, run, sampling, training
+from sparring import data, errors, measuring, recipe, recipes, run, sampling, sweeping, training
 from sparring.metrics import verdict
+from sparring.sweeps import space
 
 HOMES: dict[str, Any] = {
     "RECIPES": recipes.RECIPES,
     "Generator": sampling.Generator,
     "ImageSet": data.ImageSet,
+    "Range": space.Range,
     "Recipe": recipe.Recipe,
     "Run": run.Run,
     "SparringError": errors.SparringError,
@@ -22,6 +24,7 @@ HOMES: dict[str, Any] = {
     "measure": measuring.measure,
     "named_recipe": recipes.named_recipe,
     "resume": training.resume,
+    "sweep": sweeping.sweep,
     "train": training.train,
 }
 
@@ -60,7 +63,7 @@ def test_names_stay_what_they_are_whatever_is_imported() -> None:
         "        print(name, type(getattr(sparring, name)).__name__)\n"
     )
     kinds = {"RECIPES": "dict", "load": "function", "named_recipe": "function", "resume": "function"}
-    kinds |= {"train": "function", "measure": "function", "SparringError": "type"}
+    kinds |= {"train": "function", "sweep": "function", "measure": "function", "SparringError": "type"}
     expected = [(name, kinds.get(name, "type")) for name in sorted(sparring.__all__) for _ in range(2)]
     assert [tuple(line.split()) for line in in_new_process(program).splitlines()] == expected
 

@@ -45,7 +45,8 @@ def test_the_commands(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert len(used) >= 8
     for program, *words in used:
         assert program == "sparring"
-        short = ["--steps", "4", "--grid-every", "2"] if words[0] == "train" else []
+        short = ["--steps", "4", "--grid-every", "2"] if words[0] in ("train", "sweep") else []
+        short += ["--held-out", "0.4"] if words[0] == "sweep" else []  # of so few digits
         assert main([*words, *short]) == 0, capsys.readouterr().err
     assert {path.name for path in (elsewhere / "runs").iterdir()} == {"first", "second", "clothes"}
     assert {"grid.png", "samples.npz", "walk.gif"} <= {path.name for path in elsewhere.iterdir()}

@@ -336,3 +336,19 @@ def test_trainings_on_terminals_and_pipes(digits: Path, tmp_path: Path) -> None:
     assert status == 0
     assert "\x1b" not in text and "▀" not in text
     assert "step 30 of 30, " in text
+
+
+def test_a_transient_view_is_gone_after_each_of_several_trainings(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    screen = console()
+    view = reporter(screen, transient=True)
+    assert isinstance(view, View)
+    for _ in range(2):
+        before = len(screen_of(screen))
+        view.begin(Run(tmp_path), tiny_recipe, 0, 10)
+        assert not view._values and view._samples is None, "nothing is left of the one before"
+        view.grid(10, noise(6, 28, 28, 1))
+        view.progress(30, VALUES)
+        view.end()
+        drawn = screen_of(screen)[before:]
+        assert drawn.endswith("\x1b[2K"), "the last lines are wiped"
+        assert "\x1b[1A" not in drawn[: drawn.index("/30")], "and what stands above is not"

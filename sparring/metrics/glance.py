@@ -15,7 +15,7 @@ from sparring.images import Images, some_places, to_uint8
 from sparring.metrics.balance import balance, class_frequencies
 from sparring.metrics.discriminator import discrimination, logits_of
 from sparring.metrics.features import BATCH, ready_extractor
-from sparring.metrics.frechet import frechet_distance, moments
+from sparring.metrics.frechet import frechet_distance, frechet_error, moments
 from sparring.metrics.kernel import kernel_distance
 from sparring.metrics.memorisation import lookup, memorisation
 from sparring.randomness import random_key
@@ -86,6 +86,13 @@ class Glance:
                 "top_due": spread.frequencies[top],
             }
         return values
+
+    def error(self, state: TrainState) -> float:
+        """Standard error of that state's score, for the chance in drawing the samples."""
+        features = self._extractor(self._draw(state)).values
+        if self._by_frechet:
+            return frechet_error(features, self._moments)
+        return kernel_distance(features, self._real).error
 
     def _draw(self, state: TrainState) -> Images:
         """The samples of the fixed latents."""

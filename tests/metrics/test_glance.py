@@ -46,6 +46,14 @@ def test_the_same_state_gets_the_same_numbers_and_another_one_others(make_glance
     assert made.judge(other)["score"] != first["score"]
 
 
+@pytest.mark.parametrize("repeats", [1, 6])
+def test_the_error_of_a_score_is_that_of_its_measure(make_glance: MakeGlance, digits: Path, repeats: int) -> None:
+    few = data.load(str(digits))
+    made, state = make_glance(ImageSet("some", np.tile(few.images, (repeats, 1, 1, 1)), None, (), "the test"))
+    assert made.judge(state)["measure"] == ("kernel" if repeats == 1 else "frechet")
+    assert 0 < made.error(state) < 0.2 * made.judge(state)["score"]
+
+
 def test_an_untrained_generator_is_far_away_alike_and_no_copy(make_glance: MakeGlance, digits: Path) -> None:
     made, state = make_glance(data.load(str(digits)))
     values = made.judge(state)

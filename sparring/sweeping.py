@@ -1,0 +1,233 @@
+"""THE SWEEP: trains one recipe with several values of its settings, one run a trial, and ranks them by the judge.
+
+sweep -> the folder (new, or where it stopped) -> claim a trial -> train it -> judge it on held-out images -> next one
+Several processes that are given the same folder share the trials (see `sparring.sweeps.sharing`).
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+from rich.console import Console
+
+from sparring import data, terminal, training
+from sparring.data.holdout import hold_out
+from sparring.errors import DataError, RecipeError, RunError, TrainingDiverged
+from sparring.game import Latents
+from sparring.metrics.features import ready_extractor
+from sparring.metrics.glance import LEAST_HELD_OUT, Glance
+from sparring.recipe import Recipe
+from sparring.recipes import DEFAULT, named_recipe
+from sparring.run import Run
+from sparring.sweeps import ranking
+from sparring.sweeps.folder import Setup, SweepFolder, changes
+from sparring.sweeps.ranking import Place
+from sparring.sweeps.sharing import Trial, Trials, at_work, exclusively, known_trials
+from sparring.sweeps.space import Range, make_points, make_space, point_words, quiet_optuna
+from sparring.terminal import duration
+from sparring.trained import load_trained
+from sparring.training import CHECKPOINT_SECONDS, Reporter, stop_requests
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is known of a sweep."""
+
+    path: Path
+    places: tuple[Place, ...]
+    """The ranking, the best first."""
+    stopped: bool
+    """Whether somebody asked it to stop before its end."""
+
+    @property
+    def best(self) -> Run | None:
+        """The run with the best settings, of several seeds the best one; None where none is finished."""
+        best = self.places[0].best
+        return None if best is None else Run(best)
+
+    def print(self, console: Console | None = None) -> None:
+        """Print the ranking."""
+        ranking.print_ranking(self.places, console or Console(highlight=False))
+
+
+def sweep(
+    recipe: Recipe | str = DEFAULT,
+    space: Mapping[str, Sequence[Any] | Range] | None = None,
+    *,
+    trials: int | None = None,
+    draw_seed: int = 0,
+    out: str | Path | None = None,
+    sweeps: str | Path = "sweeps",
+    tensorboard: bool = False,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> Sweep:
+    """Train a recipe with several values of its settings and rank the runs; or go on with a sweep that was stopped.
+
+    `space` names settings and what to try of each: a list of values, or a `Range`. All combinations are tried, or with
+    `trials` so many different ones drawn by chance (which ones, `draw_seed` decides). `settings` are those that all
+    trials have in common. The sweep lies in `out`; without it in a new folder below `sweeps`, unless the newest sweep
+    of this recipe there is the same one and not finished.
+
+    A run that is finished is judged on the images that its recipe holds out, by 1,000 samples of its last state. A run
+    that diverges, or needs more memory than there is, counts as failed, and the sweep goes on.
+
+    Ctrl-C stops the run and the sweep; the same call goes on with both. Processes that make the same call at the same
+    time with the same `out` share the trials.
+
+    Raises `RecipeError` for an impossible setting, `DataError` for unusable data, `ResumeError` where another sweep
+    lies in `out`, `MissingExtra` without Optuna.
+    """
+    base = (named_recipe(recipe) if isinstance(recipe, str) else recipe).replace(**settings)
+    with quiet_optuna():
+        setup = _set_up(base, space or {}, trials, draw_seed)
+        folder = SweepFolder(Path(out)) if out is not None else _choose_folder(Path(sweeps), setup)
+        return _work(folder, setup, reporter, tensorboard, checkpoint_seconds)
+
+
+def resume(path: str | Path, **options: Any) -> Sweep:
+    """Go on with the sweep in `path`, or take part in it. `options` are those of `sweep` that change no trial."""
+    setup = SweepFolder(Path(path)).setup()
+    return sweep(setup.recipe, setup.space, trials=setup.trials, draw_seed=setup.draw_seed, out=path, **options)
+
+
+def judge(run: Run) -> dict[str, Any]:
+    """The last state of a run, judged by 1,000 samples against the images that its recipe holds out.
+
+    `score` is the distance from these (lower is better) and `error` its standard error; `floor` is what as many real
+    images get; `measure` says which distance it is; `seconds` is how long the run was trained.
+    """
+    recipe, trained = run.recipe(), load_trained(run)
+    training_images, held_out = hold_out(data.load(recipe.data), recipe.held_out)
+    assert held_out is not None
+    latents = Latents(recipe.latent_size, recipe.latent_std)
+    glance = Glance(trained.game, latents, recipe.seed, training_images, held_out)
+    found = glance.judge(trained.state)
+    return {
+        "score": found["score"],
+        "error": glance.error(trained.state),
+        "floor": found["floor"],
+        "measure": found["measure"],
+        "seconds": max((event.get("seconds", 0.0) for event in run.events()), default=0.0),
+    }
+
+
+# ------------------------------------------------------------------------------------------------ one process's part
+
+
+def _work(
+    folder: SweepFolder, setup: Setup, reporter: Reporter | None, tensorboard: bool, checkpoint_seconds: float
+) -> Sweep:
+    """Train the trials that nobody else trains, until none is left to begin or somebody asks to stop."""
+    told = terminal.reporter(transient=True) if reporter is None else reporter
+    folder.refuse_strangers()
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with exclusively(folder):
+        setup = folder.begin(setup)
+    with stop_requests() as stop, at_work(folder) as worker:
+        shared = Trials(folder, setup, worker)
+        while not stop.requested and (number := shared.claim()) is not None:
+            told.say(f"trial {number + 1} of {len(setup.points)}: {point_words(setup.points[number])}")
+            run = folder.run(number)
+            try:
+                _forget_unbegun(run)
+                training.train(
+                    setup.recipe_of(number),
+                    out=run.path,
+                    tensorboard=tensorboard,
+                    checkpoint_seconds=checkpoint_seconds,
+                    reporter=told,
+                    stop=stop,
+                )
+                if run.ended() == "finished":
+                    found = _judge_finite(run)
+                    words = ranking.distance_words(found["score"], found["error"], found)
+                    told.say(f"{run.path.name}: distance {words}, trained for {duration(found['seconds'])}")
+                    shared.finish(number, found.pop("score"), **found)
+            except (TrainingDiverged, jax.errors.JaxRuntimeError) as error:
+                reason = str(error).strip().partition("\n")[0]
+                shared.fail(number, reason)
+                told.say(f"{run.path.name} failed: {reason}")
+            finally:
+                shared.give_back(number)
+        known = shared.all()
+    return Sweep(folder.path, _ranked(folder, known), stop.requested)
+
+
+def _ranked(folder: SweepFolder, known: Sequence[Trial]) -> tuple[Place, ...]:
+    return tuple(ranking.rank(known, [folder.run(trial.number).path for trial in known]))
+
+
+def _judge_finite(run: Run) -> dict[str, Any]:
+    found = judge(run)
+    if not math.isfinite(found["score"]):
+        raise TrainingDiverged("its distance from real images is no number")
+    return found
+
+
+def _forget_unbegun(run: Run) -> None:
+    """Take away what is left of a run whose process was killed before there was a recipe to go on with."""
+    if run.path.is_dir() and not run.exists():
+        shutil.rmtree(run.path)
+
+
+# ------------------------------------------------------------------------------------------------ what is meant
+
+
+def _set_up(base: Recipe, wanted: Mapping[str, Sequence[Any] | Range], trials: int | None, draw_seed: int) -> Setup:
+    """The sweep that is meant. Raises an error where one of its trials could not be trained or judged."""
+    space = make_space(base, wanted)
+    points = make_points(base, space, trials, draw_seed)
+    tried = [name for name, axis in space.items() if isinstance(axis, Range) or len(axis) > 1]
+    first = base.replace(**points[0])
+    image_set = data.load(first.data)
+    training_images, held_out = hold_out(image_set, first.held_out)
+    judged_by = 0 if held_out is None else len(held_out.images)
+    if judged_by < LEAST_HELD_OUT:
+        raise RecipeError(
+            f"a sweep is ranked by held-out images and needs {LEAST_HELD_OUT} of them or more; "
+            f"held_out {first.held_out:g} of {len(image_set.images):,} images is {judged_by}"
+        )
+    ready_extractor(training_images)  # which refuses images that it cannot judge
+    largest = max(base.replace(**point).real_batch_size for point in points)
+    if largest > len(training_images.images):
+        raise DataError(
+            f"{first.data} holds {len(training_images.images):,} images to train on, but a batch takes {largest:,}"
+        )
+    return Setup(
+        recipe=first,
+        space={name: space[name] for name in tried},
+        trials=trials,
+        draw_seed=draw_seed,
+        checksum=image_set.checksum(),
+        points=tuple({name: point[name] for name in tried} for point in points),
+    )
+
+
+def _choose_folder(sweeps: Path, setup: Setup) -> SweepFolder:
+    """The newest sweep of that recipe below `sweeps` if it is the same one and not finished; else a new one."""
+    name = setup.recipe.name
+    found = [folder for folder in map(SweepFolder, sorted(sweeps.glob(f"{name}-*"))) if folder.exists()]
+    if found and _is_open(found[-1], setup):
+        return found[-1]
+    stem = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    candidates = (SweepFolder(sweeps / f"{stem}{suffix}") for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
+    return next(folder for folder in candidates if not folder.path.exists())
+
+
+def _is_open(folder: SweepFolder, setup: Setup) -> bool:
+    try:
+        begun = folder.setup()
+    except RunError:  # a sweep that cannot be read is not the one that is meant
+        return False
+    return not changes(begun, setup) and any(
+        trial.state in ("waiting", "running") for trial in known_trials(folder, begun)
+    )

@@ -1,0 +1,158 @@
+"""THE SWEEP FOLDER: every file name in one place, and what a sweep is, so that only the same sweep goes on there.
+
+sweep.json            the recipe, what is tried of which setting, the data, and the list of all trials
+trial-0000            the run of the first trial, as `sparring train` makes them
+journal.log           Optuna's storage: what became of each trial
+workers/              one file for each process at work, which it holds and touches (see `sparring.sweeps.sharing`)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparring import atomic
+from sparring.errors import ResumeError, RunError
+from sparring.recipe import Recipe, settings_of
+from sparring.run import Run, read_json
+from sparring.sweeps import space
+from sparring.sweeps.space import Point, Space
+
+FORMAT = 1
+IGNORED = ("source", "milliseconds_per_step", "judge_every")
+"""Settings that change nothing of what a trial finds."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a sweep is: all that its processes must agree on."""
+
+    recipe: Recipe
+    """With the settings that all trials have in common."""
+    space: Space
+    trials: int | None
+    """How many are drawn by chance; None for the whole grid."""
+    draw_seed: int
+    """Decides which ones are drawn."""
+    checksum: str
+    """Of the images."""
+    points: tuple[Point, ...]
+    """The trials, by their numbers."""
+
+    def recipe_of(self, number: int) -> Recipe:
+        """The recipe of that trial."""
+        return self.recipe.replace(**self.points[number])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "format": FORMAT,
+            "recipe": self.recipe.to_json(),
+            "space": {name: space.axis_to_json(axis) for name, axis in self.space.items()},
+            "trials": self.trials,
+            "draw_seed": self.draw_seed,
+            "checksum": self.checksum,
+            "points": [space.point_to_json(point) for point in self.points],
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Setup:
+        """What `to_json` wrote. Raises `KeyError` or `TypeError` where something is missing or of another kind."""
+        return cls(
+            recipe=Recipe.from_json(value["recipe"]),
+            space={name: space.axis_from_json(axis) for name, axis in value["space"].items()},
+            trials=value["trials"],
+            draw_seed=value["draw_seed"],
+            checksum=value["checksum"],
+            points=tuple(space.point_from_json(point) for point in value["points"]),
+        )
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """A sweep on the disk."""
+
+    path: Path
+
+    @property
+    def setup_file(self) -> Path:
+        return self.path / "sweep.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.log"
+
+    @property
+    def workers(self) -> Path:
+        return self.path / "workers"
+
+    @property
+    def lock_name(self) -> Path:
+        """Optuna's lock puts ".lock" behind it."""
+        return self.path / "sweep"
+
+    def run(self, number: int) -> Run:
+        """The run of that trial."""
+        return Run(self.path / f"trial-{number:04d}")
+
+    def exists(self) -> bool:
+        """Whether a sweep was ever begun here."""
+        return self.setup_file.is_file()
+
+    def setup(self) -> Setup:
+        """What the sweep is. Raises `RunError` where there is none to read."""
+        if not self.exists():
+            raise RunError(f"{self.path} is no sweep of Sparring: it has no {self.setup_file.name}")
+        content = read_json(self.setup_file, self.path)
+        if content.get("format") != FORMAT:
+            raise RunError(f"{self.setup_file} has a format that this version does not know")
+        try:
+            return Setup.from_json(content)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{self.setup_file} is damaged: {error!r}") from error
+
+    def refuse_strangers(self) -> None:
+        """Raise `RunError` where something else than a sweep lies here."""
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file; a sweep needs a folder")
+        own = {self.workers.name, f"{self.lock_name.name}.lock"}
+        if self.path.exists() and not self.exists() and any(item.name not in own for item in self.path.iterdir()):
+            raise RunError(f"{self.path} is neither empty nor a sweep of Sparring; choose another folder")
+
+    def begin(self, wanted: Setup) -> Setup:
+        """Write down what the sweep is, or, where it was begun already, return what was written.
+
+        Raises `ResumeError` where that is another sweep.
+        """
+        self.refuse_strangers()
+        if not self.exists():
+            atomic.write_json(self.setup_file, wanted.to_json())
+            return wanted
+        begun = self.setup()
+        if changed := changes(begun, wanted):
+            raise ResumeError(f"{self.path} cannot go on with another sweep: {'; '.join(changed)}")
+        return begun
+
+
+def changes(begun: Setup, wanted: Setup) -> list[str]:
+    """How two sweeps differ, in words."""
+    before, after = _everything(begun), _everything(wanted)
+    return [
+        f"{name} was {before.get(name, 'not set')} and is now {after.get(name, 'not set')}"
+        for name in before | after
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _everything(setup: Setup) -> dict[str, str]:
+    """All that decides what a sweep finds, as people write it."""
+    settings = {name: value for name, value in settings_of(setup.recipe).items() if name not in IGNORED}
+    drawn = {"draw seed": str(setup.draw_seed)} if setup.trials is not None else {}
+    return (
+        {name: space.value_words(value) for name, value in settings.items()}
+        | {name: space.axis_words(axis) for name, axis in setup.space.items()}
+        | {"the number of trials": str(setup.trials or "that of the grid")}
+        | drawn
+        | {"the checksum of the images": setup.checksum[:12]}
+    )

@@ -1,0 +1,311 @@
+"""THE SPACE of a sweep: the values to try of each setting, as lists or ranges, and the trials that follow from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from sparring.errors import MissingExtra, RecipeError
+from sparring.recipe import Recipe, settings_of
+
+MOST_TRIALS = 1000
+"""More than that nobody waits for."""
+DIGITS = 4
+"""What is drawn from a range is rounded to so many digits: the number in a table is the one that was trained with."""
+HIDDEN = ("name", "source", "milliseconds_per_step")
+"""Settings that say something about a recipe and change nothing."""
+JUDGED_BY = ("data", "held_out")
+"""Settings that decide which images a run is judged by: scores by other images cannot be ranked."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """All numbers from `low` to `high`, both among them; whole ones for a setting that takes whole numbers.
+
+    They are drawn evenly, or, where both ends are positive and a factor of ten or more apart, evenly in their logarithm
+    (whole numbers always evenly).
+    """
+
+    low: float
+    high: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds whole numbers only."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether small numbers are as likely as large ones."""
+        return not self.is_whole and self.low > 0 and self.high / self.low >= 10 * (1 - 1e-9)
+
+
+Axis = tuple[Any, ...] | Range
+"""What is tried of one setting: these values, or numbers from a range."""
+Space = dict[str, Axis]
+"""By the dotted name of the setting."""
+Point = dict[str, Any]
+"""One value of each setting: a trial."""
+
+
+# ------------------------------------------------------------------------------------------------ checks
+
+
+def make_space(recipe: Recipe, wanted: Mapping[str, Sequence[Any] | Range]) -> Space:
+    """The space of that recipe. Raises `RecipeError` for an unknown setting, or a value that the recipe refuses."""
+    space: Space = {}
+    for name, values in wanted.items():
+        hint = hint_of(recipe, name)
+        if name in JUDGED_BY and (isinstance(values, Range) or len(values) > 1):
+            raise RecipeError(f"{name} cannot be swept: runs that are judged by other images cannot be ranked")
+        if isinstance(values, Range):
+            space[name] = _checked_range(recipe, name, hint, values)
+        elif isinstance(values, str) or not values:
+            raise RecipeError(f"{name} needs a list of values to try, not {values!r}")
+        else:
+            tried = tuple(float(value) if _is_float(hint, value) else value for value in values)
+            if twice := [value for value in tried if tried.count(value) > 1]:
+                raise RecipeError(f"{name} has {value_words(twice[0])} twice among the values to try")
+            space[name] = tried
+    if not any(isinstance(axis, Range) or len(axis) > 1 for axis in space.values()):
+        raise RecipeError("there is nothing to try: give a setting several values")
+    return space
+
+
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """The settings that may be given, by their dotted names, with the recipe's values."""
+    everything = settings_of(recipe).items()
+    return {name: value for name, value in everything if name not in HIDDEN and not name.endswith(".kind")}
+
+
+def hint_of(recipe: Recipe, name: str) -> Any:
+    """The type of a setting. Raises `RecipeError` where there is none of that name, with the nearest one."""
+    known = settings(recipe)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise RecipeError(f"{recipe.name} has no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    head, _, tail = name.rpartition(".")
+    return get_type_hints(type(getattr(recipe, head) if head else recipe))[tail]
+
+
+def _checked_range(recipe: Recipe, name: str, hint: Any, wanted: Range) -> Range:
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if int not in kinds and float not in kinds:
+        raise RecipeError(f"{name} takes no numbers, so it has no ranges")
+    if not (math.isfinite(wanted.low) and math.isfinite(wanted.high) and wanted.low < wanted.high):
+        raise RecipeError(f"the range of {name} should go up, not from {wanted.low!r} to {wanted.high!r}")
+    made = Range(float(wanted.low), float(wanted.high)) if float in kinds else wanted
+    for end in (made.low, made.high):
+        recipe.replace(**{name: end})
+    return made
+
+
+def _is_float(hint: Any, value: Any) -> bool:
+    return (hint is float or float in get_args(hint)) and isinstance(value, int) and not isinstance(value, bool)
+
+
+# ------------------------------------------------------------------------------------------------ the trials
+
+
+def make_points(recipe: Recipe, space: Space, trials: int | None, seed: int) -> list[Point]:
+    """The trials: the whole grid in the order of its lists, the last setting changing first; or with `trials` so many
+    different ones by chance, drawn by Optuna's RandomSampler with that seed.
+
+    Raises `RecipeError` where they are too many, a range has no number of trials, or the recipe refuses one.
+    """
+    if trials is not None and not 1 <= trials <= MOST_TRIALS:
+        raise RecipeError(f"the number of trials must lie between 1 and {MOST_TRIALS:,}, not {trials:,}")
+    endless = next((name for name, axis in space.items() if isinstance(axis, Range) and not axis.is_whole), None)
+    ranges = [name for name, axis in space.items() if isinstance(axis, Range)]
+    if ranges and trials is None:
+        raise RecipeError(f"{ranges[0]} has a range to draw from, so say how many trials to make, as with --trials 20")
+    size = math.inf if endless else math.prod(len(_whole(axis)) for axis in space.values())
+    if trials is None and size > MOST_TRIALS:
+        raise RecipeError(
+            f"this grid has {size:,} trials, more than {MOST_TRIALS:,}; --trials 20, say, makes 20 of them"
+        )
+    if trials is None or size <= trials:
+        grid = itertools.product(*map(_whole, space.values()))
+        points = [dict(zip(space, values, strict=True)) for values in grid]
+    else:
+        points = _draw(space, trials, seed)
+    for point in points:
+        try:
+            recipe.replace(**point)
+        except RecipeError as error:
+            raise RecipeError(f"the trial with {point_words(point)} is impossible: {error}") from None
+    return points
+
+
+def _whole(axis: Axis) -> Sequence[Any]:
+    """All values of a list, or of a range of whole numbers."""
+    return range(int(axis.low), int(axis.high) + 1) if isinstance(axis, Range) else axis
+
+
+def _draw(space: Space, trials: int, seed: int) -> list[Point]:
+    """So many different points of a space that has more."""
+    with quiet_optuna() as optuna:
+        sampler = optuna.samplers.RandomSampler(seed=seed)
+        study = optuna.create_study(sampler=sampler)
+        study.ask()
+        (trial,) = study.trials
+    kinds = distributions(space)
+    points: list[Point] = []
+    while len(points) < trials:
+        drawn = {name: sampler.sample_independent(study, trial, name, kind) for name, kind in kinds.items()}
+        point = {name: _undo(space[name], value) for name, value in drawn.items()}
+        if point not in points:
+            points.append(point)
+    return points
+
+
+def distributions(space: Space) -> dict[str, Any]:
+    """The space in Optuna's terms. It knows no lists of numbers, so that widths are texts there."""
+    optuna = load_optuna()
+
+    def of(axis: Axis) -> Any:
+        if not isinstance(axis, Range):
+            return optuna.distributions.CategoricalDistribution([simple(value) for value in axis])
+        if axis.is_whole:
+            return optuna.distributions.IntDistribution(int(axis.low), int(axis.high))
+        return optuna.distributions.FloatDistribution(axis.low, axis.high, log=axis.is_logarithmic)
+
+    return {name: of(axis) for name, axis in space.items()}
+
+
+def simple(value: Any) -> Any:
+    """A value as Optuna keeps it."""
+    return value_words(value) if isinstance(value, tuple) else value
+
+
+def _undo(axis: Axis, drawn: Any) -> Any:
+    """What Optuna drew, as a value of the setting."""
+    if not isinstance(axis, Range):
+        return next(value for value in axis if simple(value) == drawn and type(simple(value)) is type(drawn))
+    if axis.is_whole:
+        return int(drawn)
+    return min(max(float(f"{drawn:.{DIGITS}g}"), axis.low), axis.high)
+
+
+def load_optuna() -> Any:
+    """The package. Raises `MissingExtra` where it is not installed."""
+    try:
+        import optuna  # here, for who does not sweep need not have it
+    except ImportError as error:
+        raise MissingExtra("a sweep needs optuna; install it with: pip install 'sparring[sweep]'") from error
+    return optuna
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[Any]:
+    """The package, which meanwhile writes nothing on the terminal but errors."""
+    optuna = load_optuna()
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield optuna
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+# ------------------------------------------------------------------------------------------------ as text
+
+
+def parse_axis(recipe: Recipe, name: str, text: str) -> Axis:
+    """What a person wrote of one setting: "1e-4", "1e-4,3e-4", "1e-5:1e-3", "true,false", "128,256-128" (widths).
+
+    Raises `RecipeError` for what cannot be read as values of that setting.
+    """
+    hint = hint_of(recipe, name)
+    if hint is str:
+        return (text,)
+    low, colon, high = text.partition(":")
+    if colon:
+        ends = _parse(name, hint, low), _parse(name, hint, high)
+        if not all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in ends):
+            raise RecipeError(f"{name} takes no numbers, so it has no ranges")
+        return Range(*ends)
+    return tuple(_parse(name, hint, item) for item in text.split(","))
+
+
+def _parse(name: str, hint: Any, text: str) -> Any:
+    """One value. A setting that may be None takes "none"."""
+    text, origin, args = text.strip(), get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType) and type(None) in args:
+        if text.lower() == "none":
+            return None
+        hint = next(kind for kind in args if kind is not type(None))
+    try:
+        if hint is bool:
+            return {"true": True, "false": False}[text.lower()]
+        if hint in (int, float):
+            return hint(text)
+        if origin is tuple:
+            return tuple(int(width) for width in text.split("-"))
+        if origin is Literal and text in args:
+            return text
+    except (ValueError, KeyError):
+        pass
+    raise RecipeError(f"{name} cannot be {text!r}; it should be {_wording(hint)}")
+
+
+def _wording(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(get_args(hint))
+    words = {int: "a whole number", float: "a number", bool: "true or false"}
+    return words.get(hint, 'whole numbers, joined by "-" where they are several')
+
+
+def value_words(value: Any) -> str:
+    """A value as one writes it."""
+    if isinstance(value, (tuple, list)):
+        return "-".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def axis_words(axis: Axis) -> str:
+    """The values to try as one writes them."""
+    if isinstance(axis, Range):
+        return f"{value_words(axis.low)}:{value_words(axis.high)}"
+    return ",".join(map(value_words, axis))
+
+
+def point_words(point: Point) -> str:
+    """A trial in one line."""
+    return ", ".join(f"{name} {value_words(value)}" for name, value in point.items())
+
+
+# ------------------------------------------------------------------------------------------------ JSON
+
+
+def axis_to_json(axis: Axis) -> Any:
+    """Plain JSON values."""
+    if isinstance(axis, Range):
+        return dataclasses.asdict(axis)
+    return [list(value) if isinstance(value, tuple) else value for value in axis]
+
+
+def axis_from_json(value: Any) -> Axis:
+    """What `axis_to_json` wrote."""
+    return Range(value["low"], value["high"]) if isinstance(value, dict) else tuple(map(_value, value))
+
+
+def point_to_json(point: Point) -> dict[str, Any]:
+    """Plain JSON values."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in point.items()}
+
+
+def point_from_json(value: dict[str, Any]) -> Point:
+    """What `point_to_json` wrote."""
+    return {name: _value(item) for name, item in value.items()}
+
+
+def _value(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,88 @@
+"""THE SWEEP FOLDER: what a sweep is can be written and read, and only the same one goes on."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from sparring.errors import ResumeError, RunError
+from sparring.recipes import named_recipe
+from sparring.sweeps.folder import Setup, SweepFolder, changes
+from sparring.sweeps.space import Range
+
+RATE = "generator_optimizer.learning_rate"
+
+
+@pytest.fixture
+def setup() -> Setup:
+    return Setup(
+        recipe=named_recipe("mlp-256"),
+        space={
+            "generator.hidden": ((8,), (8, 16)),
+            RATE: Range(1e-4, 1e-2),
+            "generator.batch_norm_momentum": (None, 0.5),
+        },
+        trials=2,
+        draw_seed=0,
+        checksum="c" * 64,
+        points=({"generator.hidden": (8,), RATE: 2e-4}, {"generator.hidden": (8, 16), RATE: 1e-3}),
+    )
+
+
+def test_a_setup_is_read_as_it_was_written(setup: Setup, tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path)
+    assert folder.begin(setup) == setup
+    assert folder.setup() == setup
+    assert folder.setup().recipe_of(1).generator.hidden == (8, 16)  # type: ignore[union-attr]
+    assert folder.begin(setup) == setup
+
+
+def test_other_sweeps_are_refused_and_the_difference_named(setup: Setup, tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path)
+    folder.begin(setup)
+    others = {
+        f"{RATE} was 0.0001:0.01 and is now 0.0001:0.1": {"space": setup.space | {RATE: Range(1e-4, 1e-1)}},
+        "seed was 0 and is now 1,2": {"space": setup.space | {"seed": (1, 2)}},
+        "generator.hidden was 8,8-16 and is now 8": {"space": setup.space | {"generator.hidden": ((8,),)}},
+        "batch_size was 32 and is now 64": {"recipe": setup.recipe.replace(batch_size=64)},
+        "steps was 90000 and is now 5": {"recipe": setup.recipe.replace(steps=5)},
+        "name was mlp-256 and is now other": {"recipe": dataclasses.replace(setup.recipe, name="other")},
+        "the number of trials was 2 and is now 3": {"trials": 3},
+        "draw seed was 0 and is now 1": {"draw_seed": 1},
+        f"the checksum of the images was {'c' * 12} and is now {'d' * 12}": {"checksum": "d" * 64},
+    }
+    for words, change in others.items():
+        with pytest.raises(ResumeError) as error:
+            folder.begin(dataclasses.replace(setup, **change))  # type: ignore[arg-type]
+        assert str(error.value) == f"{tmp_path} cannot go on with another sweep: {words}"
+    same = dataclasses.replace(setup, recipe=setup.recipe.replace(source="elsewhere", judge_every=1))
+    assert changes(setup, same) == [], "what changes no trial"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "cannot be read"),
+        ('{"format": 2}', "has a format that this version does not know"),
+        ('{"format": 1, "recipe": {}}', "lacks the setting"),
+    ],
+)
+def test_what_cannot_be_read_is_said(content: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text(content)
+    with pytest.raises(Exception, match=sentence):
+        SweepFolder(tmp_path).setup()
+
+
+def test_a_setup_that_lacks_something_is_damaged(setup: Setup, tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text(json.dumps({k: v for k, v in setup.to_json().items() if k != "points"}))
+    with pytest.raises(RunError, match="is damaged: KeyError"):
+        SweepFolder(tmp_path).setup()
+
+
+def test_no_sweep_begins_among_other_files(setup: Setup, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("")
+    with pytest.raises(RunError, match="is neither empty nor a sweep of Sparring"):
+        SweepFolder(tmp_path).begin(setup)
+    with pytest.raises(RunError, match="is a file; a sweep needs a folder"):
+        SweepFolder(tmp_path / "notes").begin(setup)

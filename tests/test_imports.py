@@ -34,6 +34,8 @@ ORDER = [
     "game",
     "state",
     "step",
+    "processes",
+    "devices",
     "chunk",
     "plan",
     "environment",

@@ -94,6 +94,6 @@ def choose_devices(asked: Asked) -> Devices:
         asked = "all"
     number = len(found) if asked == "all" else 1 if asked is None else asked
     if not 1 <= number <= len(found):
-        kind = f"{len(found)} devices" if len(found) > 1 else "1 device"
-        raise DeviceError(f"there is {kind} here, so --devices cannot be {number}")
+        here = f"there are {len(found)} devices" if len(found) > 1 else "there is 1 device"
+        raise DeviceError(f"{here} here, so --devices cannot be {number}")
     return Devices(Mesh(np.array(found[:number]), ("batch",)) if number > 1 else None)

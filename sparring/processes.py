@@ -45,7 +45,7 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
 
     `coordinator` is the "host:port" of process 0, where all meet; this one is `process` of `processes`. Without all
     three, Slurm, Open MPI, Kubernetes or what else JAX knows is asked. Whoever waits for the others for more than
-    `JOIN_SECONDS` is ended by JAX.
+    `JOIN_SECONDS` is ended by JAX, with a message of its own.
 
     Raises `ProcessError` for impossible numbers, and where JAX finds no such surroundings.
     """

@@ -239,11 +239,11 @@ def two_processes(folder: Path, digits: Path, place: int, port: int) -> None:
     found: dict[str, Any] = {}
     recipe = small("mlp-sgd", digits, steps=STEPS)
     words = ["train", "mlp-sgd", "--data", str(digits), "--batch-size", "8", "--held-out", "0", "--judge-every", "0"]
-    words += ["--generator.hidden", "16", "8", "--discriminator.hidden", "8", "--grid-every", "10", "--log-every", "5"]
+    words += ["--generator.hidden", "16", "8", "--discriminator.hidden", "8", "--log-every", "5"]
     meet = ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", "--process", str(place)]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        status = main([*words, "--steps", str(STEPS), "--out", str(folder / "whole"), *meet])
+        status = main([*words, "--grid-every", "10", "--steps", str(STEPS), "--out", str(folder / "whole"), *meet])
     found["whole"] = {"status": status, "printed": printed.getvalue()}
 
     leaf = np.array([0.0, -0.0, np.nan, place], np.float32)
@@ -258,7 +258,7 @@ def two_processes(folder: Path, digits: Path, place: int, port: int) -> None:
             sentence(lambda: sparring.train(recipe, out=folder / "broken", reporter=Broken())),
         ]
 
-    long = recipe.replace(steps=100_000)
+    long = recipe.replace(steps=100_000, grid_every=1000)
     if place == 1:
         when_reached(Run(folder / "stopped"), 10, lambda: os.kill(os.getpid(), signal.SIGINT))
     run = sparring.train(long, out=folder / "stopped", reporter=training.Silence())
@@ -267,7 +267,7 @@ def two_processes(folder: Path, digits: Path, place: int, port: int) -> None:
 
     if place == 1:
         when_reached(Run(folder / "killed"), 10, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    main([*words, "--steps", "100000", "--checkpoint-seconds", "0", "--out", str(folder / "killed")])
+    main([*words, "--steps", "100000", "--checkpoint-seconds", "0.5", "--out", str(folder / "killed")])
 
 
 class Broken(training.Silence):
@@ -301,7 +301,7 @@ def found_in(path: Path) -> dict[str, Any]:
     return content
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Two:
     """What two processes left, and how they ended."""
 
@@ -386,7 +386,8 @@ def test_ctrl_c_in_one_stops_both_and_one_process_goes_on(two: Two, digits: Path
     assert end == "stopped"
     assert 10 <= reached < 100_000
     steps = reached + 10
-    whole = sparring.train(small("mlp-sgd", digits, steps=steps), out=tmp_path / "w", reporter=training.Silence())
+    recipe = small("mlp-sgd", digits, steps=steps, grid_every=1000)
+    whole = sparring.train(recipe, out=tmp_path / "whole", reporter=training.Silence())
     run = sparring.resume(stopped.path, reporter=training.Silence(), steps=steps)
     assert run.ended() == "finished"
     assert difference(saved(whole, steps), saved(run, steps)) < ROUNDING

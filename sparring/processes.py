@@ -29,7 +29,7 @@ JOIN_SECONDS = 300
 """How long the processes wait for one another when they start."""
 PATIENCE_SECONDS = 10.0
 """Who waits longer than this says so."""
-HEARTBEAT_SECONDS = 30
+HEARTBEAT_SECONDS = 60
 """A process that was not heard of for so long is taken for dead, and all end."""
 SHUTDOWN_SECONDS = 10
 """How long a process that is done waits for the others to be done."""

@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 
-from sparring.errors import SparringError
+from sparring.errors import ProcessLost, SparringError
 from sparring.recipe import Recipe
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 from sparring.run import Run
@@ -63,14 +63,25 @@ class Train:
     """Seconds from one checkpoint to the next; what a killed run can lose."""
     stop_when_flat: Flag = False
     """Stop where the judgements on held-out images no longer get better."""
+    devices: Annotated[int | Literal["all"] | None, arg(metavar="INT|all")] = None
+    """Devices that share every batch; 1 by default, or all where several processes train together."""
+    coordinator: Annotated[str | None, arg(metavar="HOST:PORT")] = None
+    """Train together with other processes, which meet at this port of process 0."""
+    processes: Annotated[int | None, arg(metavar="INT")] = None
+    """How many processes these are; goes with --coordinator."""
+    process: Annotated[int | None, arg(metavar="INT")] = None
+    """Which of them this one is, from 0; goes with --coordinator. Process 0 alone writes and shows how it goes."""
+    distributed: Flag = False
+    """Train together with the other processes that Slurm, Open MPI or Kubernetes has started."""
 
 
 def train(words: list[str]) -> int:
     """`sparring train [RECIPE] [OPTIONS]`."""
     name = words.pop(0) if words and not words[0].startswith("-") else None
+    joined = _join(words)
     resumed = _option(words, "--resume")
     if resumed is not None:
-        recipe = Run(Path(resumed)).recipe()
+        recipe = _joint_recipe(resumed) if joined else Run(Path(resumed)).recipe()
         if name not in (None, recipe.name):
             raise UsageError(f"{resumed} is a run of {recipe.name}, not of {name}")
     else:
@@ -81,7 +92,7 @@ def train(words: list[str]) -> int:
     if not given.checkpoint_seconds >= 0:  # nan is refused, too
         raise UsageError(f"--checkpoint-seconds cannot be {given.checkpoint_seconds:g}; it should be 0 or more")
 
-    from sparring import training
+    from sparring import processes, training
 
     run = training.train(
         given.recipe,
@@ -89,16 +100,44 @@ def train(words: list[str]) -> int:
         tensorboard=given.tensorboard,
         checkpoint_seconds=given.checkpoint_seconds,
         stop_when_flat=given.stop_when_flat,
+        devices=given.devices,
     )
+    ended = processes.exchange({"ended": run.ended()})[0]["ended"]  # only process 0 needs to see the folder
+    if not processes.leads():
+        return INTERRUPTED if ended == "stopped" else 0
     folder = shlex.quote(str(run.path))
-    if run.ended() == "stopped":
+    if ended == "stopped":
         print(f"stopped after step {run.reached():,}; everything is saved")
         print(f"Go on with: sparring train --resume {folder}")
         return INTERRUPTED
-    end = "finished" if run.ended() == "finished" else f"stopped after step {run.reached():,}, flat"
+    end = "finished" if ended == "finished" else f"stopped after step {run.reached():,}, flat"
     print(f"{end}: {run.animation} shows it learning, {run.losses_plot.name} and {run.accuracy_plot.name} how")
     print(f"New images: sparring sample {folder}")
     return 0
+
+
+def _join(words: list[str]) -> bool:
+    """Meet the other processes, where the words say that there are any: before anything else, for JAX wants it so."""
+    coordinator, count, place = (_option(words, name) for name in ("--coordinator", "--processes", "--process"))
+    given = any(value is not None for value in (coordinator, count, place))
+    if {"-h", "--help"} & set(words) or not (given or "--distributed" in words):
+        return False
+    if given and "--distributed" in words:
+        raise UsageError("--distributed finds the others by itself; leave --coordinator, --processes and --process out")
+    for name, value in (("--processes", count), ("--process", place)):
+        if value is not None and not value.isdecimal():
+            raise UsageError(f"{name} should be a whole number, not {value!r}")
+
+    from sparring import processes
+
+    processes.join(coordinator, None if count is None else int(count), None if place is None else int(place))
+    return True
+
+
+def _joint_recipe(path: str) -> Recipe:
+    from sparring import training
+
+    return training.recipe_of(path)
 
 
 # ------------------------------------------------------------------------------------------------ sweep
@@ -439,7 +478,9 @@ def main(words: list[str] | None = None) -> int:
     except (SparringError, OSError) as error:
         if debug:
             raise
-        print(f"sparring: {_sentence(error)}", file=sys.stderr)
+        print(f"sparring: {_sentence(error)}", file=sys.stderr, flush=True)
+        if isinstance(error, ProcessLost):
+            os._exit(2)  # JAX would wait for the one that is gone, and then abort
         return 2
     except KeyboardInterrupt:
         if debug:

@@ -13,13 +13,14 @@ from sparring.data import ImageSet
 PACKAGES = ("sparring", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def describe(images: ImageSet) -> dict[str, Any]:
-    """Versions, device, threads, data and command, as JSON values."""
+def describe(images: ImageSet, devices: int = 1, processes: int = 1) -> dict[str, Any]:
+    """Versions, the devices that train and in how many processes, threads, data and command, as JSON values."""
     device = jax.devices()[0]
     return {
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "platform": platform.platform(),
-        "device": {"kind": device.device_kind, "platform": device.platform, "count": jax.device_count()},
+        "device": {"kind": device.device_kind, "platform": device.platform, "count": devices},
+        "processes": processes,
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "data": {
@@ -39,7 +40,8 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         for name in new["versions"]
         if old["versions"].get(name) != new["versions"][name] and name != "sparring"
     ]
-    for key in ("device", "threads", "xla_flags"):
-        if old[key] != new[key]:
-            found.append(f"{key} {old[key]!r} is now {new[key]!r}")
+    for key in ("device", "processes", "threads", "xla_flags"):
+        before = old.get(key, 1)  # what was written before there were several processes does not count them
+        if before != new[key]:
+            found.append(f"{key} {before!r} is now {new[key]!r}")
     return found

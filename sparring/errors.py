@@ -9,6 +9,9 @@
     │   └── ResumeError      a run cannot go on because a setting differs
     ├── ComparisonError    results that were measured differently cannot be compared
     ├── TrainingDiverged   a loss stopped being a finite number
+    ├── DeviceError        there are not the devices that were asked for, or they cannot share a batch
+    ├── ProcessError       processes that train together cannot meet, disagree, or one of them has failed
+    │   └── ProcessLost      one of them is gone without a word
     └── MissingExtra       an optional package is needed for what was asked
 
 The command line prints the message of any of them as one sentence and exits with status 2.
@@ -45,6 +48,18 @@ class ResumeError(RunError):
 
 class TrainingDiverged(SparringError):
     """A loss stopped being a finite number."""
+
+
+class DeviceError(SparringError):
+    """There are not the devices that were asked for, or they cannot share a batch evenly."""
+
+
+class ProcessError(SparringError):
+    """Processes that train together cannot meet, were started differently, or one of them failed or is gone."""
+
+
+class ProcessLost(ProcessError):
+    """Another process is gone without a word. JAX cannot be used any more, and would wait for it at the end."""
 
 
 class MissingExtra(SparringError):

@@ -25,7 +25,7 @@ def test_all_that_may_matter_is_described(described: dict[str, Any], digits: Pat
         name: version(name) for name in ("sparring", "jax", "jaxlib", "flax", "optax", "numpy")
     }
     assert described["device"]["platform"] == jax.default_backend()
-    assert described["device"]["count"] == jax.device_count()
+    assert (described["device"]["count"], described["processes"]) == (1, 1)
     assert described["device"]["kind"]
     assert described["platform"] == platform.platform()
     assert described["threads"] >= 1
@@ -66,8 +66,10 @@ def test_changes_are_named(described: dict[str, Any]) -> None:
     old["threads"] = 77
     old["xla_flags"] = "--old"
     old["device"] = {"kind": "abacus", "platform": "wood", "count": 1}
+    old["processes"] = 2
     found = environment.changes(old, described)
-    assert len(found) == 4
+    assert len(found) == 5
+    assert "processes 2 is now 1" in found
     assert f"threads 77 is now {described['threads']}" in found
     assert f"xla_flags '--old' is now {described['xla_flags']!r}" in found
     assert any(change.startswith("device ") and "abacus" in change for change in found)
@@ -78,6 +80,12 @@ def test_what_cannot_change_a_result_is_not_named(described: dict[str, Any]) -> 
     old["versions"]["sparring"] = "0.0.0"
     old["command"] = ["another"]
     old["platform"] = "another kernel"
+    assert environment.changes(old, described) == []
+
+
+def test_a_run_from_before_there_were_several_processes_had_one(described: dict[str, Any]) -> None:
+    old = copy.deepcopy(described)
+    del old["processes"]
     assert environment.changes(old, described) == []
 
 

@@ -37,6 +37,8 @@ ORDER = [
     "game",
     "state",
     "step",
+    "processes",
+    "devices",
     "chunk",
     "plan",
     "environment",

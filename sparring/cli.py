@@ -63,6 +63,8 @@ class Train:
     """Seconds from one checkpoint to the next; what a killed run can lose."""
     stop_when_flat: Flag = False
     """Stop where the judgements on held-out images no longer get better."""
+    replicas: Annotated[int | None, arg(metavar="INT")] = None
+    """Train so many seeds at once, the recipe's and those that follow; each leaves a run, and the mean is told."""
     devices: Annotated[int | Literal["all"] | None, arg(metavar="INT|all")] = None
     """Devices that share every batch; 1 by default, or all where several processes train together."""
     coordinator: Annotated[str | None, arg(metavar="HOST:PORT")] = None
@@ -92,6 +94,9 @@ def train(words: list[str]) -> int:
     if not given.checkpoint_seconds >= 0:  # nan is refused, too
         raise UsageError(f"--checkpoint-seconds cannot be {given.checkpoint_seconds:g}; it should be 0 or more")
 
+    if given.replicas is not None:
+        return _train_replicas(given)
+
     from sparring import processes, training
 
     run = training.train(
@@ -113,6 +118,30 @@ def train(words: list[str]) -> int:
     end = "finished" if ended == "finished" else f"stopped after step {run.reached():,}, flat"
     print(f"{end}: {run.animation} shows it learning, {run.losses_plot.name} and {run.accuracy_plot.name} how")
     print(f"New images: sparring sample {folder}")
+    return 0
+
+
+def _train_replicas(given: Train) -> int:
+    assert given.replicas is not None
+    if given.resume is not None or given.devices is not None or given.stop_when_flat:
+        raise UsageError("--replicas goes with neither --resume, --devices nor --stop-when-flat; --out goes on")
+
+    from sparring import replicas
+
+    done = replicas.train_replicas(
+        given.replicas,
+        given.recipe,
+        out=given.out,
+        tensorboard=given.tensorboard,
+        checkpoint_seconds=given.checkpoint_seconds,
+    )
+    folder = shlex.quote(str(done.path))
+    if done.stopped:
+        print(f"stopped; everything is saved. Go on with the same command and --out {folder}")
+        return INTERRUPTED
+    if done.scores:
+        print(f"distance / floor over {len(done.runs)} seeds, on held-out images: {done.words()}")
+    print(f"Against the test images: sparring compare --by-recipe {folder}/seed-*")
     return 0
 
 

@@ -20,20 +20,21 @@ from rich.console import Console
 from sparring import data, terminal, training
 from sparring.data.holdout import hold_out
 from sparring.errors import DataError, RecipeError, RunError, TrainingDiverged
-from sparring.game import Latents
 from sparring.metrics.features import ready_extractor
-from sparring.metrics.glance import LEAST_HELD_OUT, Glance
+from sparring.metrics.glance import LEAST_HELD_OUT
 from sparring.recipe import Recipe
 from sparring.recipes import DEFAULT, named_recipe
 from sparring.run import Run
+from sparring.scoring import judge
+from sparring.session import Reporter
+from sparring.stopping import stop_requests
 from sparring.sweeps import ranking
 from sparring.sweeps.folder import Setup, SweepFolder, changes
 from sparring.sweeps.ranking import Place
 from sparring.sweeps.sharing import Trial, Trials, at_work, exclusively, known_trials
 from sparring.sweeps.space import Range, make_points, make_space, point_words, quiet_optuna
 from sparring.terminal import duration
-from sparring.trained import load_trained
-from sparring.training import CHECKPOINT_SECONDS, Reporter, stop_requests
+from sparring.training import CHECKPOINT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -97,27 +98,6 @@ def resume(path: str | Path, **options: Any) -> Sweep:
     """Go on with the sweep in `path`, or take part in it. `options` are those of `sweep` that change no trial."""
     setup = SweepFolder(Path(path)).setup()
     return sweep(setup.recipe, setup.space, trials=setup.trials, draw_seed=setup.draw_seed, out=path, **options)
-
-
-def judge(run: Run) -> dict[str, Any]:
-    """The last state of a run, judged by 1,000 samples against the images that its recipe holds out.
-
-    `score` is the distance from these (lower is better) and `error` its standard error; `floor` is what as many real
-    images get; `measure` says which distance it is; `seconds` is how long the run was trained.
-    """
-    recipe, trained = run.recipe(), load_trained(run)
-    training_images, held_out = hold_out(data.load(recipe.data), recipe.held_out)
-    assert held_out is not None
-    latents = Latents(recipe.latent_size, recipe.latent_std)
-    glance = Glance(trained.game, latents, recipe.seed, training_images, held_out)
-    found = glance.judge(trained.state)
-    return {
-        "score": found["score"],
-        "error": glance.error(trained.state),
-        "floor": found["floor"],
-        "measure": found["measure"],
-        "seconds": max((event.get("seconds", 0.0) for event in run.events()), default=0.0),
-    }
 
 
 # ------------------------------------------------------------------------------------------------ one process's part

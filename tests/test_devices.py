@@ -40,6 +40,7 @@ from sparring.randomness import random_key
 from sparring.recipe import Recipe
 from sparring.recipes import named_recipe
 from sparring.run import Run
+from sparring.session import Silence
 from sparring.state import first_state
 
 ROUNDING = 1e-5
@@ -84,10 +85,10 @@ def four_devices(folder: Path, digits: Path) -> dict[str, Any]:
     found: dict[str, Any] = {name: shared_steps(name, digits) for name in SMALL}
     found["draws"] = shared_draws()
     recipe = small("mlp-256", digits, steps=STEPS)
-    whole = saved(sparring.train(recipe, out=folder / "1", reporter=training.Silence()), STEPS)
+    whole = saved(sparring.train(recipe, out=folder / "1", reporter=Silence()), STEPS)
     said = Listener()
     for name, first, then in (("1-4", 1, "all"), ("4-2", 4, 2), ("2-1", 2, 1)):
-        sparring.train(recipe, out=folder / name, devices=first, steps=10, reporter=training.Silence())
+        sparring.train(recipe, out=folder / name, devices=first, steps=10, reporter=Silence())
         run = sparring.train(recipe, out=folder / name, devices=then, reporter=said)  # type: ignore[arg-type]
         found[name] = difference(whole, saved(run, STEPS))
     found["said"] = said.said
@@ -152,7 +153,7 @@ def shared_draws() -> dict[str, Any]:
     }
 
 
-class Listener(training.Silence):
+class Listener(Silence):
     """Keeps what was said."""
 
     def __init__(self) -> None:
@@ -261,7 +262,7 @@ def two_processes(folder: Path, digits: Path, place: int, port: int) -> None:
     long = recipe.replace(steps=100_000, grid_every=1000)
     if place == 1:
         when_reached(Run(folder / "stopped"), 10, lambda: os.kill(os.getpid(), signal.SIGINT))
-    run = sparring.train(long, out=folder / "stopped", reporter=training.Silence())
+    run = sparring.train(long, out=folder / "stopped", reporter=Silence())
     found["stopped"] = [run.ended(), run.reached()]
     (folder / f"two-{place}.json").write_text(json.dumps(found))
 
@@ -270,7 +271,7 @@ def two_processes(folder: Path, digits: Path, place: int, port: int) -> None:
     main([*words, "--steps", "100000", "--checkpoint-seconds", "0.5", "--out", str(folder / "killed")])
 
 
-class Broken(training.Silence):
+class Broken(Silence):
     """Fails in the middle, as a full disk would."""
 
     def progress(self, step: int, values: dict[str, float]) -> None:
@@ -343,7 +344,7 @@ def two(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Two:
 
 def test_two_processes_train_what_one_trains(two: Two, digits: Path, tmp_path: Path) -> None:
     recipe = small("mlp-sgd", digits, steps=STEPS)
-    alone = sparring.train(recipe, out=tmp_path / "alone", reporter=training.Silence())
+    alone = sparring.train(recipe, out=tmp_path / "alone", reporter=Silence())
     together = Run(two.folder / "whole")
     assert difference(saved(alone, STEPS), saved(together, STEPS)) < ROUNDING
     assert together.recipe() == recipe
@@ -387,8 +388,8 @@ def test_ctrl_c_in_one_stops_both_and_one_process_goes_on(two: Two, digits: Path
     assert 10 <= reached < 100_000
     steps = reached + 10
     recipe = small("mlp-sgd", digits, steps=steps, grid_every=1000)
-    whole = sparring.train(recipe, out=tmp_path / "whole", reporter=training.Silence())
-    run = sparring.resume(stopped.path, reporter=training.Silence(), steps=steps)
+    whole = sparring.train(recipe, out=tmp_path / "whole", reporter=Silence())
+    run = sparring.resume(stopped.path, reporter=Silence(), steps=steps)
     assert run.ended() == "finished"
     assert difference(saved(whole, steps), saved(run, steps)) < ROUNDING
 

@@ -66,7 +66,10 @@ ORDER = [
     "plots",
     "tensorboard",
     "terminal",
+    "session",
+    "stopping",
     "training",
+    "scoring",
     "catalogue",
     "charts",
     "page",
@@ -81,6 +84,7 @@ ORDER = [
     "sweeps.sharing",
     "sweeps.ranking",
     "sweeping",
+    "replicas",
     "cli",
 ]
 

@@ -21,13 +21,14 @@ from sparring.metrics.features import random_features, shipped_judge
 from sparring.metrics.verdict import MEASURES, Verdict
 from sparring.recipe import Recipe
 from sparring.run import Run
+from sparring.session import Silence
 
 
 @pytest.fixture(scope="module")
 def trained(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A tiny run with 60 of its 200 images held out: do not write into it."""
     recipe = tiny_recipe.replace(held_out=0.3)
-    return training.train(recipe, out=tmp_path_factory.mktemp("measured") / "run", reporter=training.Silence())
+    return training.train(recipe, out=tmp_path_factory.mktemp("measured") / "run", reporter=Silence())
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ def test_what_was_never_measured_or_has_gone_on_is_measured(run: Run, capsys: py
     other = Run(Path(shutil.copytree(run.path, run.path.with_name("other"))))
     assert main(["compare", str(run.path), str(other.path)]) == 0
     assert measuring.saved_verdict(run) is not None
-    training.train(run.recipe(), out=run.path, steps=40, reporter=training.Silence())
+    training.train(run.recipe(), out=run.path, steps=40, reporter=Silence())
     assert measuring.saved_verdict(run) is None
 
 

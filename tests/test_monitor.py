@@ -14,6 +14,7 @@ from sparring.metrics.features import shipped_judge
 from sparring.monitor import Budget, Monitor
 from sparring.recipe import Recipe
 from sparring.run import Run
+from sparring.session import Silence
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_each_alarm_is_raised_once_in_events_and_words_also_over_a_resume(
 ) -> None:
     monkeypatch.setattr(monitor, "ALARMS", {"collapse": lambda judged: f"always so, {len(judged)}"})
     said: list[str] = []
-    teller = training.Silence()
+    teller = Silence()
     monkeypatch.setattr(teller, "say", said.append)
     run = training.train(judged_recipe.replace(steps=15), out=tmp_path / "run", reporter=teller)
     training.train(judged_recipe, out=run.path, reporter=teller)
@@ -148,7 +149,7 @@ def test_stop_when_flat_stops_says_why_and_stays_stopped(
 
     monkeypatch.setattr(monitor, "ALARMS", {"flat": flat})
     said: list[str] = []
-    teller = training.Silence()
+    teller = Silence()
     monkeypatch.setattr(teller, "say", said.append)
     run = training.train(judged_recipe, out=tmp_path / "run", stop_when_flat=True, reporter=teller)
     assert (run.ended(), run.reached()) == ("flat", 15)

@@ -17,9 +17,10 @@ from sparring.metrics import glance
 from sparring.metrics.features import shipped_judge
 from sparring.recipe import Recipe
 from sparring.run import Run
+from sparring.scoring import judge
+from sparring.session import Silence
 from sparring.sweeps.folder import SweepFolder
 from sparring.sweeps.space import Range
-from sparring.training import Silence
 
 RATE = "generator_optimizer.learning_rate"
 
@@ -79,7 +80,7 @@ def test_a_grid_is_trained_judged_and_ranked(recipe: Recipe, tmp_path: Path) -> 
     assert not done.stopped and [place.rank for place in done.places] == [1, 2]
     scores = {trial.number: trial.about["value"] for place in done.places for trial in place.trials}
     assert done.places[0].score == min(scores[0] + scores[2], scores[1] + scores[3]) / 2
-    assert scores[1] == sweeping.judge(trained[1])["score"]
+    assert scores[1] == judge(trained[1])["score"]
     assert "trial 2 of 4: seed 0, generator_optimizer.learning_rate 0.03" in told.said
     assert any(text.startswith("trial-0001: distance ") for text in told.said)
 

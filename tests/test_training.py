@@ -25,6 +25,7 @@ from sparring.randomness import PURPOSES, random_key
 from sparring.recipe import Recipe
 from sparring.recipes import RECIPES, named_recipe
 from sparring.run import Run
+from sparring.session import Silence
 from sparring.state import first_state
 
 SMALLER: dict[str, dict[str, Any]] = {
@@ -136,7 +137,7 @@ def test_two_runs_of_one_recipe_are_equal_and_of_another_seed_are_not(digits: Pa
     assert other.generator_weights.read_bytes() != first.generator_weights.read_bytes()
 
 
-class StopAt(training.Silence):
+class StopAt(Silence):
     """Sends this process a signal when training reaches a step, as Ctrl-C or a scheduler does."""
 
     def __init__(self, step: int, number: int = signal.SIGINT) -> None:

@@ -1,0 +1,220 @@
+"""REPLICAS: several seeds of one recipe, trained at once in one program; each leaves an ordinary run.
+
+train_replicas -> a folder with the runs seed-0, seed-1, ... (new, or where they stopped) -> their states, stacked
+               -> chunk, chunk, ... and between them each run's events, grids and checkpoints -> scores, mean and spread
+
+Each replica learns what the run with its seed alone learns, to rounding.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sparring import environment, processes, terminal
+from sparring.checkpoint import all_checkpoints, newest_step
+from sparring.chunk import CAPACITY, Rows, compile_chunk
+from sparring.continuation import refuse_changes
+from sparring.data.holdout import hold_out
+from sparring.devices import ONE_DEVICE
+from sparring.errors import RecipeError, ResumeError, TrainingDiverged
+from sparring.images import Images
+from sparring.metrics.glance import LEAST_HELD_OUT
+from sparring.recipe import Recipe
+from sparring.recipes import DEFAULT, named_recipe
+from sparring.run import Run
+from sparring.scoring import judge
+from sparring.session import Reporter, Session, Silence, make_material, means, open_session
+from sparring.state import TrainState
+from sparring.stopping import Stop, stop_requests
+from sparring.sweeps.ranking import distance_words
+from sparring.training import CHECKPOINT_SECONDS, CHUNK_SECONDS, load_images
+
+MOST = 64
+"""Replicas of one training."""
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """The runs of several seeds, and how good they are."""
+
+    path: Path
+    runs: tuple[Run, ...]
+    scores: tuple[dict[str, Any], ...]
+    """What `sparring.scoring.judge` says of each; empty where they are not finished, or no images are held out."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody asked them to stop before their end."""
+        return any(run.ended() == "stopped" for run in self.runs)
+
+    def words(self) -> str:
+        """Mean and standard deviation (n - 1) of the score over the seeds."""
+        scores = [about["score"] for about in self.scores]
+        return distance_words(float(np.mean(scores)), float(np.std(scores, ddof=1)), self.scores[0])
+
+
+def train_replicas(
+    count: int,
+    recipe: Recipe | str = DEFAULT,
+    *,
+    out: str | Path | None = None,
+    runs: str | Path = "runs",
+    tensorboard: bool = False,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    reporter: Reporter | None = None,
+    **changes: Any,
+) -> Replicas:
+    """Train `count` seeds of a recipe at once, its own and those that follow, or go on with such runs.
+
+    The runs lie in `out` as `seed-0`, `seed-1`, ...; without it in a new folder below `runs`. They are not judged while
+    they train; at the end each is, on the images that the recipe holds out. Where one diverges, all stop.
+
+    Raises what `sparring.train` raises, and `RecipeError` for an impossible number of replicas.
+    """
+    resolved = (named_recipe(recipe) if isinstance(recipe, str) else recipe).replace(**changes)
+    if not 2 <= count <= MOST:
+        raise RecipeError(f"replicas must lie between 2 and {MOST}, not {count}")
+    if processes.count() > 1:
+        raise RecipeError("replicas are trained in one process; leave the others out")
+    told = terminal.reporter() if reporter is None else reporter
+    recipes = [resolved.replace(seed=resolved.seed + i) for i in range(count)]
+    image_set = load_images(resolved)
+    if image_set.notice:
+        told.say(image_set.notice)
+    surroundings = environment.describe(image_set, 1, 1)
+    stem = f"{resolved.name}-x{count}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = Path(runs) / stem if out is None else Path(out)
+    found = [Run(folder / f"seed-{each.seed}") for each in recipes]
+    with ExitStack() as locked:
+        for run, each in zip(found, recipes, strict=True):
+            refuse_changes(run, each, surroundings)
+        for run in found:
+            run.path.mkdir(parents=True, exist_ok=True)
+            locked.enter_context(run.lock())
+        if any(run.ended() != "finished" or run.reached() < resolved.steps for run in found):
+            material = make_material(image_set, resolved, ONE_DEVICE)
+            voices = [_Voice(told, each.seed, first=each is recipes[0]) for each in recipes]
+            sessions: list[Session] = []
+            while not sessions:
+                _level(found)
+                sessions = [
+                    open_session(run, each, material, surroundings, voice, tensorboard, ONE_DEVICE, judged=False)
+                    for run, each, voice in zip(found, recipes, voices, strict=True)
+                ]
+                if len({session.step for session in sessions}) > 1:  # a damaged checkpoint was passed over
+                    _forget_after(found, min(session.step for session in sessions))
+                    sessions = []
+            try:
+                with stop_requests() as stop:
+                    told.begin(Run(folder), resolved, sessions[0].step, sessions[0].epoch)
+                    _train(sessions, told, stop, checkpoint_seconds)
+            finally:
+                told.end()
+    held_out = hold_out(image_set, resolved.held_out)[1]
+    finished = all(run.ended() == "finished" for run in found)
+    can_judge = finished and held_out is not None and len(held_out.images) >= LEAST_HELD_OUT
+    return Replicas(folder, tuple(found), _scores(found, told) if can_judge else ())
+
+
+def _train(sessions: Sequence[Session], told: Reporter, stop: Stop, checkpoint_seconds: float) -> None:
+    """Train all to the end, or until asked to stop; then leave every run in order."""
+    first = sessions[0]
+    plan = first.plan
+    if first.step == 0:
+        for session in sessions:
+            session.sample_real()
+            session.sample()
+    state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(session.state for session in sessions))
+    seeds = [session.recipe.seed for session in sessions]
+    chunk = compile_chunk(first.game, first.recipe, state, first.images, seeds=seeds)
+    wanted, saved = 1, time.monotonic()
+    while first.step < plan.steps and not stop.requested:
+        began = time.perf_counter()
+        orders = jnp.stack([session.permutation(plan.epoch(first.step)) for session in sessions])
+        state, rows = chunk(state, first.images, orders, plan.chunk_end(first.step, wanted) - first.step)
+        seconds = time.perf_counter() - began
+        wanted = min(CAPACITY, int(CHUNK_SECONDS * len(rows) / seconds))
+        _take(sessions, rows, seconds)
+        told.progress(first.step, means(rows.mean(axis=1)))
+        due = time.monotonic() - saved >= checkpoint_seconds
+        if plan.is_grid(first.step) or due:
+            _hand_out(sessions, state)
+        if plan.is_grid(first.step):
+            for session in sessions:
+                session.sample()
+        if due:
+            for session in sessions:
+                session.save()
+            saved = time.monotonic()
+    _hand_out(sessions, state)
+    for session in sessions:
+        session.close("finished" if session.step >= plan.steps else "stopped")
+
+
+def _take(sessions: Sequence[Session], rows: Rows, seconds: float) -> None:
+    """Write down in every run what was just trained (steps, replicas, 6). Raises `TrainingDiverged` naming the seed."""
+    for i, session in enumerate(sessions):
+        session.seconds += seconds
+        try:
+            session.log(rows[:, i])
+        except TrainingDiverged as error:
+            session.note("failed", reason=str(error))
+            raise TrainingDiverged(f"seed {session.recipe.seed}: {error}") from error
+
+
+def _hand_out(sessions: Sequence[Session], state: TrainState) -> None:
+    """Give every session its own state out of the stacked one."""
+    for i, session in enumerate(sessions):
+        session.state = jax.tree.map(lambda leaf, i=i: leaf[i], state)
+
+
+def _scores(runs: Sequence[Run], told: Reporter) -> tuple[dict[str, Any], ...]:
+    scores = []
+    for run in runs:
+        scores.append(judge(run))
+        told.say(f"{run.path.name}: distance {distance_words(scores[-1]['score'], scores[-1]['error'], scores[-1])}")
+    return tuple(scores)
+
+
+# ------------------------------------------------------------------------------------------------ going on together
+
+
+def _level(runs: Sequence[Run]) -> None:
+    """Bring all runs back to the newest step that each of them has saved: a kill may come between two savings."""
+    _forget_after(runs, min(newest_step(run.checkpoints) for run in runs))
+
+
+def _forget_after(runs: Sequence[Run], step: int) -> None:
+    for run in runs:
+        for saved in all_checkpoints(run.checkpoints):
+            if int(saved.name) > step:
+                shutil.rmtree(saved)
+    if len({newest_step(run.checkpoints) for run in runs}) > 1:
+        raise ResumeError(
+            f"the runs in {runs[0].path.parent} have no checkpoint of the same step; train them one by one"
+        )
+
+
+class _Voice(Silence):
+    """Tells of one of several replicas: what it says is said with its seed; the samples are those of the first one."""
+
+    def __init__(self, told: Reporter, seed: int, first: bool) -> None:
+        self._told, self._seed, self._first = told, seed, first
+
+    def say(self, text: str) -> None:
+        self._told.say(f"seed {self._seed}: {text}")
+
+    def grid(self, step: int, samples: Images) -> None:
+        if self._first:
+            self._told.grid(step, samples)

@@ -1,0 +1,330 @@
+"""THE SESSION: a run that is being trained, and all that is written down of it between two chunks of steps.
+
+open_session -> the first state, or the newest checkpoint's -> advance, log, sample, judge, save, and again -> close
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from sparring import atomic, checkpoint, environment, processes, sampling
+from sparring.alarms import Judged
+from sparring.chunk import Chunk, Rows
+from sparring.data import ImageSet, batches
+from sparring.data.holdout import hold_out
+from sparring.devices import Devices
+from sparring.errors import TrainingDiverged
+from sparring.game import Game, ImageShape, Latents, game_of
+from sparring.images import Images, grid, grid_scale, save_picture, some_places, to_uint8
+from sparring.metrics.glance import LEAST_HELD_OUT, Glance
+from sparring.monitor import Monitor
+from sparring.plan import Plan
+from sparring.randomness import random_key
+from sparring.recipe import Recipe
+from sparring.run import Run
+from sparring.state import TrainState, first_state
+from sparring.step import METRICS
+from sparring.tensorboard import TensorBoard
+
+BOARD = ("score", "floor", "variation", "confident", "diversity", "copies", "memorising")
+"""What TensorBoard shows of a judgement."""
+
+
+class Reporter(Protocol):
+    """Who is told how it goes: the terminal, or nobody."""
+
+    def say(self, text: str) -> None:
+        """One line for the user."""
+
+    def begin(self, run: Run, recipe: Recipe, step: int, epoch: int) -> None:
+        """Training starts after `step`; an epoch has `epoch` steps."""
+
+    def progress(self, step: int, values: dict[str, float]) -> None:
+        """So far has it come, with the means of what `METRICS` names since the last time."""
+
+    def grid(self, step: int, samples: Images) -> None:
+        """New images of the fixed noise (N, H, W, C)."""
+
+    def judged(self, values: Judged) -> None:
+        """What a judgement found, as it is in the events."""
+
+    def end(self) -> None:
+        """Training is over, for whatever reason."""
+
+
+class Silence:
+    """The reporter that tells nobody."""
+
+    def say(self, text: str) -> None: ...
+    def begin(self, run: Run, recipe: Recipe, step: int, epoch: int) -> None: ...
+    def progress(self, step: int, values: dict[str, float]) -> None: ...
+    def grid(self, step: int, samples: Images) -> None: ...
+    def judged(self, values: Judged) -> None: ...
+    def end(self) -> None: ...
+
+
+@dataclass
+class Session:
+    """A run that is being trained: what it is made of, and how far it is."""
+
+    run: Run
+    recipe: Recipe
+    plan: Plan
+    epoch: int
+    """Steps in which as many images are seen as there are, whole batches only."""
+    game: Game
+    devices: Devices
+    told: Reporter
+    board: TensorBoard | None
+    monitor: Monitor | None
+    image_set: ImageSet
+    """What is trained on."""
+    images: Array
+    """The same images on the devices, uint8 (count, H, W, C)."""
+    permutation: Callable[[int], Array]
+    """Epoch -> the order of its data (count,). Sorting takes some 30 ms, so the last one is kept."""
+    draw_samples: Callable[[TrainState], Array]
+    """State -> images of the fixed noise, (grid_rows * grid_columns, H, W, C) in [-1, 1]."""
+    state: TrainState
+    step: int
+    saved: int | None
+    """The step of the checkpoint that was last written or loaded."""
+    seconds: float
+    """How long it has trained, over all its stretches."""
+
+    @property
+    def here(self) -> TrainState:
+        """The state on the first device of this process."""
+        state: TrainState = self.devices.local(self.state)
+        return state
+
+    @property
+    def flat(self) -> bool:
+        """Whether the judgements no longer get better."""
+        return self.monitor is not None and self.monitor.flat is not None
+
+    def note(self, event: str, **values: Any) -> None:
+        """Write down an event."""
+        self.run.add_event(event, **({"step": self.step} | values))
+
+    def advance(self, chunk: Chunk, end: int) -> Rows:
+        """Train up to step `end`, which lies in the same epoch."""
+        began = time.perf_counter()
+        permutation = self.permutation(self.plan.epoch(self.step))
+        with processes.reaching_others():
+            self.state, rows = chunk(self.state, self.images, permutation, end - self.step)
+        self.seconds += time.perf_counter() - began
+        return rows
+
+    def log(self, rows: Rows) -> None:
+        """Write down the means of what was just trained. Raises `TrainingDiverged` where one is no longer a number."""
+        start, end = self.step, self.step + len(rows)
+        if not np.isfinite(rows).all():
+            first = start + 1 + int(np.argmin(np.isfinite(rows).all(axis=1)))
+            raise TrainingDiverged(
+                f"the losses are no longer finite at step {first:,}: try a lower learning rate "
+                f"(the checkpoints in {self.run.checkpoints} are from before)"
+            )
+        last = start
+        for point in self.plan.log_points(start, end):
+            values = means(rows[last - start : point - start])
+            self.note("log", step=point, seconds=round(self.seconds, 3), **values)
+            if self.board is not None:
+                self.board.scalars(point, values)
+            last = point
+        self.step = end
+        self.told.progress(end, means(rows))
+
+    def sample_real(self) -> None:
+        """Put real images into a grid, to be looked at beside the others."""
+        save_picture(self.run.real_grid, self.sheet(self.some_real()))
+
+    def sample(self) -> None:
+        """Put the images of the fixed noise into the grid of this step."""
+        samples = to_uint8(np.asarray(self.draw_samples(self.here)))
+        file = self.run.grid(self.step)
+        save_picture(file, self.sheet(samples))
+        self.note("grid", file=file.name)
+        if self.board is not None:
+            self.board.grids(self.step, self.sheet(samples), self.sheet(self.some_real()))
+        self.told.grid(self.step, samples)
+
+    def judge(self, rate: float) -> None:
+        """Have the monitor look, where that is due; `rate` is in steps a second."""
+        if self.monitor is None or not self.plan.is_judged(self.step):
+            return
+        if values := self.monitor.look(self.step, self.plan.steps, rate, self.here):
+            if self.board is not None:
+                self.board.scalars(self.step, {f"judge/{name}": values[name] for name in BOARD if name in values})
+            self.told.judged(values)
+
+    def some_real(self) -> Images:
+        """As many real images as a grid has places, from all over the data."""
+        count = self.recipe.grid_rows * self.recipe.grid_columns
+        chosen: Images = self.image_set.images[some_places(len(self.image_set.images), count)]
+        return chosen
+
+    def sheet(self, images: Images) -> NDArray[np.uint8]:
+        """These images as one grid."""
+        return grid(images, self.recipe.grid_rows, self.recipe.grid_columns, grid_scale(*images.shape[1:3]))
+
+    def save(self) -> None:
+        """Write a checkpoint, unless this step's is there already."""
+        if self.saved == self.step:
+            return
+        checkpoint.save(self.run.checkpoints, self.step, self.here)
+        self.note("checkpoint")
+        self.saved = self.step
+
+    def close(self, event: str) -> None:
+        """Save, and leave everything that a person wants to look at."""
+        from sparring import plots  # here, for matplotlib takes its time to start
+
+        self.save()
+        about = {"recipe": self.recipe.name, "step": self.step, "data": self.image_set.name}
+        sampling.save(self.run, self.recipe, image_shape(self.image_set), self.here, about)
+        plots.write_plots(self.run)
+        if self.monitor is not None and (summary := self.monitor.summary()):
+            self.told.say(summary)
+        self.note(event, seconds=round(self.seconds, 3))
+        if self.board is not None:
+            self.board.close()
+
+
+class Follower(Session):
+    """The session of a process that does not lead: it trains, and leaves nothing behind."""
+
+    def note(self, event: str, **values: Any) -> None: ...
+    def sample_real(self) -> None: ...
+    def sample(self) -> None: ...
+    def save(self) -> None: ...
+    def close(self, event: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Material:
+    """What runs are trained on and judged by while they train."""
+
+    training: ImageSet
+    held_out: ImageSet | None
+    images: Array
+    """Those to train on, on the devices, uint8 (count, H, W, C)."""
+
+
+def make_material(image_set: ImageSet, recipe: Recipe, used: Devices) -> Material:
+    """The images of a recipe, some held out, the others placed on the devices."""
+    training, held_out = hold_out(image_set, recipe.held_out)
+    return Material(training, held_out, jnp.asarray(used.place(training.images)))
+
+
+def open_session(
+    run: Run,
+    recipe: Recipe,
+    material: Material,
+    surroundings: dict[str, Any],
+    told: Reporter,
+    tensorboard: bool,
+    used: Devices,
+    judged: bool = True,
+) -> Session:
+    """The session at the newest whole checkpoint, or at step 0 where there is none; `judged` while it trains?"""
+    leads = processes.leads()
+    training, held_out = material.training, material.held_out
+    game = game_of(recipe, image_shape(training))
+    latents = Latents(recipe.latent_size, recipe.latent_std)
+    noise = latents.draw(random_key(recipe.seed, "grid"), recipe.grid_rows * recipe.grid_columns)
+    shuffles = random_key(recipe.seed, "permutations")
+    epoch = len(training.images) // recipe.real_batch_size
+    begin, key = partial(first_state, game), random_key(recipe.seed, "weights")
+    state, saved, seconds, board, monitor = jax.eval_shape(begin, key), None, 0.0, None, None
+    with processes.together():
+        if leads:
+            state, saved = _first_or_newest(run, begin, key, told)
+            board = TensorBoard(run.tensorboard, saved or 0) if tensorboard else None
+            _begin_or_go_on(run, recipe, surroundings, saved or 0, told)
+            seconds = max((event.get("seconds", 0.0) for event in run.events()), default=0.0)
+            if judged and held_out is not None and len(held_out.images) >= LEAST_HELD_OUT:
+                make_glance = partial(Glance, game, latents, recipe.seed, training, held_out)
+                monitor = Monitor(run, make_glance, recipe.judge_every, told.say)
+    state = processes.from_leader(state)
+
+    @jax.jit
+    def draw(state: TrainState, noise: Array) -> Array:
+        return game.generator.apply(state.generator, state.generator_statistics, noise, train=False)[0]
+
+    make_session = Session if leads else Follower
+    return make_session(
+        run=run,
+        recipe=recipe,
+        plan=Plan(
+            steps=recipe.steps,
+            grid_every=recipe.grid_every,
+            log_every=recipe.log_every,
+            judge_every=recipe.judge_every,
+            shuffle_every=epoch if recipe.data_order == "shuffle" else None,
+        ),
+        epoch=epoch,
+        game=game,
+        devices=used,
+        told=told,
+        board=board,
+        monitor=monitor,
+        image_set=training,
+        images=material.images,
+        permutation=lru_cache(maxsize=1)(
+            lambda epoch: used.place(batches.permutation(shuffles, epoch, len(training.images)))
+        ),
+        draw_samples=lambda state: draw(state, noise),
+        state=used.place(state),
+        step=int(state.step),
+        saved=saved,
+        seconds=seconds,
+    )
+
+
+def _first_or_newest(
+    run: Run, begin: Callable[[Array], TrainState], key: Array, told: Reporter
+) -> tuple[Any, int | None]:
+    """(the state of the newest whole checkpoint, its step), or (the first state, None) where there is none."""
+    newest = checkpoint.load_newest(run.checkpoints, jax.eval_shape(begin, key))
+    if newest is None:
+        return jax.jit(begin)(key), None
+    step, state, damaged = newest
+    for problem in damaged:
+        told.say(f"passed over a damaged checkpoint: {problem}")
+    return state, step
+
+
+def _begin_or_go_on(run: Run, recipe: Recipe, surroundings: dict[str, Any], step: int, told: Reporter) -> None:
+    """Leave in the run what it is, or what is another than before, and that it starts after `step`."""
+    run.grids.mkdir(exist_ok=True)
+    if run.exists():
+        told.say(f"going on with {run.path} after step {step:,}")
+        for change in environment.changes(run.environment(), surroundings):
+            told.say(f"the result may differ in its last bits: {change}")
+        run.forget_events_after(step)
+    else:
+        atomic.write_json(run.environment_file, surroundings)
+    atomic.write_json(run.recipe_file, recipe.to_json())  # last: from now on there is a run
+    run.add_event("resumed" if step else "started", step, steps=recipe.steps)
+
+
+def image_shape(image_set: ImageSet) -> ImageShape:
+    """Height, width and channels."""
+    _, height, width, channels = image_set.images.shape
+    return height, width, channels
+
+
+def means(rows: Rows) -> dict[str, float]:
+    """The mean of each of the `METRICS` over these steps (steps, 6)."""
+    return {name: float(mean) for name, mean in zip(METRICS, rows.mean(axis=0, dtype=np.float64), strict=True)}

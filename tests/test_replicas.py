@@ -1,0 +1,130 @@
+"""REPLICAS: each is the run with its seed alone, goes on where it was stopped, and is judged; mean and spread."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparring import checkpoint, cli, replicas, training
+from sparring.checkpoint import all_checkpoints, unpack
+from sparring.errors import RecipeError, ResumeError, TrainingDiverged
+from sparring.metrics import glance
+from sparring.metrics.features import shipped_judge
+from sparring.recipe import Recipe
+from sparring.recipes import named_recipe
+from sparring.run import Run
+from sparring.session import Silence
+
+ROUNDING = 1e-5
+"""What replicas may differ from a run alone after 30 steps; another seed differs by .01 and more."""
+
+
+def arrays(run: Run) -> dict[str, np.ndarray]:
+    newest = all_checkpoints(run.checkpoints)[-1]
+    return unpack(newest / checkpoint.STATE, checkpoint.read_manifest(newest)[checkpoint.STATE])
+
+
+def difference(a: Run, b: Run) -> float:
+    ours, theirs = arrays(a), arrays(b)
+    assert set(ours) == set(theirs)
+    return max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours)
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_recipe: Recipe) -> Recipe:
+    """With shuffled data, so that each seed has permutations of its own."""
+    return tiny_recipe.replace(seed=3)
+
+
+@pytest.fixture(scope="module")
+def three(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> replicas.Replicas:
+    return replicas.train_replicas(3, recipe, out=tmp_path_factory.mktemp("replicas") / "x3", reporter=Silence())
+
+
+def test_each_replica_is_the_run_with_its_seed_alone(three: replicas.Replicas, recipe: Recipe, tmp_path: Path) -> None:
+    assert [run.path.name for run in three.runs] == ["seed-3", "seed-4", "seed-5"]
+    alone = training.train(recipe, seed=4, out=tmp_path / "alone", reporter=Silence())
+    assert difference(three.runs[1], alone) < ROUNDING
+    assert difference(three.runs[0], alone) > 1000 * ROUNDING
+    for ours, theirs in zip(three.runs[1].events(), alone.events(), strict=True):
+        assert (ours["event"], ours["step"]) == (theirs["event"], theirs["step"])
+        if ours["event"] == "log":
+            assert ours["d_loss"] == pytest.approx(theirs["d_loss"], abs=1e-4)
+    assert {path.name for path in three.runs[1].path.iterdir()} == {path.name for path in alone.path.iterdir()}
+    assert three.runs[1].recipe() == alone.recipe()
+
+
+def test_batch_norm_and_convolutions_have_replicas_too(digits: Path, tmp_path: Path) -> None:
+    small = {"generator.channels": (16, 16), "discriminator.channels": (16, 16), "discriminator.dense": 8}
+    recipe = named_recipe("dcgan-tanh").replace(
+        data=str(digits), steps=3, batch_size=8, held_out=0.0, judge_every=0, **small, **{"generator.dense": 8}
+    )
+    done = replicas.train_replicas(2, recipe, out=tmp_path / "x2", reporter=Silence())
+    alone = training.train(recipe, seed=1, out=tmp_path / "alone", reporter=Silence())
+    assert difference(done.runs[1], alone) < ROUNDING
+
+
+def test_they_go_on_together_from_the_step_that_all_have_saved(
+    three: replicas.Replicas, recipe: Recipe, tmp_path: Path
+) -> None:
+    class StopAt(Silence):
+        def progress(self, step: int, values: dict[str, float]) -> None:
+            if step >= 10:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    stopped = replicas.train_replicas(3, recipe, out=tmp_path / "x3", reporter=StopAt(), checkpoint_seconds=0)
+    assert stopped.stopped and not stopped.scores
+    newest = all_checkpoints(stopped.runs[0].checkpoints)
+    assert 0 < int(newest[-1].name) < 30
+    for run in stopped.runs[1:]:  # as if the process had been killed between two savings
+        shutil.rmtree(all_checkpoints(run.checkpoints)[-1])
+    done = replicas.train_replicas(3, recipe, out=tmp_path / "x3", reporter=Silence())
+    for run, whole in zip(done.runs, three.runs, strict=True):
+        assert run.ended() == "finished"
+        assert difference(run, whole) == 0
+
+
+def test_finished_replicas_are_judged_and_their_mean_is_told(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(glance, "ready_extractor", lambda _: shipped_judge("mnist"))
+    judged = recipe.replace(held_out=0.5, steps=10)
+    done = replicas.train_replicas(2, judged, out=tmp_path / "x2", reporter=Silence())
+    scores = [about["score"] for about in done.scores]
+    assert len(scores) == 2 and scores[0] != scores[1]
+    mean, spread = done.words().split(" ± ")
+    scale = done.scores[0]["floor"] if done.scores[0]["measure"] == "frechet" else 1
+    assert float(mean) == pytest.approx(np.mean(scores) / scale, rel=0.05)
+    assert float(spread) == pytest.approx(np.std(scores, ddof=1) / scale, rel=0.6)
+    again = replicas.train_replicas(2, judged, out=tmp_path / "x2", reporter=Silence())
+    assert [about["score"] for about in again.scores] == scores
+
+
+def test_one_that_diverges_is_named(recipe: Recipe, tmp_path: Path) -> None:
+    wild = recipe.replace(steps=400, **{"discriminator_optimizer.learning_rate": 1e38})
+    with pytest.raises(TrainingDiverged, match="seed 3: "):
+        replicas.train_replicas(2, wild, out=tmp_path / "x2", reporter=Silence())
+    assert Run(tmp_path / "x2" / "seed-3").ended() == "failed"
+
+
+@pytest.mark.parametrize("count", [1, 65])
+def test_impossible_numbers_are_refused(count: int, recipe: Recipe) -> None:
+    with pytest.raises(RecipeError, match="between 2 and 64"):
+        replicas.train_replicas(count, recipe, reporter=Silence())
+
+
+def test_other_settings_are_refused(three: replicas.Replicas, recipe: Recipe) -> None:
+    with pytest.raises(ResumeError, match="batch_size"):
+        replicas.train_replicas(3, recipe, batch_size=10, out=three.path, reporter=Silence())
+
+
+def test_the_command(recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "mlp-256", "--data", recipe.data, "--steps", "3", "--held-out", "0", "--replicas", "2"]
+    assert cli.main([*words, "--out", str(tmp_path / "x2")]) == 0
+    assert "sparring compare --by-recipe" in capsys.readouterr().out
+    assert cli.main([*words, "--devices", "1"]) == 2
+    assert "--replicas goes with neither" in capsys.readouterr().err
+    assert Run(tmp_path / "x2" / "seed-1").ended() == "finished"

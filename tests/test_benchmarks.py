@@ -158,6 +158,27 @@ def test_the_torch_peer_trains(images: Path, recipe: str) -> None:
 
 
 @pytest.mark.parity
+@pytest.mark.skipif(find_spec("torch") is None, reason="needs torch")
+@pytest.mark.parametrize("recipe", ["mlp-128", "mlp-sgd", "mlp-adam", "mlp-256"])
+def test_the_compiled_torch_peer_learns_the_same(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    import torch_peer
+
+    def trained(how: str, steps: int) -> dict[str, np.ndarray]:
+        torch.manual_seed(0)
+        loop = torch_peer.make(recipe, how, speed.random_pixels(count=200)[..., 0])
+        if steps:
+            loop.run(steps)
+        return {name: array for name, array in loop.arrays().items() if array.ndim > 1}
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)  # its arithmetic, without the compiler
+    first, eager, compiled = trained("eager", 0), trained("eager", 3), trained("compiled", 3)
+    assert eager.keys() == compiled.keys()
+    for name, array in eager.items():
+        assert np.abs(array - compiled[name]).mean() < 0.001 * np.abs(array - first[name]).mean(), name
+
+
+@pytest.mark.parity
 @pytest.mark.skipif(find_spec("keras") is None, reason="needs keras")
 def test_the_keras_peer_trains(images: Path) -> None:
     check(answers("keras_peer.py", images, "mlp-128", KERAS_BACKEND="jax"))

@@ -222,6 +222,11 @@ def loaded_batches(pixels: np.ndarray, size: int) -> Iterator[Tensor]:
 # ------------------------------------------------------------------------------------------------ eager
 
 
+def _precision(bf16: bool) -> contextlib.AbstractContextManager[Any]:
+    """Products and convolutions inside are in bfloat16, or as they are."""
+    return torch.autocast("cpu", dtype=torch.bfloat16) if bf16 else contextlib.nullcontext()
+
+
 def eager_run(system: System, nets: dict[str, nn.Sequential], batches: Iterator[Tensor], bf16: bool) -> Run:
     """Modules, losses and optimisers in a Python loop."""
     generator, discriminator = nets["generator"], nets["discriminator"]
@@ -230,7 +235,7 @@ def eager_run(system: System, nets: dict[str, nn.Sequential], batches: Iterator[
     has_batch_norm = any(isinstance(layer, nn.BatchNorm1d) for layer in generator)
 
     def network(model: nn.Sequential, inputs: Tensor) -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16) if bf16 else contextlib.nullcontext():
+        with _precision(bf16):
             return model(inputs).float()
 
     def learn(loss: Tensor, network: nn.Sequential, optimizer: torch.optim.Optimizer, keep: bool = False) -> None:
@@ -300,10 +305,12 @@ def compiled_run(system: System, nets: dict[str, nn.Sequential], batches: Iterat
         return functional.softplus(-judged if real else judged).mean()
 
     def judge(weights: Weights, images: Tensor) -> Tensor:
-        return _forward(discriminator[:-1], weights, {}, images, training=True)[0]
+        with _precision(bf16):
+            return _forward(discriminator[:-1], weights, {}, images, training=True)[0]
 
     def make(weights: Weights, latents: Tensor, training: bool) -> tuple[Tensor, Weights]:
-        return _forward(generator, weights, statistics, latents, training=training)
+        with _precision(bf16):
+            return _forward(generator, weights, statistics, latents, training=training)
 
     def loss_on_real(weights: Weights, real: Tensor, fakes: Tensor) -> Tensor:
         return bce(judge(weights, real), True)
@@ -315,24 +322,26 @@ def compiled_run(system: System, nets: dict[str, nn.Sequential], batches: Iterat
         judged = judge(weights, torch.cat([real, fakes]))
         return (bce(judged[: len(real)], True) + bce(judged[len(real) :], False)) / 2
 
-    def generator_loss(weights: Weights, latents: Tensor) -> tuple[Tensor, Weights]:
-        images, moved = make(weights, latents, training=True)
-        return bce(judge(d_weights, images), True), moved
+    def judged_real(images: Tensor) -> Tensor:
+        return bce(judge(d_weights, images), True)
 
     objectives = (loss_on_real, loss_on_fakes) if system.separate else (loss_on_both,)
 
     def step(real: Tensor, first: Tensor, second: Tensor, corrections: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast("cpu", dtype=torch.bfloat16) if bf16 else contextlib.nullcontext():
-            fakes, _ = make(g_weights, first, training=False)
-            d_losses = []
-            for i, objective in enumerate(objectives):
-                gradients, loss = torch.func.grad_and_value(objective)(d_weights, real, fakes)
-                _update(optimizer, d_weights, gradients, d_moments, corrections[i])
-                d_losses.append(loss)
-            gradients, (g_loss, moved) = torch.func.grad_and_value(generator_loss, has_aux=True)(g_weights, second)
-            _update(optimizer, g_weights, gradients, g_moments, corrections[-1])
-            for name, value in moved.items():
-                statistics[name].copy_(value)
+        images, pull_back, moved = torch.func.vjp(
+            lambda weights: make(weights, second, training=True), g_weights, has_aux=True
+        )
+        fakes = images if system.reuse else make(g_weights, first, training=False)[0]
+        d_losses = []
+        for i, objective in enumerate(objectives):
+            gradients, loss = torch.func.grad_and_value(objective)(d_weights, real, fakes)
+            _update(optimizer, d_weights, gradients, d_moments, corrections[i])
+            d_losses.append(loss)
+        image_gradients, g_loss = torch.func.grad_and_value(judged_real)(images)
+        (gradients,) = pull_back(image_gradients)
+        _update(optimizer, g_weights, gradients, g_moments, corrections[-1])
+        for name, value in moved.items():
+            statistics[name].copy_(value)
         return sum(d_losses) / len(d_losses), g_loss
 
     compiled = torch.compile(step, fullgraph=True)
@@ -344,10 +353,11 @@ def compiled_run(system: System, nets: dict[str, nn.Sequential], batches: Iterat
             done += 1
             updates = [len(objectives) * (done - 1) + i + 1 for i in range(len(objectives))] + [done]
             corrections = torch.tensor([[1 - 0.9**t, (1 - 0.999**t) ** 0.5] for t in updates])
+            real = next(batches)
             first = system.latent_std * torch.randn(system.real, system.latent)
             second = first if system.reuse else system.latent_std * torch.randn(system.batch, system.latent)
             with torch.no_grad():
-                d_loss, g_loss = compiled(next(batches), first, second, corrections)
+                d_loss, g_loss = compiled(real, first, second, corrections)
         return d_loss.item(), g_loss.item()
 
     return run
@@ -388,6 +398,7 @@ def _forward(
     for i, layer in enumerate(model):
         own = {name.partition(".")[2]: value for name, value in weights.items() if name.startswith(f"{i}.")}
         if isinstance(layer, nn.BatchNorm1d):
+            x = x.float()
             mean, variance = statistics[f"{i}.running_mean"], statistics[f"{i}.running_var"]
             if training:
                 mean_now, variance_now = x.mean(0), x.var(0, correction=0)

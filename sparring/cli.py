@@ -460,6 +460,43 @@ def recipes(words: list[str]) -> int:
     return 0
 
 
+# ------------------------------------------------------------------------------------------------ bench
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Time the steps of recipes on random pixels, and a matrix product beside them, the limit of the same machine. All
+    five recipes take a minute or two on two CPU cores.
+
+    Prints milliseconds a step, images a second, and floating-point operations a step, counted by formulas: a dense
+    layer 2 N in out, a convolution 2 N H W kh kw C_in C_out, for the forward pass and for each gradient that a step
+    needs. Their rate is a share of the product's."""
+
+    recipes: Annotated[Positional[tuple[str, ...]], arg(metavar="RECIPE ...")] = ()
+    """Names of recipes; all by default."""
+    json: Flag = False
+    """Print JSON, with every round."""
+
+
+def bench(words: list[str]) -> int:
+    """`sparring bench [RECIPE ...] [--json]`."""
+    given = _parse(Bench, words, "sparring bench")
+    chosen = [named_recipe(name) for name in given.recipes or RECIPES]
+
+    from sparring import speed
+
+    speeds = []
+    with _stages(len(chosen)) as tell:
+        for recipe in chosen:
+            tell(f"timing {recipe.name}")
+            speeds.append(speed.measure(recipe))
+    if given.json:
+        print(json.dumps(speed.to_json(speeds), indent=2))
+    else:
+        speed.print_table(speeds)
+    return 0
+
+
 # ------------------------------------------------------------------------------------------------ the program
 
 COMMANDS: dict[str, Command] = {
@@ -469,9 +506,10 @@ COMMANDS: dict[str, Command] = {
     "measure": measure,
     "compare": compare,
     "recipes": recipes,
+    "bench": bench,
 }
 
-COMPILING = {"train", "sample", "measure", "compare", "sweep"}
+COMPILING = {"train", "sample", "measure", "compare", "sweep", "bench"}
 """Commands that run networks."""
 
 HELP = """\
@@ -486,6 +524,7 @@ commands:
   measure   judge a run, or samples made elsewhere: sparring measure RUN
   compare   put measured runs side by side: sparring compare RUN RUN...
   recipes   list the recipes
+  bench     time the recipes beside a matrix product: sparring bench [RECIPE ...]
 
 options:
   --debug   show where an error came from

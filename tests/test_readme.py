@@ -2,12 +2,13 @@
 
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import sparring
-from sparring import data, measuring, training
+from sparring import data, measuring, speed, training
 from sparring.cli import main
 from sparring.metrics.features import shipped_judge
 from sparring.recipes import RECIPES
@@ -30,6 +31,7 @@ def elsewhere(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     judge = shipped_judge("mnist")
     monkeypatch.setattr(data, "load", lambda source, split="train": load(str(digits), split))
     monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: judge)
+    monkeypatch.setattr(speed, "measure", partial(speed.measure, rounds=1, seconds=0.01, images=100))
     return tmp_path
 
 

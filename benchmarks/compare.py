@@ -105,11 +105,11 @@ class Worker:
     def _answer(self) -> dict[str, Any]:
         line = self._answers.readline()
         if not line:
-            self._process.wait()
+            status = self._process.wait()
             self._errors.seek(0)
             told = self._errors.read()[-2000:]
             self.end()
-            raise WorkerError(f"{self.name} ended: {told}")
+            raise WorkerError(f"{self.name} ended with status {status}: {told}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -1,6 +1,6 @@
-"""THE SCALING: milliseconds a step against batch size, width of the layers and image size, as Markdown.
+"""THE SCALING: milliseconds a step against batch size, width, image size and number of replicas, as Markdown.
 
-    python benchmarks/scaling.py                      # all tables, some four minutes on two cores
+    python benchmarks/scaling.py                      # all tables, some six minutes on two cores
     python benchmarks/scaling.py --tables batch width --json scaling.json
 
 Each line is `sparring.speed.measure`: the compiled loop timed in turn with a matrix product, on random pixels. A table
@@ -35,6 +35,7 @@ class Case:
     changed: str
     """What is special in it, in words."""
     image_shape: ImageShape = MNIST
+    replicas: int = 1
 
 
 def batch() -> Iterator[Case]:
@@ -58,7 +59,14 @@ def size() -> Iterator[Case]:
             yield Case(recipe, f"{side} x {side}, batch {recipe.batch_size}", (side, side, 1))
 
 
-TABLES: dict[str, Callable[[], Iterator[Case]]] = {"batch": batch, "width": width, "size": size}
+def replicas() -> Iterator[Case]:
+    """Seeds trained at once in one program; a step is one of all of them."""
+    for name in ("mlp-256", "mlp-128", "mlp-sgd"):
+        for count in (1, 2, 4, 8, 16):
+            yield Case(named_recipe(name), f"{count} replica{'s' if count > 1 else ''}", replicas=count)
+
+
+TABLES: dict[str, Callable[[], Iterator[Case]]] = {"batch": batch, "width": width, "size": size, "replicas": replicas}
 
 HEADINGS = [
     "recipe",
@@ -105,7 +113,12 @@ def main() -> None:
         for case in TABLES[name]():
             print(f"{name}: {case.recipe.name}, {case.changed}", file=sys.stderr)
             measured = speed.measure(
-                case.recipe, case.image_shape, rounds=given.rounds, seconds=given.seconds, images=IMAGES
+                case.recipe,
+                case.image_shape,
+                rounds=given.rounds,
+                seconds=given.seconds,
+                images=IMAGES,
+                replicas=case.replicas,
             )
             rows.append(row(case, measured))
             found.append({"table": name, "changed": case.changed} | measured.to_json())

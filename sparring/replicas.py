@@ -39,6 +39,7 @@ from sparring.state import TrainState
 from sparring.stopping import Stop, stop_requests
 from sparring.sweeps.ranking import distance_words
 from sparring.training import CHECKPOINT_SECONDS, CHUNK_SECONDS, load_images
+from sparring.writer import Writer
 
 MOST = 64
 """Replicas of one training."""
@@ -103,13 +104,16 @@ def train_replicas(
             run.path.mkdir(parents=True, exist_ok=True)
             locked.enter_context(run.lock())
         if any(run.ended() != "finished" or run.reached() < resolved.steps for run in found):
+            writer = locked.enter_context(Writer())
             material = make_material(image_set, resolved, ONE_DEVICE)
             voices = [_Voice(told, each.seed, first=each is recipes[0]) for each in recipes]
             sessions: list[Session] = []
             while not sessions:
                 _level(found)
                 sessions = [
-                    open_session(run, each, material, surroundings, voice, tensorboard, ONE_DEVICE, judged=False)
+                    open_session(
+                        run, each, material, surroundings, writer, voice, tensorboard, ONE_DEVICE, judged=False
+                    )
                     for run, each, voice in zip(found, recipes, voices, strict=True)
                 ]
                 if len({session.step for session in sessions}) > 1:  # a damaged checkpoint was passed over

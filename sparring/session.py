@@ -35,6 +35,7 @@ from sparring.run import Run
 from sparring.state import TrainState, first_state
 from sparring.step import METRICS
 from sparring.tensorboard import TensorBoard
+from sparring.writer import Writer
 
 BOARD = ("score", "floor", "variation", "confident", "diversity", "copies", "memorising")
 """What TensorBoard shows of a judgement."""
@@ -84,6 +85,7 @@ class Session:
     """Steps in which as many images are seen as there are, whole batches only."""
     game: Game
     devices: Devices
+    writer: Writer
     told: Reporter
     board: TensorBoard | None
     monitor: Monitor | None
@@ -114,8 +116,8 @@ class Session:
         return self.monitor is not None and self.monitor.flat is not None
 
     def note(self, event: str, **values: Any) -> None:
-        """Write down an event."""
-        self.run.add_event(event, **({"step": self.step} | values))
+        """Have an event written down."""
+        self.writer.do(partial(self.run.add_event, event, **({"step": self.step} | values)))
 
     def advance(self, chunk: Chunk, end: int) -> Rows:
         """Train up to step `end`, which lies in the same epoch."""
@@ -140,7 +142,7 @@ class Session:
             values = means(rows[last - start : point - start])
             self.note("log", step=point, seconds=round(self.seconds, 3), **values)
             if self.board is not None:
-                self.board.scalars(point, values)
+                self.writer.do(partial(self.board.scalars, point, values))
             last = point
         self.step = end
         self.told.progress(end, means(rows))
@@ -153,16 +155,18 @@ class Session:
         """Put the images of the fixed noise into the grid of this step."""
         samples = to_uint8(np.asarray(self.draw_samples(self.here)))
         file = self.run.grid(self.step)
-        save_picture(file, self.sheet(samples))
+        self.writer.do(lambda: save_picture(file, self.sheet(samples)))
         self.note("grid", file=file.name)
         if self.board is not None:
-            self.board.grids(self.step, self.sheet(samples), self.sheet(self.some_real()))
+            write_grids = partial(self.board.grids, self.step)
+            self.writer.do(lambda: write_grids(self.sheet(samples), self.sheet(self.some_real())))
         self.told.grid(self.step, samples)
 
     def judge(self, rate: float) -> None:
         """Have the monitor look, where that is due; `rate` is in steps a second."""
         if self.monitor is None or not self.plan.is_judged(self.step):
             return
+        self.writer.finish()  # the monitor writes for itself
         if values := self.monitor.look(self.step, self.plan.steps, rate, self.here):
             if self.board is not None:
                 self.board.scalars(self.step, {f"judge/{name}": values[name] for name in BOARD if name in values})
@@ -179,10 +183,11 @@ class Session:
         return grid(images, self.recipe.grid_rows, self.recipe.grid_columns, grid_scale(*images.shape[1:3]))
 
     def save(self) -> None:
-        """Write a checkpoint, unless this step's is there already."""
+        """Have a checkpoint written, unless this step's is there already."""
         if self.saved == self.step:
             return
-        checkpoint.save(self.run.checkpoints, self.step, self.here)
+        state = jax.tree.map(np.array, self.here)  # a copy: the next chunk uses up the state itself
+        self.writer.do(partial(checkpoint.save, self.run.checkpoints, self.step, state))
         self.note("checkpoint")
         self.saved = self.step
 
@@ -191,12 +196,14 @@ class Session:
         from sparring import plots  # here, for matplotlib takes its time to start
 
         self.save()
+        self.writer.finish()
         about = {"recipe": self.recipe.name, "step": self.step, "data": self.image_set.name}
         sampling.save(self.run, self.recipe, image_shape(self.image_set), self.here, about)
         plots.write_plots(self.run)
         if self.monitor is not None and (summary := self.monitor.summary()):
             self.told.say(summary)
         self.note(event, seconds=round(self.seconds, 3))
+        self.writer.finish()
         if self.board is not None:
             self.board.close()
 
@@ -232,6 +239,7 @@ def open_session(
     recipe: Recipe,
     material: Material,
     surroundings: dict[str, Any],
+    writer: Writer,
     told: Reporter,
     tensorboard: bool,
     used: Devices,
@@ -276,6 +284,7 @@ def open_session(
         epoch=epoch,
         game=game,
         devices=used,
+        writer=writer,
         told=told,
         board=board,
         monitor=monitor,

@@ -109,32 +109,44 @@ def measure(
     rounds: int = ROUNDS,
     seconds: float = CHUNK_SECONDS,
     images: int = IMAGES,
+    replicas: int = 1,
 ) -> Speed:
-    """Time the recipe's compiled loop on that many images of random pixels, `rounds` chunks of about `seconds` each."""
-    loop = Loop(recipe, random_pixels(image_shape, images))
+    """Time the recipe's compiled loop on that many images of random pixels, `rounds` chunks of about `seconds` each.
+
+    With several `replicas` a step is one of all of them, as `sparring.replicas` trains them.
+    """
+    loop = Loop(recipe, random_pixels(image_shape, images), replicas)
     product_rate = matrix_product()
     steps = _steps_in(loop, seconds)
     times, rates = [], []
     for _ in range(rounds):
         rates.append(product_rate())
         times.append(_seconds(loop, steps) / steps * 1000)
-    operations = step_operations(recipe, image_shape)
-    return Speed(recipe.name, operations, recipe.real_batch_size, steps, tuple(times), tuple(rates))
+    operations, real = replicas * step_operations(recipe, image_shape), replicas * recipe.real_batch_size
+    return Speed(recipe.name, operations, real, steps, tuple(times), tuple(rates))
 
 
 class Loop:
     """The loop of a recipe as `sparring train` runs it, compiled, on uint8 images (count, H, W, C)."""
 
-    def __init__(self, recipe: Recipe, images: NDArray[np.uint8]) -> None:
+    def __init__(self, recipe: Recipe, images: NDArray[np.uint8], replicas: int = 1) -> None:
         height, width, channels = images.shape[1:]
         game = game_of(recipe, (height, width, channels))
-        self.state = jax.jit(lambda key: first_state(game, key))(random_key(recipe.seed, "weights"))
         self._images = jnp.asarray(images)
-        self._permutation = batches.permutation(random_key(recipe.seed, "permutations"), 0, len(images))
-        self._chunk = compile_chunk(game, recipe, self.state, self._images)
+        seeds = [recipe.seed + i for i in range(replicas)]
+        begin = jax.jit(lambda key: first_state(game, key))
+        states = [begin(random_key(seed, "weights")) for seed in seeds]
+        orders = [batches.permutation(random_key(seed, "permutations"), 0, len(images)) for seed in seeds]
+        if replicas == 1:
+            self.state, self._permutation = states[0], orders[0]
+            self._chunk = compile_chunk(game, recipe, self.state, self._images)
+        else:
+            self.state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+            self._permutation = jnp.stack(orders)
+            self._chunk = compile_chunk(game, recipe, self.state, self._images, seeds=seeds)
 
     def run(self, steps: int) -> NDArray[np.float32]:
-        """Go on by that many steps, to their very end. Returns what `METRICS` names, of the last one (6,)."""
+        """Go on by that many steps, to their very end. Returns what `METRICS` names, of the last one (..., 6)."""
         while steps > 0:
             length = min(steps, CAPACITY)
             self.state, rows = self._chunk(self.state, self._images, self._permutation, length)

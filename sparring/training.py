@@ -26,6 +26,7 @@ from sparring.recipes import DEFAULT, named_recipe
 from sparring.run import Run
 from sparring.session import Reporter, Session, Silence, make_material, open_session
 from sparring.stopping import Stop, stop_requests
+from sparring.writer import Writer
 
 CHUNK_SECONDS = 0.25
 """How often the terminal hears something."""
@@ -95,7 +96,8 @@ def train(
         if found["done"]:
             return run
         material = make_material(image_set, resolved, used)
-        session = open_session(run, resolved, material, surroundings, told, tensorboard, used)
+        writer = locked.enter_context(Writer())
+        session = open_session(run, resolved, material, surroundings, writer, told, tensorboard, used)
         try:
             with processes.together(), stop_requests() if stop is None else nullcontext(stop) as asked:
                 _train(session, asked, checkpoint_seconds, stop_when_flat)

@@ -67,6 +67,7 @@ ORDER = [
     "plots",
     "tensorboard",
     "terminal",
+    "writer",
     "session",
     "stopping",
     "training",

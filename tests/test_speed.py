@@ -66,6 +66,12 @@ def test_the_loop_trains_and_reports_its_last_step() -> None:
     assert int(loop.state.step) == 2503
 
 
+def test_replicas_are_measured_together() -> None:
+    measured = speed.measure(TINY, rounds=1, seconds=0.02, images=100, replicas=3)
+    assert measured.operations == 3 * step_operations(TINY, (28, 28, 1)) and measured.images == 12
+    assert Loop(TINY, speed.random_pixels(count=100), replicas=3).run(2).shape == (3, len(METRICS))
+
+
 # ------------------------------------------------------------------------------------------------ the command
 
 

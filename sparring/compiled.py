@@ -46,6 +46,15 @@ class Desk:
             with contextlib.suppress(OSError):  # another process has just removed it
                 os.link(program, self.path / program.name)
 
+    def takes_links(self) -> bool:
+        """Whether there can be hard links here."""
+        try:
+            (self.path / "probe").touch()
+            os.link(self.path / "probe", self.path / "link")
+        except OSError:
+            return False
+        return True
+
     def publish(self) -> None:
         """Put what is new into the store. To be called while nothing is being compiled."""
         for program in self.path.glob(f"*{SUFFIX}"):
@@ -73,9 +82,10 @@ def keep_compiled() -> Desk | None:
         return None
     try:
         desk = Desk(cache_folder() / "compiled" / f"{version('jaxlib')}-{machine()}")
-        (desk.path / "probe").touch()
-        os.link(desk.path / "probe", desk.path / "link")
     except OSError:
+        return None
+    if not desk.takes_links():
+        shutil.rmtree(desk.path, ignore_errors=True)
         return None
     for name, value in (
         ("compilation_cache_dir", str(desk.path)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +35,7 @@ from sparring.recipes import DEFAULT, named_recipe
 from sparring.run import Run
 from sparring.scoring import judge
 from sparring.session import Reporter, Session, Silence, make_material, means, open_session
-from sparring.state import TrainState
+from sparring.state import TrainState, stack_states
 from sparring.stopping import Stop, stop_requests
 from sparring.sweeps.ranking import distance_words
 from sparring.training import CHECKPOINT_SECONDS, CHUNK_SECONDS, load_images
@@ -106,19 +106,14 @@ def train_replicas(
         if any(run.ended() != "finished" or run.reached() < resolved.steps for run in found):
             writer = locked.enter_context(Writer())
             material = make_material(image_set, resolved, ONE_DEVICE)
-            voices = [_Voice(told, each.seed, first=each is recipes[0]) for each in recipes]
-            sessions: list[Session] = []
-            while not sessions:
-                _level(found)
-                sessions = [
-                    open_session(
-                        run, each, material, surroundings, writer, voice, tensorboard, ONE_DEVICE, judged=False
-                    )
-                    for run, each, voice in zip(found, recipes, voices, strict=True)
-                ]
-                if len({session.step for session in sessions}) > 1:  # a damaged checkpoint was passed over
-                    _forget_after(found, min(session.step for session in sessions))
-                    sessions = []
+
+            def open_one(run: Run, each: Recipe) -> Session:
+                voice = _Voice(told, each.seed, first=each is recipes[0])
+                return open_session(
+                    run, each, material, surroundings, writer, voice, tensorboard, ONE_DEVICE, judged=False
+                )
+
+            sessions = _open_together(found, recipes, open_one)
             try:
                 with stop_requests() as stop:
                     told.begin(Run(folder), resolved, sessions[0].step, sessions[0].epoch)
@@ -139,7 +134,7 @@ def _train(sessions: Sequence[Session], told: Reporter, stop: Stop, checkpoint_s
         for session in sessions:
             session.sample_real()
             session.sample()
-    state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(session.state for session in sessions))
+    state = stack_states([session.state for session in sessions])
     seeds = [session.recipe.seed for session in sessions]
     chunk = compile_chunk(first.game, first.recipe, state, first.images, seeds=seeds)
     wanted, saved = 1, time.monotonic()
@@ -194,9 +189,17 @@ def _scores(runs: Sequence[Run], told: Reporter) -> tuple[dict[str, Any], ...]:
 # ------------------------------------------------------------------------------------------------ going on together
 
 
-def _level(runs: Sequence[Run]) -> None:
-    """Bring all runs back to the newest step that each of them has saved: a kill may come between two savings."""
-    _forget_after(runs, min(newest_step(run.checkpoints) for run in runs))
+def _open_together(
+    runs: Sequence[Run], recipes: Sequence[Recipe], open_one: Callable[[Run, Recipe], Session]
+) -> list[Session]:
+    """Open all at the newest step that each of them has saved whole: a kill may come between two savings."""
+    step = min(newest_step(run.checkpoints) for run in runs)
+    while True:
+        _forget_after(runs, step)
+        sessions = [open_one(run, recipe) for run, recipe in zip(runs, recipes, strict=True)]
+        if len({session.step for session in sessions}) == 1:
+            return sessions
+        step = min(session.step for session in sessions)  # a damaged checkpoint was passed over
 
 
 def _forget_after(runs: Sequence[Run], step: int) -> None:

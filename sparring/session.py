@@ -220,8 +220,13 @@ class Follower(Session):
 
 @dataclass(frozen=True)
 class Material:
-    """What runs are trained on and judged by while they train."""
+    """What runs that differ in nothing but the seed have in common: the game, and what they learn from."""
 
+    game: Game
+    begin: Callable[[Array], TrainState]
+    """Key -> first state, compiled."""
+    draw: Callable[[TrainState, Array], Array]
+    """State, latents (N, latent_size) -> images (N, H, W, C) in [-1, 1], compiled."""
     training: ImageSet
     held_out: ImageSet | None
     images: Array
@@ -229,9 +234,21 @@ class Material:
 
 
 def make_material(image_set: ImageSet, recipe: Recipe, used: Devices) -> Material:
-    """The images of a recipe, some held out, the others placed on the devices."""
+    """The game of a recipe, and its images, some held out, the others placed on the devices."""
     training, held_out = hold_out(image_set, recipe.held_out)
-    return Material(training, held_out, jnp.asarray(used.place(training.images)))
+    game = game_of(recipe, image_shape(training))
+
+    def draw(state: TrainState, noise: Array) -> Array:
+        return game.generator.apply(state.generator, state.generator_statistics, noise, train=False)[0]
+
+    return Material(
+        game=game,
+        begin=jax.jit(partial(first_state, game)),
+        draw=jax.jit(draw),
+        training=training,
+        held_out=held_out,
+        images=jnp.asarray(used.place(training.images)),
+    )
 
 
 def open_session(
@@ -247,17 +264,16 @@ def open_session(
 ) -> Session:
     """The session at the newest whole checkpoint, or at step 0 where there is none; `judged` while it trains?"""
     leads = processes.leads()
-    training, held_out = material.training, material.held_out
-    game = game_of(recipe, image_shape(training))
+    game, training, held_out = material.game, material.training, material.held_out
     latents = Latents(recipe.latent_size, recipe.latent_std)
     noise = latents.draw(random_key(recipe.seed, "grid"), recipe.grid_rows * recipe.grid_columns)
     shuffles = random_key(recipe.seed, "permutations")
     epoch = len(training.images) // recipe.real_batch_size
-    begin, key = partial(first_state, game), random_key(recipe.seed, "weights")
-    state, saved, seconds, board, monitor = jax.eval_shape(begin, key), None, 0.0, None, None
+    key = random_key(recipe.seed, "weights")
+    state, saved, seconds, board, monitor = jax.eval_shape(material.begin, key), None, 0.0, None, None
     with processes.together():
         if leads:
-            state, saved = _first_or_newest(run, begin, key, told)
+            state, saved = _first_or_newest(run, material.begin, key, told)
             board = TensorBoard(run.tensorboard, saved or 0) if tensorboard else None
             _begin_or_go_on(run, recipe, surroundings, saved or 0, told)
             seconds = max((event.get("seconds", 0.0) for event in run.events()), default=0.0)
@@ -265,11 +281,6 @@ def open_session(
                 make_glance = partial(Glance, game, latents, recipe.seed, training, held_out)
                 monitor = Monitor(run, make_glance, recipe.judge_every, told.say)
     state = processes.from_leader(state)
-
-    @jax.jit
-    def draw(state: TrainState, noise: Array) -> Array:
-        return game.generator.apply(state.generator, state.generator_statistics, noise, train=False)[0]
-
     make_session = Session if leads else Follower
     return make_session(
         run=run,
@@ -293,7 +304,7 @@ def open_session(
         permutation=lru_cache(maxsize=1)(
             lambda epoch: used.place(batches.permutation(shuffles, epoch, len(training.images)))
         ),
-        draw_samples=lambda state: draw(state, noise),
+        draw_samples=lambda state: material.draw(state, noise),
         state=used.place(state),
         step=int(state.step),
         saved=saved,
@@ -307,7 +318,7 @@ def _first_or_newest(
     """(the state of the newest whole checkpoint, its step), or (the first state, None) where there is none."""
     newest = checkpoint.load_newest(run.checkpoints, jax.eval_shape(begin, key))
     if newest is None:
-        return jax.jit(begin)(key), None
+        return begin(key), None
     step, state, damaged = newest
     for problem in damaged:
         told.say(f"passed over a damaged checkpoint: {problem}")

@@ -21,7 +21,7 @@ from sparring.game import ImageShape, game_of
 from sparring.operations import FORMULA, step_operations
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
-from sparring.state import first_state
+from sparring.state import first_state, stack_states
 
 IMAGES = 60_000
 """Images that batches are drawn from, as many as MNIST has."""
@@ -141,7 +141,7 @@ class Loop:
             self.state, self._permutation = states[0], orders[0]
             self._chunk = compile_chunk(game, recipe, self.state, self._images)
         else:
-            self.state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+            self.state = stack_states(states)
             self._permutation = jnp.stack(orders)
             self._chunk = compile_chunk(game, recipe, self.state, self._images, seeds=seeds)
 

@@ -1,5 +1,6 @@
 """THE STATE: everything that training changes, in one pytree. Whoever holds it can go on exactly."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -24,6 +25,12 @@ class TrainState:
     discriminator: Weights
     discriminator_statistics: Weights
     discriminator_optimizer: optax.OptState
+
+
+def stack_states(states: Sequence[TrainState]) -> TrainState:
+    """The states of several replicas as one, with a new first axis in every array."""
+    stacked: TrainState = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    return stacked
 
 
 def first_state(game: Game, key: Array) -> TrainState:

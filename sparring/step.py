@@ -69,9 +69,17 @@ def train_step(
 
 
 def _discriminator_objective(game: Game, loss: DiscriminatorLoss, real: Array, fake: Array) -> Any:
+    one_batch = game.discriminator.dense and len(game.discriminator_losses) == 1  # of two losses each sees one half
+
     def objective(weights: Weights, statistics: Weights) -> tuple[Array, Any]:
-        real_logits, statistics = game.discriminator.apply(weights, statistics, real, train=True)
-        fake_logits, statistics = game.discriminator.apply(weights, statistics, fake, train=True)
+        if one_batch:
+            pairs = jnp.stack([real, fake], axis=1)  # both of a pair lie on one device, so nothing moves between them
+            images = pairs.reshape(-1, *real.shape[1:])
+            logits, statistics = game.discriminator.apply(weights, statistics, images, train=True)
+            real_logits, fake_logits = logits.reshape(-1, 2).T
+        else:
+            real_logits, statistics = game.discriminator.apply(weights, statistics, real, train=True)
+            fake_logits, statistics = game.discriminator.apply(weights, statistics, fake, train=True)
         return loss(real_logits, fake_logits), ((real_logits, fake_logits), statistics)
 
     return objective

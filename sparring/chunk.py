@@ -19,6 +19,9 @@ from sparring.step import METRICS, train_step
 CAPACITY = 2 * LONGEST_LOG_INTERVAL
 """The most steps of one chunk."""
 
+OTHER_CHANCES = 3
+"""What is folded into a step's key for all that is neither data nor noise."""
+
 Rows = NDArray[np.float32]
 """What `METRICS` names, for each step: (steps, 6), or with replicas (steps, replicas, 6)."""
 
@@ -44,17 +47,17 @@ def compile_chunk(
     """
     draw = batches.DRAWS[recipe.data_order]
     latents = Latents(recipe.latent_size, recipe.latent_std)
-    real_batch, fake_batch = recipe.real_batch_size, recipe.batch_size
+    real_batch, fake_batch = recipe.reals_per_step, recipe.batch_size
     reuse = recipe.generator_noise == "reuse"
 
     def one_step(state: TrainState, images: Array, permutation: Array, seed_key: Array) -> tuple[TrainState, Array]:
         key = jax.random.fold_in(jax.random.wrap_key_data(seed_key, impl=IMPLEMENTATION), state.step)
-        data, first, second = jax.random.split(key, 3)
+        data, first, second, rest = (*jax.random.split(key, 3), jax.random.fold_in(key, OTHER_CHANCES))
         indices = draw(data, state.step, permutation, len(images), real_batch)
         real = devices.share(images[indices].astype(jnp.float32) / 127.5 - 1)  # uint8 => [-1, 1]
         noise = devices.share(latents.draw(first, real_batch))
         again = noise if reuse else devices.share(latents.draw(second, fake_batch))
-        trained: tuple[TrainState, Array] = devices.gather(train_step(game, state, real, noise, again))
+        trained: tuple[TrainState, Array] = devices.gather(train_step(game, state, real, noise, again, rest))
         return trained
 
     step = one_step if seeds is None else jax.vmap(one_step, in_axes=(0, None, 0, 0))

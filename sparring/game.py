@@ -8,10 +8,12 @@ import optax
 from jax import Array
 
 from sparring import losses, networks
-from sparring.losses import DiscriminatorLoss, GeneratorLoss
+from sparring.errors import RecipeError
+from sparring.losses import LOSSES, LossFunction
 from sparring.networks import Network
 from sparring.optimizers import optimizer
 from sparring.recipe import Recipe
+from sparring.schedule import Schedule
 
 ImageShape = tuple[int, int, int]
 """Height, width and channels."""
@@ -30,6 +32,21 @@ class Latents:
 
 
 @dataclass(frozen=True)
+class Penalties:
+    """Weights of the penalties on the discriminator's slope; 0 for none."""
+
+    real: float
+    """R1."""
+    fake: float
+    """R2."""
+    between: float
+    """WGAN-GP's."""
+    one_in: int
+    """They are taken on one image in so many."""
+    schedule: Schedule
+
+
+@dataclass(frozen=True)
 class Game:
     """Two networks, and how each learns from the other."""
 
@@ -37,15 +54,31 @@ class Game:
     discriminator: Network
     generator_optimizer: optax.GradientTransformation
     discriminator_optimizer: optax.GradientTransformation
-    discriminator_losses: tuple[DiscriminatorLoss, ...]
+    discriminator_losses: tuple[LossFunction, ...]
     """One update of the discriminator for each, in turn, on the same images."""
-    generator_loss: GeneratorLoss
+    generator_loss: LossFunction
+    relative: bool
+    """Whether only differences of logits count."""
+    penalties: Penalties
+    rate: Schedule
+    """What the updates are multiplied by."""
+    discriminator_steps: int
+    """Batches that the discriminator learns from before the generator does."""
+    average_half_life: float
+    """In steps, of the moving average of the generator's weights; 0 for none."""
     fakes_train: bool
     """Whether BatchNorm is in training mode when the generator makes the discriminator's fakes."""
 
 
 def game_of(recipe: Recipe, image_shape: ImageShape) -> Game:
-    """The game that the recipe describes, for images of that shape."""
+    """The game that the recipe describes, for images of that shape. Raises `RecipeError` where they do not fit."""
+    loss = LOSSES[recipe.loss]
+    separate = (losses.real_cross_entropy, losses.fake_cross_entropy)
+    discriminator = networks.discriminator(
+        recipe.discriminator.kind, dataclasses.asdict(recipe.discriminator), image_shape=image_shape
+    )
+    if recipe.penalised and discriminator.normalised:
+        raise RecipeError("a discriminator with BatchNorm cannot be penalised: its slope is one at many images at once")
     return Game(
         generator=networks.generator(
             recipe.generator.kind,
@@ -53,18 +86,21 @@ def game_of(recipe: Recipe, image_shape: ImageShape) -> Game:
             latent_size=recipe.latent_size,
             image_shape=image_shape,
         ),
-        discriminator=networks.discriminator(
-            recipe.discriminator.kind, dataclasses.asdict(recipe.discriminator), image_shape=image_shape
-        ),
+        discriminator=discriminator,
         generator_optimizer=optimizer(recipe.generator_optimizer),
         discriminator_optimizer=optimizer(recipe.discriminator_optimizer),
-        discriminator_losses=DISCRIMINATOR_LOSSES[recipe.discriminator_updates],
-        generator_loss=losses.non_saturating,
+        discriminator_losses=separate if recipe.discriminator_updates == "separate" else (loss.discriminator,),
+        generator_loss=loss.generator,
+        relative=loss.relative,
+        penalties=Penalties(
+            recipe.r1,
+            recipe.r2,
+            recipe.gradient_penalty,
+            recipe.penalty_one_in,
+            Schedule(recipe.schedule_steps, recipe.penalty_end),
+        ),
+        rate=Schedule(recipe.schedule_steps, recipe.learning_rate_end),
+        discriminator_steps=recipe.discriminator_steps,
+        average_half_life=recipe.average_half_life,
         fakes_train=recipe.discriminator_fakes == "training",
     )
-
-
-DISCRIMINATOR_LOSSES: dict[str, tuple[DiscriminatorLoss, ...]] = {
-    "joint": (losses.cross_entropy,),
-    "separate": (losses.real_cross_entropy, losses.fake_cross_entropy),
-}

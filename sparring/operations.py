@@ -35,13 +35,13 @@ def step_operations(recipe: Recipe, image_shape: ImageShape) -> int:
     """Floating-point operations of one step of the recipe, on images of that shape."""
     game = game_of(recipe, image_shape)
     state = jax.eval_shape(lambda key: first_state(game, key), random_key(0, "weights"))
-    real = _numbers(recipe.real_batch_size, *image_shape)
-    noise = _numbers(recipe.real_batch_size, recipe.latent_size)
+    real = _numbers(recipe.reals_per_step, *image_shape)
+    noise = _numbers(recipe.reals_per_step, recipe.latent_size)
     fresh = _numbers(recipe.batch_size, recipe.latent_size)
     reuse = recipe.generator_noise == "reuse"
 
     def step(state: TrainState, real: Array, noise: Array, fresh: Array) -> tuple[TrainState, Array]:
-        return train_step(game, state, real, noise, noise if reuse else fresh)
+        return train_step(game, state, real, noise, noise if reuse else fresh, jax.random.key(0))
 
     with _direct_convolutions():
         return count_operations(step, state, real, noise, fresh)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from sparring.recipe import SGD, Adam, Optimizer
+from sparring.parts import SGD, Adam, Optimizer
 
 
 def optimizer(settings: Optimizer) -> optax.GradientTransformation:

@@ -7,156 +7,35 @@ without the function that made it. Nothing here imports JAX.
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from tyro.conf import Suppress
 
+from sparring.checks import check_count, check_fraction, check_not_negative, check_positive
 from sparring.errors import RecipeError
+from sparring.parts import (
+    SGD,
+    Adam,
+    DCGANTanhDiscriminator,
+    DCGANTanhGenerator,
+    Discriminator,
+    Generator,
+    MLPDiscriminator,
+    MLPGenerator,
+    Optimizer,
+    PatchDiscriminator,
+    PatchGenerator,
+)
 
-Initialization = Literal["glorot-uniform", "torch-uniform"]
+LossName = Literal["cross-entropy", "least-squares", "hinge", "wasserstein", "relativistic"]
 DataOrder = Literal["replacement", "slice", "sequential", "shuffle"]
 
 HELD_OUT = 0.04
 """Share of the images that our recipes hold out: 2,400 of MNIST's 60,000."""
 LONGEST_LOG_INTERVAL = 1000
 """Steps. A training that is asked to stop goes on to the next point of its curves."""
-
-
-# ---------------------------------------------------------------------------------------------- the networks
-
-
-@dataclass(frozen=True)
-class MLPGenerator:
-    """A multi-layer perceptron from latents to an image in [-1, 1] (see `sparring.networks.mlp`)."""
-
-    kind: ClassVar[str] = "mlp"
-
-    hidden: tuple[int, ...]
-    """Widths of the hidden layers, from the latent to the image."""
-    negative_slope: float
-    """Slope of the LeakyReLU below zero."""
-    initialization: Initialization
-    """How weights and biases start: Glorot-uniform with zero biases (Keras) or PyTorch's own uniform one."""
-    batch_norm_momentum: float | None = None
-    """Decay of BatchNorm's moving statistics, after each hidden activation; None means no BatchNorm."""
-
-    def __post_init__(self) -> None:
-        _check_widths("generator.hidden", self.hidden)
-        _check_slope("generator.negative_slope", self.negative_slope)
-        if self.batch_norm_momentum is not None:
-            _check_fraction("generator.batch_norm_momentum", self.batch_norm_momentum)
-
-
-@dataclass(frozen=True)
-class MLPDiscriminator:
-    """A multi-layer perceptron from an image to one logit (see `sparring.networks.mlp`)."""
-
-    kind: ClassVar[str] = "mlp"
-
-    hidden: tuple[int, ...]
-    """Widths of the hidden layers, from the image to the logit."""
-    negative_slope: float
-    """Slope of the LeakyReLU below zero."""
-    initialization: Initialization
-    """How weights and biases start: Glorot-uniform with zero biases (Keras) or PyTorch's own uniform one."""
-
-    def __post_init__(self) -> None:
-        _check_widths("discriminator.hidden", self.hidden)
-        _check_slope("discriminator.negative_slope", self.negative_slope)
-
-
-@dataclass(frozen=True)
-class DCGANTanhGenerator:
-    """Two dense layers, twice (nearest up-sampling, 5x5 convolution), all tanh (see `sparring.networks.dcgan_tanh`)."""
-
-    kind: ClassVar[str] = "dcgan-tanh"
-
-    dense: int = 1024
-    """Width of the first dense layer."""
-    channels: tuple[int, int] = (128, 64)
-    """Channels of the small map that the second dense layer makes, and after the first convolution."""
-    batch_norm_momentum: float = 0.99
-    """Decay of BatchNorm's moving statistics."""
-
-    def __post_init__(self) -> None:
-        _check_count("generator.dense", self.dense)
-        _check_widths("generator.channels", self.channels, length=2)
-        _check_fraction("generator.batch_norm_momentum", self.batch_norm_momentum)
-
-
-@dataclass(frozen=True)
-class DCGANTanhDiscriminator:
-    """Twice (5x5 convolution, tanh, max-pooling), dense, one logit (see `sparring.networks.dcgan_tanh`)."""
-
-    kind: ClassVar[str] = "dcgan-tanh"
-
-    channels: tuple[int, int] = (64, 128)
-    """Channels after the first and after the second convolution."""
-    dense: int = 1024
-    """Width of the dense layer before the logit."""
-
-    def __post_init__(self) -> None:
-        _check_widths("discriminator.channels", self.channels, length=2)
-        _check_count("discriminator.dense", self.dense)
-
-
-# -------------------------------------------------------------------------------------------- the optimisers
-
-
-@dataclass(frozen=True)
-class SGD:
-    """Stochastic gradient descent, with Nesterov's or plain momentum (Sutskever et al. 2013, eq. 3 and 4)."""
-
-    kind: ClassVar[str] = "sgd"
-
-    learning_rate: float
-    """Step size."""
-    momentum: float = 0.0
-    """Share of the last update that is kept."""
-    nesterov: bool = False
-    """Look ahead along the momentum before stepping."""
-
-    def __post_init__(self) -> None:
-        _check_positive("learning_rate", self.learning_rate)
-        _check_fraction("momentum", self.momentum)
-        if self.nesterov and self.momentum == 0:
-            raise RecipeError("nesterov needs a momentum above 0")
-
-
-@dataclass(frozen=True)
-class Adam:
-    """Adam (Kingma & Ba 2015, algorithm 1)."""
-
-    kind: ClassVar[str] = "adam"
-
-    learning_rate: float
-    """Step size."""
-    beta1: float = 0.9
-    """Decay of the mean of the gradients."""
-    beta2: float = 0.999
-    """Decay of the mean of their squares."""
-    epsilon: float = 1e-8
-    """Keeps the division finite. Keras takes 1e-7, PyTorch 1e-8."""
-    epsilon_hat: bool = False
-    """Add epsilon to the root before its bias is corrected (Kingma & Ba, end of section 2), as Keras does."""
-    decay: float = 0.0
-    """The rate of update t = 0, 1, ... is learning_rate / (1 + decay * t), as in Keras 2."""
-
-    def __post_init__(self) -> None:
-        _check_positive("learning_rate", self.learning_rate)
-        _check_fraction("beta1", self.beta1)
-        _check_fraction("beta2", self.beta2)
-        _check_positive("epsilon", self.epsilon)
-        if not (math.isfinite(self.decay) and self.decay >= 0):
-            raise RecipeError(f"decay must be 0 or more, not {self.decay!r}")
-
-
-Generator = MLPGenerator | DCGANTanhGenerator
-Discriminator = MLPDiscriminator | DCGANTanhDiscriminator
-Optimizer = Adam | SGD
 
 
 # ------------------------------------------------------------------------------------------------ the recipe
@@ -199,6 +78,27 @@ class Recipe:
     """Measured on two CPU cores; used for the expected time only."""
     latent_std: float = 1.0
     """Standard deviation of the normal latents."""
+    loss: LossName = "cross-entropy"
+    """What the networks play for (`sparring.losses` has the formulas and sources)."""
+    r1: float = 0.0
+    """Weight of the penalty on D's gradient at real images; 0 for none."""
+    r2: float = 0.0
+    """Weight of the same penalty at fakes."""
+    gradient_penalty: float = 0.0
+    """Weight of WGAN-GP's penalty, which holds D's gradient between real images and fakes at length 1."""
+    penalty_one_in: int = 1
+    """The penalties are taken on one image in so many of a batch: the same on average, and as much cheaper."""
+    discriminator_steps: int = 1
+    """Updates of the discriminator, each on a batch of its own, before one of the generator."""
+    average_half_life: float = 0.0
+    """Samples come from a moving average of the generator's weights in which one of so many steps ago counts half as
+    much as now's; shorter at first, a twentieth of the steps done. 0 for none: samples come from the weights."""
+    schedule_steps: int = 0
+    """Over so many steps rates and penalties go to their ends, by half a cosine, and stay there; 0 for never."""
+    learning_rate_end: float = 1.0
+    """Where the learning rates go: so many times their first values."""
+    penalty_end: float = 1.0
+    """Where the weights of the penalties go: so many times their first values."""
     discriminator_batch: Literal["full", "half"] = "full"
     """Real images, and as many fakes, that the discriminator sees in a step: `batch_size` of each, or half."""
     discriminator_updates: Literal["joint", "separate"] = "joint"
@@ -220,17 +120,32 @@ class Recipe:
         _check_types(self)
         for name in (
             "latent_size", "batch_size", "steps", "grid_every", "grid_rows", "grid_columns", "log_every",
+            "penalty_one_in", "discriminator_steps",
         ):  # fmt: skip
-            _check_count(name, getattr(self, name))
+            check_count(name, getattr(self, name))
         if self.log_every > LONGEST_LOG_INTERVAL:
             raise RecipeError(f"log_every must be at most {LONGEST_LOG_INTERVAL}, not {self.log_every}")
-        _check_positive("latent_std", self.latent_std)
-        _check_positive("milliseconds_per_step", self.milliseconds_per_step)
+        check_positive("latent_std", self.latent_std)
+        check_positive("milliseconds_per_step", self.milliseconds_per_step)
         if self.discriminator_batch == "half" and self.batch_size % 2:
             raise RecipeError(f"batch_size must be even where the discriminator sees half of it, not {self.batch_size}")
-        _check_fraction("held_out", self.held_out)
-        if self.judge_every < 0:
-            raise RecipeError(f"judge_every must be 0 or more, not {self.judge_every}")
+        for name in ("r1", "r2", "gradient_penalty", "average_half_life", "learning_rate_end", "penalty_end"):
+            check_not_negative(name, getattr(self, name))
+        if self.real_batch_size % self.penalty_one_in:
+            raise RecipeError(
+                f"penalty_one_in must divide the {self.real_batch_size} real images of a batch; "
+                f"{self.penalty_one_in} does not"
+            )
+        if self.discriminator_updates == "separate" and (self.loss != "cross-entropy" or self.penalised):
+            raise RecipeError("separate updates of the discriminator need the loss cross-entropy, without penalties")
+        if self.loss == "relativistic" and self.real_batch_size != self.batch_size:
+            raise RecipeError("the relativistic loss pairs each fake with a real image, so batches have to be full")
+        if self.generator_noise == "reuse" and self.discriminator_steps > 1:
+            raise RecipeError("the generator's update cannot take again the noise of several discriminator steps")
+        check_fraction("held_out", self.held_out)
+        for name in ("judge_every", "schedule_steps"):
+            if getattr(self, name) < 0:
+                raise RecipeError(f"{name} must be 0 or more, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**32:
             raise RecipeError(f"seed must lie between 0 and {2**32 - 1}, not {self.seed}")
 
@@ -238,6 +153,16 @@ class Recipe:
     def real_batch_size(self) -> int:
         """Real images, and as many fakes, that the discriminator sees in a step."""
         return self.batch_size if self.discriminator_batch == "full" else self.batch_size // 2
+
+    @property
+    def reals_per_step(self) -> int:
+        """Real images that the discriminator sees before the generator's update."""
+        return self.real_batch_size * self.discriminator_steps
+
+    @property
+    def penalised(self) -> bool:
+        """Whether the discriminator's gradient is held down."""
+        return self.r1 > 0 or self.r2 > 0 or self.gradient_penalty > 0
 
     @property
     def expected_seconds(self) -> float:
@@ -284,8 +209,8 @@ def differences(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
 # ------------------------------------------------------------------------------------------------ JSON
 
 KINDS: dict[Any, dict[str, type]] = {
-    Generator: {"mlp": MLPGenerator, "dcgan-tanh": DCGANTanhGenerator},
-    Discriminator: {"mlp": MLPDiscriminator, "dcgan-tanh": DCGANTanhDiscriminator},
+    Generator: {"mlp": MLPGenerator, "dcgan-tanh": DCGANTanhGenerator, "patch": PatchGenerator},
+    Discriminator: {"mlp": MLPDiscriminator, "dcgan-tanh": DCGANTanhDiscriminator, "patch": PatchDiscriminator},
     Optimizer: {"adam": Adam, "sgd": SGD},
 }
 
@@ -378,31 +303,4 @@ def _wording(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(get_args(hint))
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-    return words.get(hint, str(hint).replace("sparring.recipe.", ""))
-
-
-def _check_count(name: str, value: int) -> None:
-    if not isinstance(value, int) or value < 1:
-        raise RecipeError(f"{name} must be a whole number of 1 or more, not {value!r}")
-
-
-def _check_widths(name: str, value: tuple[int, ...], length: int | None = None) -> None:
-    if not isinstance(value, tuple) or not value or (length is not None and len(value) != length):
-        raise RecipeError(f"{name} must be {length or 'one or more'} whole numbers, not {value!r}")
-    for width in value:
-        _check_count(name, width)
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
-        raise RecipeError(f"{name} must be a number above 0, not {value!r}")
-
-
-def _check_fraction(name: str, value: float) -> None:
-    if not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise RecipeError(f"{name} must be 0 or more and below 1, not {value!r}")
-
-
-def _check_slope(name: str, value: float) -> None:
-    if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise RecipeError(f"{name} must be a number of 0 or more, not {value!r}")
+    return words.get(hint, str(hint).replace("sparring.parts.", ""))

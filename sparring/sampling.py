@@ -115,7 +115,7 @@ def load(path: str | Path, best: bool = False) -> Generator:
 
 def save(run: Run, recipe: Recipe, image_shape: tuple[int, int, int], state: Any, trained: dict[str, Any]) -> None:
     """Write the generator of a training state into the run: weights, and a description that rebuilds it."""
-    generator = Generator(describe(recipe, image_shape, trained), state.generator, state.generator_statistics)
+    generator = Generator(describe(recipe, image_shape, trained), state.sampled, state.generator_statistics)
     content, about = checkpoint.pack(checkpoint.named_arrays(_tree(generator.weights, generator.statistics)))
     atomic.write_bytes(run.generator_weights, content)
     atomic.write_json(run.generator_description, generator.description | {"weights": about})
@@ -193,4 +193,4 @@ def _from_checkpoint(run: Run, best: bool = False) -> Generator:
     trained = load_trained(run, best)
     recipe = run.recipe()
     description = describe(recipe, trained.image_shape, {"recipe": recipe.name, "step": trained.step})
-    return Generator(description, trained.state.generator, trained.state.generator_statistics)
+    return Generator(description, trained.state.sampled, trained.state.generator_statistics)

@@ -239,7 +239,7 @@ def make_material(image_set: ImageSet, recipe: Recipe, used: Devices) -> Materia
     game = game_of(recipe, image_shape(training))
 
     def draw(state: TrainState, noise: Array) -> Array:
-        return game.generator.apply(state.generator, state.generator_statistics, noise, train=False)[0]
+        return game.generator.apply(state.sampled, state.generator_statistics, noise, train=False)[0]
 
     return Material(
         game=game,
@@ -268,7 +268,7 @@ def open_session(
     latents = Latents(recipe.latent_size, recipe.latent_std)
     noise = latents.draw(random_key(recipe.seed, "grid"), recipe.grid_rows * recipe.grid_columns)
     shuffles = random_key(recipe.seed, "permutations")
-    epoch = len(training.images) // recipe.real_batch_size
+    epoch = len(training.images) // recipe.reals_per_step
     key = random_key(recipe.seed, "weights")
     state, saved, seconds, board, monitor = jax.eval_shape(material.begin, key), None, 0.0, None, None
     with processes.together():

@@ -22,9 +22,16 @@ class TrainState:
     generator: Weights
     generator_statistics: Weights
     generator_optimizer: optax.OptState
+    average: Weights
+    """The moving average of the generator's weights; empty where none is kept."""
     discriminator: Weights
     discriminator_statistics: Weights
     discriminator_optimizer: optax.OptState
+
+    @property
+    def sampled(self) -> Weights:
+        """The generator's weights that samples are made with."""
+        return self.average or self.generator
 
 
 def stack_states(states: Sequence[TrainState]) -> TrainState:
@@ -43,6 +50,7 @@ def first_state(game: Game, key: Array) -> TrainState:
         generator=generator,
         generator_statistics=generator_statistics,
         generator_optimizer=game.generator_optimizer.init(generator),
+        average=jax.tree.map(jnp.array, generator) if game.average_half_life else {},
         discriminator=discriminator,
         discriminator_statistics=discriminator_statistics,
         discriminator_optimizer=game.discriminator_optimizer.init(discriminator),

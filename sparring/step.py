@@ -1,6 +1,6 @@
-"""THE TRAINING STEP: the discriminator learns, then the generator; a pure function of state, images and noise."""
+"""THE TRAINING STEP: the discriminator learns, then the generator; a pure function of state, images, noise and key."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,92 +8,173 @@ import optax
 from jax import Array
 
 from sparring.game import Game
-from sparring.losses import DiscriminatorLoss
+from sparring.losses import LossFunction
 from sparring.networks import Weights
+from sparring.penalties import one_centred, squared_slopes, zero_centred
+from sparring.schedule import kept
 from sparring.state import TrainState
 
 METRICS = ("d_loss", "g_loss", "accuracy_real", "accuracy_fake", "d_real", "d_fake")
-"""What a step reports, in this order: both losses, D's accuracy on real images and on fakes, mean D(x) and D(G(z))."""
+"""What a step reports, in this order: both losses, D's accuracy on real images and on fakes, mean D(x) and D(G(z)).
+
+Penalties are not in the losses. Where only differences of logits count, D calls real what lies above the middle between
+the mean real image and the mean fake."""
 
 
 def train_step(
-    game: Game, state: TrainState, real: Array, discriminator_noise: Array, generator_noise: Array
+    game: Game, state: TrainState, real: Array, discriminator_noise: Array, generator_noise: Array, key: Array
 ) -> tuple[TrainState, Array]:
-    """One iteration of Goodfellow et al. 2014, algorithm 1 with k = 1.
+    """One iteration of Goodfellow et al. 2014, algorithm 1, with k = `game.discriminator_steps`.
 
-    `real` is N real images (N, H, W, C) in [-1, 1]; `discriminator_noise` (N, latent_size) makes the fakes that the
-    discriminator sees, `generator_noise` (M, latent_size) those that the generator is judged by.
-    Returns the next state and the numbers that `METRICS` names (6,).
+    `real` is k N real images (k N, H, W, C) in [-1, 1]; `discriminator_noise` (k N, latent_size) makes the fakes that
+    the discriminator sees, `generator_noise` (M, latent_size) those that the generator is judged by; `key` decides all
+    other chances. Returns the next state and the numbers that `METRICS` names (6,), those of the last of the k batches.
     """
-    fake, g_statistics = game.generator.apply(
-        state.generator, state.generator_statistics, discriminator_noise, train=game.fakes_train
-    )
+    # The discriminator learns to tell them apart.
+    learnt = _Discriminator(state.discriminator, state.discriminator_statistics, state.discriminator_optimizer)
+    g_statistics, reals = state.generator_statistics, real
+    for k in range(game.discriminator_steps):
+        reals, noise = (_part(rows, k, game.discriminator_steps) for rows in (real, discriminator_noise))
+        fakes, g_statistics = game.generator.apply(state.generator, g_statistics, noise, train=game.fakes_train)
+        learnt, d_loss, d_logits = _teach(game, learnt, reals, fakes, state.step, jax.random.fold_in(key, k))
 
-    # The discriminator ascends log D(x) + log(1 - D(G(z))), in one update or in one for each of its losses.
-    discriminator, d_statistics, d_optimizer = (
-        state.discriminator,
-        state.discriminator_statistics,
-        state.discriminator_optimizer,
-    )
-    d_losses, d_logits = [], []
-    for loss in game.discriminator_losses:
-        objective = _discriminator_objective(game, loss, real, fake)
-        (d_loss, (logits, d_statistics)), gradients = jax.value_and_grad(objective, has_aux=True)(
-            discriminator, d_statistics
-        )
-        discriminator, d_optimizer = _update(game.discriminator_optimizer, gradients, d_optimizer, discriminator)
-        d_losses.append(d_loss)
-        d_logits.append(logits)
-
-    # The generator ascends log D(G(z)) against the discriminator as it is now.
+    # The generator learns to be taken for real by the discriminator as it is now.
     def generator_objective(weights: Weights) -> tuple[Array, Weights]:
         images, statistics = game.generator.apply(weights, g_statistics, generator_noise, train=True)
-        logits, _ = game.discriminator.apply(discriminator, d_statistics, images, train=True)
-        return game.generator_loss(logits), statistics
+        fake_logits, _ = game.discriminator.apply(learnt.weights, learnt.statistics, images, train=True)
+        real_logits, _ = game.discriminator.apply(learnt.weights, learnt.statistics, reals, train=True)
+        return game.generator_loss(real_logits, fake_logits), statistics
 
     (g_loss, g_statistics), gradients = jax.value_and_grad(generator_objective, has_aux=True)(state.generator)
-    generator, g_optimizer = _update(game.generator_optimizer, gradients, state.generator_optimizer, state.generator)
+    generator, g_optimizer = _update(
+        game.generator_optimizer, gradients, state.generator_optimizer, state.generator, game.rate(state.step)
+    )
 
     state = TrainState(
         step=state.step + 1,
         generator=generator,
         generator_statistics=g_statistics,
         generator_optimizer=g_optimizer,
-        discriminator=discriminator,
-        discriminator_statistics=d_statistics,
-        discriminator_optimizer=d_optimizer,
+        average=_moved(game, state.step, state.average, generator),
+        discriminator=learnt.weights,
+        discriminator_statistics=learnt.statistics,
+        discriminator_optimizer=learnt.optimizer,
     )
-    # With two updates, each batch is scored as it was learnt from: the real one before the first, the fakes between.
-    real_logits, fake_logits = d_logits[0][0], d_logits[-1][1]
-    return state, _metrics(sum(d_losses) / len(d_losses), g_loss, real_logits, fake_logits)
+    return state, _metrics(game, d_loss, g_loss, *d_logits)
 
 
-def _discriminator_objective(game: Game, loss: DiscriminatorLoss, real: Array, fake: Array) -> Any:
-    one_batch = game.discriminator.dense and len(game.discriminator_losses) == 1  # of two losses each sees one half
+class _Discriminator(NamedTuple):
+    """What the discriminator's updates change."""
 
+    weights: Weights
+    statistics: Weights
+    optimizer: optax.OptState
+
+
+def _teach(
+    game: Game, learnt: _Discriminator, real: Array, fake: Array, step: Array, key: Array
+) -> tuple[_Discriminator, Array, tuple[Array, Array]]:
+    """One update on these images for each of the discriminator's losses; their mean; its logits of both, before.
+
+    With two updates, each batch is scored as it was learnt from: the real one before the first, the fakes between.
+    """
+    values, scored = [], []
+    for loss in game.discriminator_losses:
+        objective = _discriminator_objective(game, loss, real, fake, step, key)
+        (_, (value, logits, statistics)), gradients = jax.value_and_grad(objective, has_aux=True)(
+            learnt.weights, learnt.statistics
+        )
+        weights, optimizer = _update(
+            game.discriminator_optimizer, gradients, learnt.optimizer, learnt.weights, game.rate(step)
+        )
+        learnt = _Discriminator(weights, statistics, optimizer)
+        values.append(value)
+        scored.append(logits)
+    return learnt, sum(values) / len(values), (scored[0][0], scored[-1][1])
+
+
+def _part(rows: Array, k: int, parts: int) -> Array:
+    """Every parts-th row from the k-th on: all devices have some of each part."""
+    return rows.reshape(-1, parts, *rows.shape[1:])[:, k]
+
+
+def _discriminator_objective(game: Game, loss: LossFunction, real: Array, fake: Array, step: Array, key: Array) -> Any:
     def objective(weights: Weights, statistics: Weights) -> tuple[Array, Any]:
-        if one_batch:
-            pairs = jnp.stack([real, fake], axis=1)  # both of a pair lie on one device, so nothing moves between them
-            images = pairs.reshape(-1, *real.shape[1:])
-            logits, statistics = game.discriminator.apply(weights, statistics, images, train=True)
-            real_logits, fake_logits = logits.reshape(-1, 2).T
-        else:
-            real_logits, statistics = game.discriminator.apply(weights, statistics, real, train=True)
-            fake_logits, statistics = game.discriminator.apply(weights, statistics, fake, train=True)
-        return loss(real_logits, fake_logits), ((real_logits, fake_logits), statistics)
+        real_logits, fake_logits, statistics = _logits_of_both(game, weights, statistics, real, fake)
+        value = loss(real_logits, fake_logits)
+        penalty = _penalty(game, weights, statistics, real, fake, step, key)
+        return value + penalty, (value, (real_logits, fake_logits), statistics)
 
     return objective
 
 
+def _logits_of_both(
+    game: Game, weights: Weights, statistics: Weights, real: Array, fake: Array
+) -> tuple[Array, Array, Weights]:
+    if game.discriminator.one_batch and len(game.discriminator_losses) == 1:  # of two losses each sees one half
+        images = _pairs(real, fake)
+        logits, statistics = game.discriminator.apply(weights, statistics, images, train=True)
+        return *_parted(logits), statistics
+    real_logits, statistics = game.discriminator.apply(weights, statistics, real, train=True)
+    fake_logits, statistics = game.discriminator.apply(weights, statistics, fake, train=True)
+    return real_logits, fake_logits, statistics
+
+
+def _penalty(
+    game: Game, weights: Weights, statistics: Weights, real: Array, fake: Array, step: Array, key: Array
+) -> Array:
+    """What the slopes of the discriminator cost, by the images that are asked (scalar)."""
+    penalties = game.penalties
+    scale = penalties.schedule(step)
+    real, fake = (_part(images, 0, penalties.one_in) for images in (real, fake))
+
+    def logits(images: Array) -> Array:
+        return game.discriminator.apply(weights, statistics, images, train=True)[0]
+
+    total = jnp.zeros(())
+    if penalties.real and penalties.fake:
+        at_real, at_fake = _parted(squared_slopes(logits, _pairs(real, fake)))
+        total += zero_centred(at_real, scale * penalties.real) + zero_centred(at_fake, scale * penalties.fake)
+    elif penalties.real:
+        total += zero_centred(squared_slopes(logits, real), scale * penalties.real)
+    elif penalties.fake:
+        total += zero_centred(squared_slopes(logits, fake), scale * penalties.fake)
+    if penalties.between:
+        where = jax.random.uniform(key, (len(real),))
+        total += one_centred(logits, real, fake, where, scale * penalties.between)
+    return total
+
+
+def _pairs(real: Array, fake: Array) -> Array:
+    """Both as one batch, a real image and a fake in turn: both of a pair lie on one device, and nothing has to move."""
+    return jnp.stack([real, fake], axis=1).reshape(-1, *real.shape[1:])
+
+
+def _parted(values: Array) -> tuple[Array, Array]:
+    """Of values (2 N,) of such a batch those of the real images and those of the fakes."""
+    real, fake = values.reshape(-1, 2).T
+    return real, fake
+
+
 def _update(
-    optimizer: optax.GradientTransformation, gradients: Weights, state: optax.OptState, weights: Weights
+    optimizer: optax.GradientTransformation, gradients: Weights, state: optax.OptState, weights: Weights, rate: Array
 ) -> tuple[Weights, optax.OptState]:
     """The one place where weights change."""
     updates, state = optimizer.update(gradients, state, weights)
-    return optax.apply_updates(weights, updates), state
+    return jax.tree.map(lambda weight, update: weight + rate * update, weights, updates), state
 
 
-def _metrics(d_loss: Array, g_loss: Array, real_logits: Array, fake_logits: Array) -> Array:
+def _moved(game: Game, step: Array, average: Weights, generator: Weights) -> Weights:
+    """The moving average of the generator's weights, a step further; nothing where none is kept."""
+    if not game.average_half_life:
+        return average
+    share = kept(step, game.average_half_life)
+    return jax.tree.map(lambda old, new: share * old + (1 - share) * new, average, generator)
+
+
+def _metrics(game: Game, d_loss: Array, g_loss: Array, real_logits: Array, fake_logits: Array) -> Array:
+    middle = (jnp.mean(real_logits) + jnp.mean(fake_logits)) / 2 if game.relative else 0.0
+    real_logits, fake_logits = real_logits - middle, fake_logits - middle
     return jnp.stack(
         [
             d_loss,

@@ -16,7 +16,7 @@ PARAMETERS = {
 }
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters_are_those_of_the_tutorial(name: str) -> None:
     entry = catalogue.entry(named_recipe(name))
     assert (entry["generator_parameters"], entry["discriminator_parameters"]) == PARAMETERS[name]

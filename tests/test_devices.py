@@ -138,7 +138,7 @@ def in_parts(network: Network, count: int) -> Network:
         mean = jax.tree.map(lambda *leaves: sum(leaves) / count, *(after for _, after in parts))
         return jnp.concatenate([outputs for outputs, _ in parts]), mean
 
-    return Network(apply, network.init)
+    return dataclasses.replace(network, apply=apply)
 
 
 def shared_draws() -> dict[str, Any]:

@@ -11,7 +11,10 @@ ROOT = Path(sparring.__file__).parent
 
 ORDER = [
     "errors",
+    "checks",
+    "parts",
     "recipe",
+    "recipes.modern",
     "recipes.tutorials",
     "recipes",
     "atomic",
@@ -31,8 +34,11 @@ ORDER = [
     "networks.features",
     "networks.mlp",
     "networks.dcgan_tanh",
+    "networks.patch",
     "networks",
     "losses",
+    "penalties",
+    "schedule",
     "optimizers",
     "game",
     "state",

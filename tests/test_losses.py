@@ -26,7 +26,7 @@ def test_values_are_those_of_the_probabilities(real: Values, fake: Values) -> No
     np.testing.assert_allclose(losses.real_cross_entropy(x, z), on_real, rtol=1e-5)
     np.testing.assert_allclose(losses.fake_cross_entropy(x, z), on_fake, rtol=1e-5)
     np.testing.assert_allclose(losses.cross_entropy(x, z), (on_real + on_fake) / 2, rtol=1e-5)
-    np.testing.assert_allclose(losses.non_saturating(z), -log_sigmoid(fake).mean(), rtol=1e-5)
+    np.testing.assert_allclose(losses.non_saturating(x, z), -log_sigmoid(fake).mean(), rtol=1e-5)
 
 
 def test_far_logits_have_finite_losses_and_gradients() -> None:
@@ -35,4 +35,4 @@ def test_far_logits_have_finite_losses_and_gradients() -> None:
         value, gradients = jax.value_and_grad(loss, (0, 1))(far, far)
         assert jnp.isfinite(value)
         assert jnp.all(jnp.isfinite(jnp.stack(gradients)))
-    np.testing.assert_allclose(jax.grad(losses.non_saturating)(far), [-0.5, 0.0], atol=1e-6)
+    np.testing.assert_allclose(jax.grad(losses.non_saturating, 1)(far, far), [-0.5, 0.0], atol=1e-6)

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from sparring.optimizers import optimizer
-from sparring.recipe import SGD, Adam, Optimizer
+from sparring.parts import SGD, Adam, Optimizer
 
 GRADIENTS = [np.array(g) for g in ([1.0, -2e-4, 3e-7], [0.5, 1e-4, -2e-7], [-0.3, 2e-4, 1e-7], [0.1, 0.0, 1e-8])]
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from sparring.errors import RecipeError
-from sparring.recipe import SGD, Adam, DCGANTanhGenerator, MLPGenerator, Recipe, differences, settings_of
+from sparring.parts import SGD, Adam, DCGANTanhGenerator, MLPGenerator
+from sparring.recipe import Recipe, differences, settings_of
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 
 ALL = sorted(RECIPES)
@@ -72,7 +73,7 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"generator_optimizer.learning_rate": 0}, "learning_rate must be a number above 0, not 0"),
     ({"generator_optimizer.beta1": 1}, "beta1 must be 0 or more and below 1, not 1"),
     ({"generator_optimizer.epsilon": -1e-8}, "epsilon must be a number above 0, not -1e-08"),
-    ({"generator_optimizer.decay": -1.0}, "decay must be 0 or more, not -1.0"),
+    ({"generator_optimizer.decay": -1.0}, "decay must be a number of 0 or more, not -1.0"),
     ({"generator_optimizer": "adam"}, "generator_optimizer cannot be 'adam'; it should be Adam | SGD"),
 ]  # fmt: skip
 

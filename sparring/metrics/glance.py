@@ -98,7 +98,7 @@ class Glance:
         """The samples of the fixed latents."""
 
         def images(latents: NDArray[np.float32]) -> Images:
-            return to_uint8(np.asarray(self._generate(state.generator, state.generator_statistics, latents)))
+            return to_uint8(np.asarray(self._generate(state.sampled, state.generator_statistics, latents)))
 
         samples: Images = batched(images, self._noise, BATCH)
         return samples

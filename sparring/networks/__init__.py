@@ -10,16 +10,18 @@ import jax
 from flax import nnx
 from jax import Array
 
-from sparring.networks import dcgan_tanh, mlp
+from sparring.networks import dcgan_tanh, mlp, patch
 from sparring.networks.features import FeatureNetwork
 
 GENERATORS: dict[str, Callable[..., nnx.Module]] = {
     "mlp": mlp.Generator,
     "dcgan-tanh": dcgan_tanh.Generator,
+    "patch": patch.Generator,
 }
 DISCRIMINATORS: dict[str, Callable[..., nnx.Module]] = {
     "mlp": mlp.Discriminator,
     "dcgan-tanh": dcgan_tanh.Discriminator,
+    "patch": patch.Discriminator,
 }
 
 Weights = Any
@@ -42,8 +44,10 @@ class Network:
     apply: Apply
     init: Callable[[Array], tuple[Weights, Weights]]
     """Random key -> first weights (trained), first moving statistics (not trained; empty without BatchNorm)."""
-    dense: bool = False
-    """Whether it is dense layers and nothing that sees a whole batch: one batch is then faster than its two halves."""
+    normalised: bool
+    """Whether BatchNorm is in it, so that what it makes of an image depends on the others of its batch."""
+    one_batch: bool = False
+    """Whether one batch goes through faster than its two halves; so with dense layers and small convolutions."""
 
 
 def generator(kind: str, sizes: Mapping[str, Any], *, latent_size: int, image_shape: tuple[int, int, int]) -> Network:
@@ -56,7 +60,7 @@ def discriminator(kind: str, sizes: Mapping[str, Any], *, image_shape: tuple[int
     """The discriminator of that kind and those sizes: images (N, H, W, C) -> logits (N,)."""
     make = DISCRIMINATORS[kind]
     network = _taken_apart(lambda rngs: make(image_shape=image_shape, **sizes, rngs=rngs))
-    return dataclasses.replace(network, dense=make is mlp.Discriminator)
+    return dataclasses.replace(network, one_batch=make in (mlp.Discriminator, patch.Discriminator))
 
 
 def features(image_shape: tuple[int, int, int], *, in_loop: bool = False) -> Network:
@@ -74,7 +78,9 @@ def count(network: Network) -> int:
 
 
 def _taken_apart(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
-    graph = nnx.graphdef(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
+    shapes = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+    graph = nnx.graphdef(shapes)
+    normalised = any(isinstance(part, nnx.BatchNorm) for _, part in nnx.iter_modules(shapes))
 
     def init(key: Array) -> tuple[Weights, Weights]:
         module = make(nnx.Rngs(params=key))
@@ -85,4 +91,4 @@ def _taken_apart(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
         outputs = module(inputs, train=train)
         return outputs, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 
-    return Network(apply, init)
+    return Network(apply, init, normalised)

@@ -20,9 +20,18 @@ FEW_OUTPUTS = 4
 
 
 def convolution(
-    inputs: int, outputs: int, size: int, padding: Padding, *, in_loop: bool = True, rngs: nnx.Rngs
+    inputs: int,
+    outputs: int,
+    size: int,
+    padding: Padding,
+    *,
+    in_loop: bool = True,
+    first_weights: nnx.Initializer | None = None,
+    rngs: nnx.Rngs,
 ) -> nnx.Conv:
-    """A size x size convolution, N,H,W,inputs -> N,H',W',outputs, Glorot-uniform; fast on CPU, GPU and TPU alike.
+    """A size x size convolution, N,H,W,inputs -> N,H',W',outputs; fast on CPU, GPU and TPU alike.
+
+    Its weights start as `first_weights` says, Glorot-uniform without.
 
     `in_loop` says that it is used inside a compiled loop, and with gradients; outside of one, and forwards only, XLA's
     own convolution is the fast one on a CPU, too.
@@ -32,7 +41,7 @@ def convolution(
         outputs,
         kernel_size=(size, size),
         padding=padding.upper(),
-        kernel_init=nnx.initializers.glorot_uniform(),
+        kernel_init=first_weights or nnx.initializers.glorot_uniform(),
         conv_general_dilated=_conv_general_dilated if in_loop else jax.lax.conv_general_dilated,
         rngs=rngs,
     )

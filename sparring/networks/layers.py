@@ -14,7 +14,7 @@ def dense(inputs: int, outputs: int, initialization: str, *, rngs: nnx.Rngs) -> 
 
     "glorot-uniform": U(-a, a) with a = sqrt(6 / (inputs + outputs)), biases zero (Glorot & Bengio 2010, eq. 16;
     the default of Keras). "torch-uniform": weights and biases U(-b, b) with b = 1 / sqrt(inputs), the default of
-    PyTorch's Linear.
+    PyTorch's Linear. "he-normal": N(0, 2 / inputs), biases zero.
     """
     kernel_init, bias_init = INITIALIZATIONS[initialization](inputs)
     return nnx.Linear(inputs, outputs, kernel_init=kernel_init, bias_init=bias_init, rngs=rngs)
@@ -33,9 +33,19 @@ def _torch_uniform(inputs: int) -> tuple[Any, Any]:
     return uniform, uniform
 
 
+def he_normal(gain: float) -> nnx.Initializer:
+    """N(0, gain / inputs): of gain 2 what keeps the size of values behind a ReLU (He et al. 2015, eq. 10)."""
+    return nnx.initializers.variance_scaling(gain, "fan_in", "normal")
+
+
+def _he_normal(inputs: int) -> tuple[Any, Any]:
+    return he_normal(2.0), nnx.initializers.zeros_init()
+
+
 INITIALIZATIONS: dict[str, Callable[[int], tuple[Any, Any]]] = {
     "glorot-uniform": _glorot_uniform,
     "torch-uniform": _torch_uniform,
+    "he-normal": _he_normal,
 }
 
 
@@ -78,9 +88,20 @@ def _max_pool_backward(saved: tuple[Array, Array], g: Array) -> tuple[Array]:
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
-def space_to_depth(x: Array) -> Array:
-    """Blocks of 2 x 2 pixels as channels: (N,H,W,C) -> (N, H/2, W/2, 4C), sides rounded up, zeros beyond the edge."""
+def space_to_depth(x: Array, side: int = 2) -> Array:
+    """Blocks of side x side pixels as channels: (N,H,W,C) -> (N, H / side, W / side, side^2 C).
+
+    The new sides are rounded up, with zeros beyond the edge.
+    """
     n, height, width, c = x.shape
-    x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
-    blocks = x.reshape(n, (height + 1) // 2, 2, (width + 1) // 2, 2, c)
-    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, (height + 1) // 2, (width + 1) // 2, 4 * c)
+    rows, columns = -(-height // side), -(-width // side)
+    x = jnp.pad(x, ((0, 0), (0, side * rows - height), (0, side * columns - width), (0, 0)))
+    blocks = x.reshape(n, rows, side, columns, side, c)
+    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, rows, columns, side**2 * c)
+
+
+def depth_to_space(x: Array, side: int) -> Array:
+    """The way back: (N,H,W,C) -> (N, side H, side W, C / side^2)."""
+    n, rows, columns, c = x.shape
+    blocks = x.reshape(n, rows, columns, side, side, c // side**2)
+    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, side * rows, side * columns, c // side**2)

@@ -5,9 +5,12 @@ from collections.abc import Callable
 
 from sparring.errors import RecipeError
 from sparring.recipe import Recipe
-from sparring.recipes import tutorials
+from sparring.recipes import modern, tutorials
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
+    "quick": modern.quick,
+    "good": modern.good,
+    "best": modern.best,
     "mlp-128": tutorials.mlp_128,
     "mlp-sgd": tutorials.mlp_sgd,
     "mlp-adam": tutorials.mlp_adam,
@@ -15,8 +18,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "mlp-256": tutorials.mlp_256,
 }
 
-DEFAULT = "mlp-adam"
-"""The best of those that take less than two minutes on two cores (the leaderboard is in `docs/results.md`)."""
+DEFAULT = "quick"
+"""What the command trains without a name: the best of those that take less than two minutes on two cores."""
 
 
 def named_recipe(name: str = DEFAULT) -> Recipe:

@@ -89,7 +89,7 @@ def mean_of_pixels(weights: Any, statistics: Any, inputs: Array, *, train: bool)
 
 @pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH + 7])
 def test_images_reach_the_discriminator_scaled_and_once_each(count: int) -> None:
-    logits = logits_of(Network(mean_of_pixels, lambda key: ({}, {})))
+    logits = logits_of(Network(mean_of_pixels, lambda key: ({}, {}), normalised=False))
     images = pictures(count)
     found = logits({"scale": jnp.float32(2)}, {"shift": jnp.float32(3)}, images)
     assert found.shape == (count,)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sparring import optimizers
 from sparring.game import Game, game_of
-from sparring.recipe import Optimizer
+from sparring.parts import Optimizer
 from sparring.recipes import RECIPES
 from sparring.state import TrainState, first_state
 from sparring.step import METRICS, train_step
@@ -107,7 +107,7 @@ def our_record(game: Game, batches: Sequence[Batch], start: Arrays) -> Record:
     state = state_from(game, start)
     reports, snapshots = [], [start]
     for batch in batches:
-        state, row = step(state, batch.real, batch.discriminator_noise, batch.generator_noise)
+        state, row = step(state, batch.real, batch.discriminator_noise, batch.generator_noise, jax.random.key(0))
         reports.append(_report(dict(zip(METRICS, row.tolist(), strict=True))))
         snapshots.append(arrays_of(state))
     return Record(batches, reports, snapshots)
@@ -127,6 +127,7 @@ def state_from(game: Game, arrays: Arrays) -> TrainState:
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         generator_optimizer=game.generator_optimizer.init(parts["generator"]),
+        average={},
         discriminator_optimizer=game.discriminator_optimizer.init(parts["discriminator"]),
         **parts,
     )

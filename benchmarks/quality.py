@@ -63,7 +63,7 @@ def table(rows: list[Row]) -> str:
         ["recipe", "training", *(MEASURES[name].title for name in names)],
         ["---"] * (2 + len(names)),
         *([row.name, comparison.time_words(row), *(comparison.cell(row, name) for name in names)] for row in rows),
-        ["real images", "", *(comparison.number(floor[name], MEASURES[name].share) for name in names)],
+        ["real images", "", *(comparison.shown(floor[name], MEASURES[name]) for name in names)],
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -9,6 +9,8 @@ Judged = dict[str, Any]
 TOP_SHARE = 0.5
 """A class that has half of all samples, and three times what it has in the data: collapse."""
 VARIATION = 0.5
+LEAST_MODES = 0.25
+"""Modes among the samples over those among as many real images, below which most modes are missing."""
 LEAST_DIVERSITY = 0.2
 """Variance of the samples' features over that of real images below which they are all alike."""
 DOMINATION = 0.99
@@ -28,6 +30,8 @@ def collapse(judged: Sequence[Judged]) -> str | None:
         )
     elif last.get("variation", 0) > VARIATION:
         what = f"{last['variation']:.0%} of the samples would have to be of another class to be balanced like the data"
+    elif _few_modes(last):
+        what = f"{last['modes']:,} modes are among the samples, {last['modes_real']:,} among as many real images"
     else:
         what = f"the samples vary only {last['diversity']:.0%} as much as real images"
     return f"collapse: {what}"
@@ -95,5 +99,10 @@ def _collapsed(values: Judged) -> bool:
     return bool(
         values.get("top_share", 0) >= max(TOP_SHARE, 3 * values.get("top_due", 0))
         or values.get("variation", 0) > VARIATION
+        or _few_modes(values)
         or values["diversity"] < LEAST_DIVERSITY
     )
+
+
+def _few_modes(values: Judged) -> bool:
+    return "modes" in values and bool(values["modes"] < LEAST_MODES * values["modes_real"])

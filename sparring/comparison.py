@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sparring.errors import ComparisonError
-from sparring.metrics.verdict import DOUBT, MEASURES, Verdict
+from sparring.metrics.modes import protocol_words
+from sparring.metrics.verdict import DOUBT, MEASURES, About, Verdict
 from sparring.run import Run
 
 NAMES_WIDTH, COLUMN_WIDTH = 42, 18
@@ -108,14 +109,16 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     for name, about in MEASURES.items():
         if name in verdict.measures:
             measure = verdict.measures[name]
-            error = "" if measure.error is None else number(DOUBT * measure.error, about.share, measure.value)
-            real = "" if measure.real is None else number(measure.real, about.share)
+            error = "" if measure.error is None else shown(DOUBT * measure.error, about, measure.value)
+            real = "" if measure.real is None else shown(measure.real, about)
             says = [about.meaning] if roomy else []
-            table.add_row(about.title, number(measure.value, about.share), error, real, about.better, *says)
+            table.add_row(about.title, shown(measure.value, about), error, real, about.better, *says)
     console.print(table)
     if verdict.balance is not None:
         band = verdict.balance.variation_band
         _say(console, f"class variation of perfectly balanced samples: below {band:.1%} in 95 of 100 cases")
+    if verdict.modes is not None:
+        _say(console, f"the modes: {protocol_words(verdict.modes)}")
     _say(
         console,
         f"{verdict.samples:,} samples against {verdict.data['unseen']:,} {verdict.data['split']} images of "
@@ -129,7 +132,7 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
 
 def print_comparison(compared: Sequence[Row], console: Console) -> None:
     """The rows side by side, a measure a line; in several tables where there are more than fit."""
-    shown = [name for name in MEASURES if any(row.mean(name) is not None for row in compared)]
+    told = [name for name in MEASURES if any(row.mean(name) is not None for row in compared)]
     fitting = max(1, (console.width - NAMES_WIDTH) // COLUMN_WIDTH)
     floor = floor_of(compared[0].verdicts[0])
     for start in range(0, len(compared), fitting):
@@ -139,8 +142,8 @@ def print_comparison(compared: Sequence[Row], console: Console) -> None:
         for row in part:
             table.add_column(row.name, justify="right", overflow="fold", min_width=COLUMN_WIDTH - 2)
         table.add_column("real images", justify="right", no_wrap=True)
-        for name in shown:
-            real = number(floor[name], MEASURES[name].share) if name in floor else ""
+        for name in told:
+            real = shown(floor[name], MEASURES[name]) if name in floor else ""
             table.add_row(MEASURES[name].title, *(cell(row, name) for row in part), real)
         table.add_row("training", *(time_words(row) for row in part), "")
         console.print(table)
@@ -153,6 +156,11 @@ def _say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, markup=False)
 
 
+def shown(value: float, about: About, beside: float | None = None) -> str:
+    """A value of a measure."""
+    return f"{value:,.0f}" if about.count else number(value, about.share, beside)
+
+
 def number(value: float, share: bool, beside: float | None = None) -> str:
     """A value with the digits that are worth reading, or with as many as the value that it stands `beside`."""
     if share:
@@ -163,10 +171,10 @@ def number(value: float, share: bool, beside: float | None = None) -> str:
 
 def cell(row: Row, name: str) -> str:
     """Mean and spread of a measure."""
-    mean, spread, share = row.mean(name), row.spread(name), MEASURES[name].share
+    mean, spread, about = row.mean(name), row.spread(name), MEASURES[name]
     if mean is None:
         return ""
-    return number(mean, share) if spread is None else f"{number(mean, share)} ± {number(spread, share, mean)}"
+    return shown(mean, about) if spread is None else f"{shown(mean, about)} ± {shown(spread, about, mean)}"
 
 
 def time_words(row: Row) -> str:

@@ -70,6 +70,14 @@ JUDGED = (
         ("chance alone", "variation_band"),
     ),
     Chart(
+        "Modes",
+        "Different triples of digits among 1,000 samples.",
+        (("modes", "samples"),),
+        ("real images", "modes_real"),
+        percent=False,
+        at_least=0.0,
+    ),
+    Chart(
         "Diversity",
         "How much the samples vary, as a share of how much real images do.",
         (("diversity", "samples"),),

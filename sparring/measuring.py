@@ -82,7 +82,7 @@ def _measure_run(
         )
     tell("samples")
     generator = sampling.load(run.path, best)
-    samples = generator.sample(min(count, len(real.training.images)), seed)
+    samples = generator.sample(protocol.samples_to_draw(real, count), seed)
     step = int(generator.description["trained"]["step"])
     subject = {
         "kind": "run",

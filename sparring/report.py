@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparring import atomic
 from sparring.charts import bar
@@ -23,6 +24,7 @@ from sparring.images import Images, some_places
 from sparring.metrics.balance import Balance
 from sparring.metrics.discriminator import Discrimination
 from sparring.metrics.memorisation import Memorisation
+from sparring.metrics.modes import protocol_words
 from sparring.metrics.protocol import RealImages
 from sparring.metrics.verdict import DOUBT, MEASURES, About, Measure, Verdict
 from sparring.page import facts, figure, sheet, table, whole
@@ -33,6 +35,10 @@ SHEET_SIDE = 8
 """Rows and columns of the two sheets of images."""
 LARGEST_PAIR = 256
 """Pixels of a sample and a training image side by side."""
+MISSING = 20
+"""Modes without samples that are named."""
+SQUARE = 6
+"""Pixels of a mode's side."""
 
 
 def write_report(path: Path, verdict: Verdict, samples: Images, real: RealImages, run: Run | None) -> None:
@@ -47,6 +53,7 @@ def page(verdict: Verdict, samples: Images, real: RealImages, run: Run | None) -
         _measures(verdict),
         _side_by_side(verdict, samples, real),
         _classes(verdict, real.training.class_names),
+        _modes(verdict, real.training.class_names),
         _closest(verdict.memorisation, samples, real.training.images),
         history(run) if run is not None else "",
         _discriminator(verdict.discriminator),
@@ -136,7 +143,7 @@ def _figures(measure: Measure, about: About) -> tuple[str, str, str]:
     if known:
         places = _places(doubt, 2 if f"{doubt:e}"[0] in "12" else 1)
     else:
-        places = _places(measure.value * scale, 3)
+        places = 0 if about.count else _places(measure.value * scale, 3)
     floor = "–" if measure.real is None else f"{measure.real * scale:z,.{places}f}{unit}"
     return f"{measure.value * scale:z,.{places}f}{unit}", f" ± {doubt:,.{places}f}" if known else "", floor
 
@@ -201,6 +208,41 @@ def _against(share: float, band: tuple[float, float]) -> str:
     if share < band[0]:
         return "▼ too few"
     return "▲ too many" if share > band[1] else ""
+
+
+# ------------------------------------------------------------------------------------------------ the modes
+
+
+def _modes(verdict: Verdict, names: Sequence[str]) -> str:
+    counted = verdict.modes
+    if counted is None:
+        return ""
+    histogram = np.array(counted.histogram)
+    drawn, top = int(histogram.sum()), int(histogram.argmax())
+    absent = [escape(names[i]) for i in np.flatnonzero(histogram == 0).tolist()]
+    more = f" and {len(absent) - MISSING:,} more" if len(absent) > MISSING else ""
+    missing = f"Missing: {', '.join(absent[:MISSING])}{more}." if absent else "None is missing."
+    squares = figure(
+        sheet(_squares(histogram), 5),
+        f"{len(histogram):,} small squares, one a mode",
+        "<b>How many samples each mode has</b>: black few, white twice an even share or more, red none. A field for "
+        "each first digit; in it a row for each second one, a column for each third.",
+    )
+    return (
+        "<section><h2>Modes</h2>"
+        f"<p>{counted.captured:,} of {len(histogram):,} modes are captured. {missing} The most frequent is "
+        f"{escape(names[top])}: {histogram[top] / drawn:.1%} of the samples, where an even share is "
+        f"{1 / len(histogram):.1%}.</p><p>Counted: {escape(protocol_words(counted))}.</p>"
+        f'<div class="pair">{squares}</div></section>'
+    )
+
+
+def _squares(histogram: NDArray[np.integer[Any]]) -> Images:
+    """Counts of the 1,000 triples of digits as ten pictures (10, 10 S, 10 S, 3), each mode a square of side S."""
+    even = histogram.sum() / len(histogram)
+    light = np.clip(histogram / (2 * even), 0, 1)[:, np.newaxis] * [255, 255, 255]
+    colours = np.where(histogram[:, np.newaxis] > 0, light, [200, 40, 40]).astype(np.uint8)
+    return colours.reshape(10, 10, 10, 3).repeat(SQUARE, axis=1).repeat(SQUARE, axis=2)
 
 
 # ------------------------------------------------------------------------------------------------ copies

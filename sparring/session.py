@@ -37,7 +37,7 @@ from sparring.step import METRICS
 from sparring.tensorboard import TensorBoard
 from sparring.writer import Writer
 
-BOARD = ("score", "floor", "variation", "confident", "diversity", "copies", "memorising")
+BOARD = ("score", "floor", "variation", "modes", "confident", "diversity", "copies", "memorising")
 """What TensorBoard shows of a judgement."""
 
 

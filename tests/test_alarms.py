@@ -29,6 +29,7 @@ def test_a_run_that_gets_better_raises_none(kind: str) -> None:
     [
         ({"top_class": "8", "top_share": 0.9, "top_due": 0.1, "variation": 0.8}, "90% of the samples are '8' (10% of"),
         ({"variation": 0.6, "top_share": 0.4}, "60% of the samples would have to be of another class"),
+        ({"modes": 120, "modes_real": 632}, "120 modes are among the samples, 632 among as many real images"),
         ({"diversity": 0.1}, "vary only 10% as much as real images"),
     ],
 )
@@ -46,6 +47,11 @@ def test_collapse_is_seen_without_classes() -> None:
 
 def test_a_class_that_the_data_have_most_of_is_no_collapse() -> None:
     change = {"top_share": 0.6, "top_due": 0.55}
+    assert collapse(run_of(change, change)) is None
+
+
+def test_most_modes_of_the_data_are_no_collapse() -> None:
+    change = {"modes": 300, "modes_real": 632}
     assert collapse(run_of(change, change)) is None
 
 

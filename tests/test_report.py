@@ -22,6 +22,7 @@ from sparring.images import Images, save_picture, some_places
 from sparring.metrics.balance import Balance
 from sparring.metrics.discriminator import Discrimination
 from sparring.metrics.memorisation import Memorisation, Pair
+from sparring.metrics.modes import Modes
 from sparring.metrics.protocol import RealImages
 from sparring.metrics.verdict import MEASURES, About, Measure, Verdict
 from sparring.page import PAGE, STYLE
@@ -40,6 +41,8 @@ FIGURES = {
     "recall": (Measure(0.1942, 0.004, 0.932), "19.4% ± 0.8", "93.2%"),
     "density": (Measure(0.299, 0.0077, 0.923), "0.299 ± 0.015", "0.923"),
     "coverage": (Measure(0.5, 0.1, None), "50% ± 20", "–"),
+    "modes": (Measure(1.0, None, 1000), "1", "1,000"),
+    "mode_divergence": (Measure(0.05112, 0.0009, 0.0241), "0.0511 ± 0.0018", "0.0241"),
     "variation": (Measure(0.323, None, 0.033), "32.3%", "3.3%"),
     "confident": (Measure(1.0, 0.0, 0.997), "100%", "100%"),
     "score": (Measure(4.83, float("nan"), 9.9), "4.83", "9.90"),
@@ -583,7 +586,44 @@ def test_without_classes_there_is_no_chart_of_them(verdict: Verdict, samples: Im
     assert "Classes" not in titles(read(page(dataclasses.replace(verdict, balance=None), samples, unlabelled, None)))
 
 
+# ------------------------------------------------------------------------------------------------ the modes
+
+
+def test_modes_in_words_and_as_squares(verdict: Verdict, samples: Images, real: RealImages) -> None:
+    counts = np.zeros(1000, int)
+    counts[500:] = 10
+    counts[[600, 999]] = 1000, 1
+    modes = Modes(tuple(counts.tolist()), captured=500, divergence=1.0, error=0.1)
+    names = tuple(f"{i:03d}" for i in range(1000))
+    training = dataclasses.replace(real.training, class_names=names)
+    counted = dataclasses.replace(verdict, modes=modes, balance=None)
+    part = section(read(page(counted, samples, dataclasses.replace(real, training=training), None)), "Modes")
+    said = part.text()
+    assert "500 of 1,000 modes are captured. Missing: 000, 001, 002," in said and "018, 019 and 480 more." in said
+    assert "The most frequent is 600: 16.7% of the samples, where an even share is 0.1%." in said
+    assert "5,981 samples, each named by the judge" in said and "KL(samples || uniform)" in said
+    squares = np.asarray(picture_of(part.one("img")))
+    assert squares.shape[1] > 2 * squares.shape[0]
+    red, white, gray = (200, 40, 40), (255, 255, 255), (213, 213, 213)  # 213: 10 of 12, twice an even share
+    colours, many = np.unique(squares.reshape(-1, 3), axis=0, return_counts=True)
+    areas = dict(zip(map(tuple, colours.tolist()), many.tolist(), strict=True))
+    assert areas[red] == 500 * areas[white]
+    assert areas[gray] == 498 * areas[white]
+
+
+def test_without_modes_there_is_no_word_of_them(verdict: Verdict, samples: Images, real: RealImages) -> None:
+    assert "Modes" not in titles(read(page(verdict, samples, real, None)))
+
+
 # ------------------------------------------------------------------------------------------------ the training
+
+
+def test_judgements_of_modes(verdict: Verdict, samples: Images, real: RealImages, new_run: Run) -> None:
+    known = {name: value for name, value in JUDGEMENT.items() if name not in ("variation", "variation_band")}
+    new_run.add_event("judged", 10, score=2.0, modes=99, modes_real=632, **known)
+    part = section(read(page(verdict, samples, real, new_run)), "How it was trained")
+    assert legend(part, "Modes") == ["samples 99", "real images 632"]
+    assert legend(part, "Classes") == ["clear pictures 60%"]
 
 
 def chart_titled(root: Element, title: str) -> Element:

@@ -20,7 +20,7 @@ from sparring import terminal
 from sparring.images import Images
 from sparring.recipe import Recipe
 from sparring.run import Run
-from sparring.terminal import Pace, Plain, View, duration, metrics_words, preview, reporter
+from sparring.terminal import Pace, Plain, View, duration, judged_words, metrics_words, preview, reporter
 
 VALUES = {"d_loss": 0.6931, "g_loss": 1.25, "accuracy_real": 0.75, "accuracy_fake": 1.0, "d_real": 0.5, "d_fake": 0.049}
 WORDS = "loss D 0.693 G 1.250; D right on real 75% fake 100%; D(x) 0.50 D(G(z)) 0.05"
@@ -127,6 +127,15 @@ def test_duration_in_words(seconds: float, words: str) -> None:
 
 def test_metrics_in_words() -> None:
     assert metrics_words(VALUES) == WORDS
+
+
+def test_a_judgement_in_words() -> None:
+    judged = {"measure": "frechet", "score": 5.0, "floor": 2.0, "best": False}
+    classes = {"variation": 0.2, "variation_band": 0.05, "confident": 0.5}
+    modes = {"modes": 1000, "modes_real": 632, "confident": 0.5}
+    assert judged_words(judged) == "judge: 2.5 times as far from unseen images as real ones"
+    assert judged_words(judged | classes).endswith("as real ones, classes off by 20% (chance 5%), 50% clear")
+    assert judged_words(judged | modes).endswith("as real ones, 1,000 modes (real ones 632), 50% clear")
 
 
 # --------------------------------------------------------------------------------------------------- the preview

@@ -3,8 +3,6 @@
 The test images stay untouched until the report: who chooses by them has trained on them.
 """
 
-import dataclasses
-
 import numpy as np
 
 from sparring.data.images import ImageSet
@@ -20,9 +18,4 @@ def hold_out(images: ImageSet, share: float) -> tuple[ImageSet, ImageSet | None]
     held[np.random.Generator(np.random.PCG64(0)).permutation(count)[: min(int(share * count), count - 1)]] = True
     if not held.any():
         return images, None
-    return _only(images, ~held), _only(images, held)
-
-
-def _only(images: ImageSet, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> ImageSet:
-    labels = None if images.labels is None else images.labels[chosen]
-    return dataclasses.replace(images, images=images.images[chosen], labels=labels)
+    return images.only(~held), images.only(held)

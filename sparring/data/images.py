@@ -1,7 +1,9 @@
 """What every data set becomes: an `ImageSet`, images with or without labels, held in memory as bytes."""
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +59,11 @@ class ImageSet:
             raise DataError(
                 f"{self.name}: the labels run from {lowest} to {highest}, but there are {len(self.class_names)} classes"
             )
+
+    def only(self, chosen: NDArray[Any]) -> "ImageSet":
+        """Some of the images, by their places or by a mask (N,), with their labels."""
+        labels = None if self.labels is None else self.labels[chosen]
+        return dataclasses.replace(self, images=self.images[chosen], labels=labels)
 
     def checksum(self) -> str:
         """The identity of the data: SHA-256, in hexadecimal, over the shape, the images and the labels.

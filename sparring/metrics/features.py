@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sparring.batched import batched
 from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.data.named import cache_folder
+from sparring.data.stacked import CHANNELS, STACKED
 from sparring.errors import CheckpointError, DataError, MissingExtra
 from sparring.game import ImageShape
 from sparring.images import Images
@@ -63,6 +65,9 @@ class Extractor:
     """What its numbers can and cannot tell."""
     apply: Callable[[Images], tuple[NDArray[Any], NDArray[Any] | None]]
     """`BATCH` images (BATCH, H, W, C), uint8 -> features (BATCH, d) and probabilities (BATCH, K)."""
+    modes: bool = False
+    """Whether its classes are so many that they are counted as modes (`sparring.metrics.modes`): for the balance of
+    each there would be too few samples."""
 
     def __call__(self, images: Images) -> Features:
         """The features of any number of images (N, H, W, C). An image's do not depend on its neighbours."""
@@ -116,6 +121,33 @@ def judge_extractor(judge: Judge, name: str, sha256: str, caveat: str) -> Extrac
         return features, jax.nn.softmax(judge.logits(features))
 
     return Extractor(name, sha256, judge.image_shape, True, caveat, apply)
+
+
+def stacked_judge() -> Extractor:
+    """MNIST's judge on each channel of stacked MNIST: its features of the three side by side, (N, 384), and the
+    probabilities of the 1,000 triples of digits, as if the channels were independent."""
+    digits, known = shipped_judge("mnist"), SHIPPED["mnist"].test_accuracy
+    height, width, _ = digits.image_shape
+
+    def apply(images: Images) -> tuple[NDArray[Any], NDArray[Any]]:
+        found = [digits.apply(np.ascontiguousarray(images[..., i, np.newaxis])) for i in range(CHANNELS)]
+        answers = [np.asarray(probabilities) for _, probabilities in found]
+        triples = np.einsum("na,nb,nc->nabc", *answers).reshape(len(images), -1)
+        return np.concatenate([np.asarray(features) for features, _ in found], axis=1), triples
+
+    caveat = (
+        f"Its classifier knows {known:.2%} of the test digits of mnist, so all three channels of about "
+        f"{known**CHANNELS:.1%} of the images."
+    )
+    name, shape = f"{digits.name}, channel by channel", (height, width, CHANNELS)
+    return Extractor(name, digits.sha256, shape, True, caveat, apply, modes=True)
+
+
+READY: dict[str, Callable[[], Extractor]] = {
+    **{name: partial(shipped_judge, name) for name in SHIPPED},
+    STACKED: stacked_judge,
+}
+"""The judges that need no training, by the name of the data set."""
 
 
 # ------------------------------------------------------------------------------------------------ other images
@@ -218,14 +250,14 @@ def choose_extractor(images: ImageSet, onnx: Path | None = None, progress: Progr
     trained if need be, else random features."""
     if onnx is not None:
         return onnx_extractor(onnx, _shape(images))
-    if images.name not in SHIPPED and images.labels is not None and len(np.unique(images.labels)) > 1:
+    if images.name not in READY and images.labels is not None and len(np.unique(images.labels)) > 1:
         return own_judge(images, progress)
     return ready_extractor(images)
 
 
 def ready_extractor(images: ImageSet) -> Extractor:
     """The extractor for images like these that needs no training: a shipped judge, else random features."""
-    return shipped_judge(images.name) if images.name in SHIPPED else random_features(_shape(images))
+    return READY[images.name]() if images.name in READY else random_features(_shape(images))
 
 
 def _shape(images: ImageSet) -> ImageShape:

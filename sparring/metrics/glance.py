@@ -14,10 +14,11 @@ from sparring.game import Game, Latents
 from sparring.images import Images, some_places, to_uint8
 from sparring.metrics.balance import balance, class_frequencies
 from sparring.metrics.discriminator import discrimination, logits_of
-from sparring.metrics.features import BATCH, ready_extractor
+from sparring.metrics.features import BATCH, Features, ready_extractor
 from sparring.metrics.frechet import frechet_distance, frechet_error, moments
 from sparring.metrics.kernel import kernel_distance
 from sparring.metrics.memorisation import lookup, memorisation
+from sparring.metrics.modes import modes
 from sparring.randomness import random_key
 from sparring.state import TrainState
 
@@ -47,7 +48,9 @@ class Glance:
         self._frequencies = class_frequencies(training)
         self._real = self._extractor(held_out.images).values
         self._moments = moments(self._real)
-        self._floor = self._score(self._extractor(self._training).values)
+        like_samples = self._extractor(self._training)
+        self._floor = self._score(like_samples.values)
+        self._modes_real = self._count_modes(like_samples)
         self._find = lookup(training.images)
         self._unseen = self._find(self._held_out[:LOOKED_UP])
 
@@ -77,14 +80,19 @@ class Glance:
             spread = balance(features.probabilities, self._frequencies)
             top = int(np.argmax(spread.histogram))
             values |= {
-                "histogram": list(spread.histogram),
-                "variation": spread.variation,
-                "variation_band": spread.variation_band,
                 "confident": spread.confident,
                 "top_class": self._classes[top],
                 "top_share": spread.histogram[top] / len(samples),
                 "top_due": spread.frequencies[top],
             }
+            if self._modes_real is not None:  # so few samples of so many classes say nothing of their balance
+                values |= {"modes": self._count_modes(features), "modes_real": self._modes_real}
+            else:
+                values |= {
+                    "histogram": list(spread.histogram),
+                    "variation": spread.variation,
+                    "variation_band": spread.variation_band,
+                }
         return values
 
     def error(self, state: TrainState) -> float:
@@ -93,6 +101,12 @@ class Glance:
         if self._by_frechet:
             return frechet_error(features, self._moments)
         return kernel_distance(features, self._real).error
+
+    def _count_modes(self, features: Features) -> int | None:
+        """How many modes are captured, where modes are counted."""
+        if not self._extractor.modes or features.probabilities is None:
+            return None
+        return modes(features.probabilities).captured
 
     def _draw(self, state: TrainState) -> Images:
         """The samples of the fixed latents."""

@@ -48,7 +48,7 @@ def neighbourhood(features: NDArray[np.floating[Any]], k: int = K) -> Neighbourh
         raise ValueError(f"{len(features)} features have no {k} neighbours each")
     values = features.astype(np.float64)
     radii = [
-        np.partition(_without_itself(block, start), k - 1, axis=1)[:, k - 1]
+        np.partition(_without_itself(block, start), k - 1, axis=1)[:, k - 1].copy()  # so that the block goes
         for start, block in _squares(values, values)
     ]
     return Neighbourhood(values, np.concatenate(radii))

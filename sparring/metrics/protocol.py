@@ -1,8 +1,9 @@
 """THE PROTOCOL of a judgement: how many samples, against which real images, beside which floor.
 
 - 10,000 samples of seed 0, or as many as there are; never more than training images, so that the floor has as many.
+  The modes of stacked MNIST are counted in 26,000 (`modes.py`), of which the first 10,000 serve for all else.
 - Against the test images, which nothing was trained on or chosen by; where there are none, against the held-out slice
-  of the training images, and the verdict says so.
+  of the training images, and the verdict says so. Of more than 10,000 such images, as many chosen by chance.
 - The floor of each measure is the same measure of as many training images, chosen by chance, but always the same.
 - While training, decisions use the held-out slice only (`glance.py`).
 - Published numbers are means of three training seeds, with their standard deviation.
@@ -18,14 +19,17 @@ from sparring import data
 from sparring.alarms import DOMINATION, copying, knowing
 from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
+from sparring.data.stacked import STACKED
 from sparring.errors import DataError
 from sparring.images import Images, some_places
+from sparring.metrics import modes
 from sparring.metrics.balance import Balance, balance, class_frequencies
 from sparring.metrics.discriminator import Discrimination
 from sparring.metrics.features import Extractor, Features
 from sparring.metrics.frechet import Moments, frechet_distance, frechet_error, moments
 from sparring.metrics.kernel import KernelDistance, kernel_distance
 from sparring.metrics.memorisation import Memorisation, lookup, memorisation
+from sparring.metrics.modes import Modes
 from sparring.metrics.neighbours import K, Neighbourhood, Overlap, neighbourhood, overlap
 from sparring.metrics.verdict import Measure, Verdict
 
@@ -81,7 +85,15 @@ def real_images(source: str, held_out: float) -> RealImages:
         raise DataError(f"the test images of {source} have another shape than its training images")
     if len(unseen.images) <= K:
         raise DataError(f"{len(unseen.images)} unseen images are too few to judge by; {K + 1} are the least")
+    if len(unseen.images) > SAMPLES:
+        unseen = unseen.only(some_places(len(unseen.images), SAMPLES))
     return RealImages(whole.name, whole.checksum(), training, unseen, split, notice)
+
+
+def samples_to_draw(real: RealImages, count: int) -> int:
+    """How many samples to draw where `count` are wanted: as many as the protocol needs if that is its own number."""
+    wanted = modes.SAMPLES if real.name == STACKED and count == SAMPLES else count
+    return min(wanted, len(real.training.images))
 
 
 def judge(
@@ -97,13 +109,15 @@ def judge(
     """Measure samples (N, H, W, C), N at least 20. `told` is what the discriminator of the same run says, if any;
     `subject` and `seed` go into the verdict."""
     check_samples(samples, real)
-    count = min(len(samples), SAMPLES, len(real.training.images))
-    samples = samples[:count]
-    like_samples = real.training.images[some_places(len(real.training.images), count)]
+    used = min(len(samples), modes.SAMPLES if extractor.modes else SAMPLES, len(real.training.images))
+    count = min(used, SAMPLES)
+    like_samples = real.training.images[some_places(len(real.training.images), used)]
     tell("features")
-    unseen, floor, fake = (extractor(images) for images in (real.unseen.images, like_samples, samples))
+    unseen, floor, fake = (extractor(images) for images in (real.unseen.images, like_samples, samples[:used]))
+    counted, counted_real = (_count_modes(features, extractor) for features in (fake, floor))
+    samples, fake, floor = samples[:count], fake[:count], floor[some_places(used, count)]
     tell("distances")
-    reference = _Reference(unseen, class_frequencies(real.training))
+    reference = _Reference(unseen, class_frequencies(real.training), extractor.modes)
     ours, theirs = reference.measure(fake, tell), reference.measure(floor, tell)
     tell("memorisation")
     find = lookup(real.training.images)
@@ -112,6 +126,11 @@ def judge(
     distance, floor_distance = measures["frechet"], theirs.values["frechet"][0]
     ratio = Measure(distance.value / floor_distance, (distance.error or 0.0) / floor_distance, 1.0)
     measures = {"frechet_ratio": ratio} | measures
+    alarms = _alarms(ours, copied, told, real.training.class_names)
+    if counted is not None and counted_real is not None:
+        measures["modes"] = Measure(counted.captured, None, counted_real.captured)
+        measures["mode_divergence"] = Measure(counted.divergence, counted.error, counted_real.divergence)
+        alarms = [*modes.missing(counted, counted_real), *alarms]
     measures["copies"] = Measure(copied.copies, copied.error, copied.copies_unseen)
     if told is not None:
         measures["memorising"] = Measure(told.memorising, told.error, 0.5)
@@ -131,8 +150,9 @@ def judge(
         balance=ours.balance,
         memorisation=copied,
         discriminator=told,
-        alarms=tuple(_alarms(ours, copied, told, real.training.class_names)),
-        notices=tuple(_notices(count, real)),
+        alarms=tuple(alarms),
+        notices=tuple(_notices(count, counted, real)),
+        modes=counted,
     )
 
 
@@ -165,9 +185,10 @@ class _Measured:
 class _Reference:
     """The unseen images' side of every measure, computed once."""
 
-    def __init__(self, unseen: Features, frequencies: Any) -> None:
+    def __init__(self, unseen: Features, frequencies: Any, modes: bool) -> None:
         self._features = unseen
         self._frequencies = frequencies
+        self._modes = modes
         self._moments: Moments = moments(unseen.values)
         self._neighbourhood: Neighbourhood = neighbourhood(unseen.values)
 
@@ -185,9 +206,15 @@ class _Reference:
         if features.probabilities is None or self._frequencies is None:
             return _Measured(values, None)
         spread = balance(features.probabilities, self._frequencies)
-        values["variation"] = (spread.variation, None)
         values |= {name: (getattr(spread, name), error) for name, error in spread.errors.items()}
+        if self._modes:
+            return _Measured(values, None)
+        values["variation"] = (spread.variation, None)
         return _Measured(values, spread)
+
+
+def _count_modes(features: Features, extractor: Extractor) -> Modes | None:
+    return modes.modes(features.probabilities) if extractor.modes and features.probabilities is not None else None
 
 
 def _alarms(ours: _Measured, copied: Memorisation, told: Discrimination | None, names: tuple[str, ...]) -> list[str]:
@@ -217,8 +244,13 @@ def _alarms(ours: _Measured, copied: Memorisation, told: Discrimination | None, 
     return found
 
 
-def _notices(count: int, real: RealImages) -> list[str]:
+def _notices(count: int, counted: Modes | None, real: RealImages) -> list[str]:
     found = [real.notice] if real.notice else []
+    if counted is not None and (drawn := sum(counted.histogram)) != modes.SAMPLES:
+        found.append(
+            f"the modes are counted in {drawn:,} samples: compare them with nothing but real images, for published "
+            f"numbers are of {modes.SAMPLES:,}"
+        )
     if len(real.unseen.images) < FEW_UNSEEN:
         found.append(
             f"{len(real.unseen.images)} unseen images are few, so all numbers are rough; see --held-out of train"

@@ -10,6 +10,7 @@ from sparring.errors import RunError
 from sparring.metrics.balance import Balance
 from sparring.metrics.discriminator import Discrimination
 from sparring.metrics.memorisation import Memorisation, Pair
+from sparring.metrics.modes import Modes
 
 FORMAT = 1
 DOUBT = 1.96
@@ -38,6 +39,8 @@ class About:
     """One sentence for somebody who never heard of it."""
     share: bool = False
     """Whether it is a share, to be shown in percent."""
+    count: bool = False
+    """Whether it is a number of things, to be shown without decimals."""
 
 
 MEASURES: dict[str, About] = {
@@ -57,6 +60,12 @@ MEASURES: dict[str, About] = {
     "density": About("density", "higher", "Precision that outliers cannot raise; about 1 for real images."),
     "coverage": About(
         "coverage", "higher", "Share of real images with a sample nearby: recall that outliers cannot raise.", True
+    ),
+    "modes": About(
+        "modes", "higher", "How many of the 1,000 triples of digits there is at least one sample of.", count=True
+    ),
+    "mode_divergence": About(
+        "divergence of modes", "lower", "How unevenly the samples are spread over them: KL(samples || uniform) in nats."
     ),
     "variation": About(
         "class variation", "lower", "Share of samples that would have to be of another class to be balanced.", True
@@ -105,6 +114,8 @@ class Verdict:
     """What is wrong, in plain words."""
     notices: tuple[str, ...]
     """What one should know of these numbers."""
+    modes: Modes | None = None
+    """Of stacked MNIST only."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -116,10 +127,11 @@ class Verdict:
         try:
             if value["format"] != FORMAT:
                 raise RunError(f"measures of format {value['format']} cannot be read; this version reads {FORMAT}")
-            given = {field.name: value[field.name] for field in dataclasses.fields(cls)}
+            given = {field.name: value[field.name] for field in dataclasses.fields(cls) if field.name != "modes"}
             copied = dict(given["memorisation"])
             copied["closest"] = tuple(Pair(**pair) for pair in copied["closest"])
             balance, told = given["balance"], given["discriminator"]
+            counted = value.get("modes")  # measures of before there were any do not name them
             return cls(
                 **given
                 | {
@@ -129,6 +141,7 @@ class Verdict:
                     "discriminator": told and Discrimination(**told),
                     "alarms": tuple(given["alarms"]),
                     "notices": tuple(given["notices"]),
+                    "modes": counted and Modes(**{k: _tuples(v) for k, v in counted.items()}),
                 }
             )
         except (KeyError, TypeError, AttributeError) as error:

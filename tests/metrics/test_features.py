@@ -17,6 +17,7 @@ from real_mnist import mnist, needs_real_mnist
 from sparring import data
 from sparring.data import ImageSet
 from sparring.data.named import cache_folder
+from sparring.data.stacked import stack
 from sparring.errors import CheckpointError, DataError, MissingExtra
 from sparring.images import Images
 from sparring.metrics import features, judge
@@ -31,6 +32,7 @@ from sparring.metrics.features import (
     random_features,
     ready_extractor,
     shipped_judge,
+    stacked_judge,
 )
 from sparring.metrics.judge import Judge, read_judge
 
@@ -279,7 +281,28 @@ def test_random_features_say_that_they_cannot_count_classes() -> None:
     assert "classes cannot be counted" in extractor.caveat
 
 
+def test_stacked_mnist_is_judged_channel_by_channel(labelled: ImageSet) -> None:
+    stacked = stack(labelled, 300, seed=0)
+    extractor, digits = stacked_judge(), shipped_judge("mnist")
+    found = extractor(stacked.images)
+    channels = [digits(np.ascontiguousarray(stacked.images[..., i : i + 1])) for i in range(3)]
+    np.testing.assert_array_equal(found.values, np.concatenate([one.values for one in channels], axis=1))
+    assert found.probabilities is not None and found.probabilities.shape == (300, 1000)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
+    said = np.stack([one.probabilities.argmax(axis=1) for one in channels if one.probabilities is not None])
+    np.testing.assert_array_equal(found.probabilities.argmax(axis=1), [100, 10, 1] @ said)
+    assert (extractor.sha256, extractor.modes, digits.modes) == (digits.sha256, True, False)
+    assert "99.62%" in extractor.caveat and "98.9%" in extractor.caveat
+
+
 # ---------------------------------------------------------------------------------------------- which one is chosen
+
+
+def test_stacked_mnist_gets_the_judge_of_mnist(labelled: ImageSet, trained: list[dict[str, Any]]) -> None:
+    stacked = stack(labelled, 30, seed=0)
+    for extractor in (choose_extractor(stacked), ready_extractor(stacked)):
+        assert extractor.modes and extractor.image_shape == (28, 28, 3)
+    assert not trained
 
 
 @needs_real_mnist

@@ -10,9 +10,10 @@ import pytest
 from sparring import data
 from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
+from sparring.data.stacked import stack
 from sparring.game import Latents, game_of
 from sparring.metrics import glance
-from sparring.metrics.features import random_features, shipped_judge
+from sparring.metrics.features import random_features, shipped_judge, stacked_judge
 from sparring.metrics.glance import FRECHET_LEAST, SAMPLES, Glance
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
@@ -73,6 +74,23 @@ def test_many_held_out_images_are_judged_by_the_frechet_distance(make_glance: Ma
     assert len(hold_out(images, 0.5)[0].images) >= FRECHET_LEAST
     assert values["measure"] == "frechet" and values["score"] > 0
     assert "histogram" not in values  # without labels there is nothing to hold the classes against
+
+
+def test_of_a_thousand_classes_the_modes_are_counted(
+    make_glance: MakeGlance, tiny_recipe: Recipe, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1,000 samples of 1,000 classes say nothing of the balance: even real ones would be off by 37%."""
+    monkeypatch.setattr(glance, "ready_extractor", lambda images: stacked_judge())
+    images = stack(data.load(str(digits)), 400, seed=0)
+    training, held_out = hold_out(images, 0.5)
+    assert held_out is not None
+    game = game_of(tiny_recipe, (28, 28, 3))
+    latents = Latents(tiny_recipe.latent_size, tiny_recipe.latent_std)
+    made = Glance(game, latents, 0, training, held_out)
+    values = made.judge(first_state(game, random_key(0, "weights")))
+    assert values["modes"] < 10 < 100 < values["modes_real"] <= 200
+    assert "variation" not in values and "histogram" not in values
+    assert 0 <= values["confident"] <= 1 and values["top_share"] > 0.1
 
 
 def test_images_without_labels_are_judged_by_random_features(

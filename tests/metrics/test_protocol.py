@@ -1,22 +1,29 @@
 """The protocol: how many, against what, beside which floor; alarms on the verdict; refusals in one sentence."""
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import printed_digit
+from scipy.stats import entropy
 
 from sparring import data
 from sparring.data.holdout import hold_out
+from sparring.data.stacked import stack
 from sparring.errors import DataError, RunError
 from sparring.images import Images
 from sparring.metrics import protocol
 from sparring.metrics.discriminator import Discrimination
-from sparring.metrics.features import Extractor, random_features, shipped_judge
+from sparring.metrics.features import Extractor, random_features, shipped_judge, stacked_judge
 from sparring.metrics.protocol import RealImages, real_images
 from sparring.metrics.verdict import MEASURES, Verdict
 
+ALWAYS = {"frechet_ratio", "frechet", "kernel", "precision", "recall", "density", "coverage", "copies"}
+"""What every extractor can measure."""
+NAMES = tuple("0123456789")
 SUBJECT = {"kind": "samples", "path": "samples.npz", "command": "sparring measure samples.npz"}
 
 
@@ -28,9 +35,8 @@ def judge() -> Extractor:
 @pytest.fixture(scope="module")
 def real() -> RealImages:
     """140 printed digits to train on, 60 unseen ones; each with noise of its own, so that no two are the same."""
-    names = tuple("0123456789")
     labels = np.arange(200, dtype=np.int32) % 10
-    whole = data.ImageSet("digits", printed(200, 0), labels, names, "the test")
+    whole = data.ImageSet("digits", printed(200, 0), labels, NAMES, "the test")
     training, unseen = hold_out(whole, 0.3)
     assert unseen is not None
     return RealImages("digits", whole.checksum(), training, unseen, "held-out", None)
@@ -74,7 +80,7 @@ def test_without_anything_unseen_there_is_no_judgement(digits: Path) -> None:
 def test_every_measure_is_there_with_that_of_real_images(real: RealImages, judge: Extractor) -> None:
     told = Discrimination(0.6, 0.5, 0.4, 0.7, 0.8, 0.55, 0.02, False)
     verdict = verdict_on(printed(140, 1), real, judge, told)
-    assert set(verdict.measures) == set(MEASURES)
+    assert set(verdict.measures) == set(MEASURES) - {"modes", "mode_divergence"}  # which only stacked MNIST has
     assert all(measure.real is not None for measure in verdict.measures.values())
     assert verdict.measures["frechet_ratio"].value == pytest.approx(
         verdict.measures["frechet"].value / (verdict.measures["frechet"].real or 0)
@@ -109,7 +115,94 @@ def test_no_more_samples_are_judged_than_there_are_training_images(real: RealIma
 def test_what_cannot_count_classes_leaves_those_measures_out(real: RealImages) -> None:
     verdict = verdict_on(printed(100, 1), real, random_features((28, 28, 1)))
     assert verdict.balance is None
-    assert set(verdict.measures) == set(MEASURES) - {"variation", "confident", "score", "memorising"}
+    assert set(verdict.measures) == ALWAYS
+
+
+# ------------------------------------------------------------------------------------------------ stacked MNIST
+
+
+@pytest.fixture(scope="module")
+def stacked() -> RealImages:
+    """500 stacked images of 140 printed digits, and 200 of 60 others."""
+    parts = [
+        stack(
+            data.ImageSet("digits", printed(count, seed), np.arange(count, dtype=np.int32) % 10, NAMES, ""), many, seed
+        )
+        for count, many, seed in ((140, 500, 0), (60, 200, 1))
+    ]
+    return RealImages("stacked-mnist", "checksum", parts[0], parts[1], "test", None)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the error of the Frechet distance, which takes the most time where there are 384 features."""
+    monkeypatch.setattr(protocol, "frechet_error", lambda features, reference: 0.1)
+
+
+def test_of_stacked_mnist_the_modes_are_counted(
+    stacked: RealImages, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all samples, also where only some of them are used for the rest."""
+    samples = stack_of(400, seed=2)
+    monkeypatch.setattr(protocol, "SAMPLES", 150)
+    verdict = verdict_on(samples, stacked, stacked_judge())
+    assert verdict.samples == 150 and verdict.modes is not None
+    answers = [shipped_judge("mnist")(samples[..., i : i + 1].copy()).probabilities for i in range(3)]
+    triples = list(zip(*(answer.argmax(axis=1).tolist() for answer in answers if answer is not None), strict=True))
+    assert len(triples) == sum(verdict.modes.histogram) == 400
+    found, divergence = verdict.measures["modes"], verdict.measures["mode_divergence"]
+    assert found.value == len(set(triples))
+    assert divergence.value == pytest.approx(entropy([triples.count(t) for t in set(triples)]) * -1 + np.log(1000))
+    assert found.real is not None and divergence.real is not None
+    assert found.value == pytest.approx(found.real, rel=0.1) and divergence.value == pytest.approx(
+        divergence.real, rel=0.1
+    )
+    assert not verdict.alarms
+    assert "the modes are counted in 400 samples" in " ".join(verdict.notices)
+
+
+def test_so_many_classes_have_no_balance_and_the_verdict_can_be_read_again(stacked: RealImages, quick: None) -> None:
+    verdict = verdict_on(stack_of(100, seed=2), stacked, stacked_judge())
+    assert verdict.balance is None and set(verdict.measures) == set(MEASURES) - {"variation", "memorising"}
+    assert Verdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict
+
+
+@pytest.mark.parametrize("kept", [1, 7])
+def test_a_collapsed_generator_has_the_modes_that_it_has(stacked: RealImages, quick: None, kept: int) -> None:
+    """So many images, each many times with a little noise."""
+    answers = stacked_judge()(stacked.training.images).probabilities
+    assert answers is not None
+    _, places = np.unique(answers.argmax(axis=1), return_index=True)
+    sure = [i for i in places if answers[i].max() > 0.99][:kept]
+    noise = np.random.default_rng(0).integers(0, 3, (210, 28, 28, 3))
+    samples = np.clip(stacked.training.images[sure][np.arange(210) % kept].astype(int) + noise, 0, 255).astype(np.uint8)
+    verdict = verdict_on(samples, stacked, stacked_judge())
+    assert verdict.measures["modes"].value == kept
+    assert verdict.measures["mode_divergence"].value == pytest.approx(np.log(1000 / kept))
+    assert verdict.alarms[0].startswith(f"missing modes: {kept} of 1,000 are among the samples, ")
+
+
+def test_more_samples_are_drawn_for_the_modes_only(stacked: RealImages, real: RealImages) -> None:
+    many = dataclasses.replace(stacked, training=stacked.training.only(np.arange(30_000) % 500))
+    assert protocol.samples_to_draw(many, protocol.SAMPLES) == 26_000
+    assert protocol.samples_to_draw(many, 500) == 500
+    assert protocol.samples_to_draw(stacked, protocol.SAMPLES) == 500
+    assert protocol.samples_to_draw(real, protocol.SAMPLES) == 140
+
+
+def test_measures_of_before_there_were_modes_are_read(real: RealImages, judge: Extractor) -> None:
+    written = verdict_on(printed(50, 1), real, judge).to_json()
+    del written["modes"]
+    assert Verdict.from_json(written).modes is None
+
+
+def stack_of(count: int, seed: int) -> Images:
+    """Stacked images of printed digits."""
+    digits = data.ImageSet("digits", printed(140, seed), np.arange(140, dtype=np.int32) % 10, NAMES, "")
+    return stack(digits, count, seed).images
+
+
+# ------------------------------------------------------------------------------------------------ alarms and refusals
 
 
 @pytest.mark.parametrize(
@@ -160,8 +253,6 @@ def test_nearly_identical_samples_are_judged_and_found_out(real: RealImages, jud
 
 
 def test_a_verdict_survives_json(real: RealImages, judge: Extractor) -> None:
-    import json
-
     told = Discrimination(0.6, 0.5, 0.4, 0.7, 0.8, 0.55, 0.02, False)
     verdict = verdict_on(printed(100, 1), real, judge, told)
     assert Verdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict

@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from tyro.conf import Suppress
+from tyro.conf import Suppress, arg
 
 from sparring.errors import RecipeError
 
 Initialization = Literal["glorot-uniform", "torch-uniform"]
 DataOrder = Literal["replacement", "slice", "sequential", "shuffle"]
+Fit = Literal["crop", "pad", "stretch"]
+Channels = Literal["auto", "gray", "color", "alpha"]
 
 HELD_OUT = 0.04
 """Share of the images that our recipes hold out: 2,400 of MNIST's 60,000."""
+LARGEST_SIZE = 4096
+"""Pixels of a side. Networks and memory give up long before."""
 LONGEST_LOG_INTERVAL = 1000
 """Steps. A training that is asked to stop goes on to the next point of its curves."""
 
@@ -208,7 +212,16 @@ class Recipe:
     generator_noise: Literal["fresh", "reuse"] = "fresh"
     """The generator's update draws new latents, or takes those of the discriminator's fakes again."""
     data: str = "mnist"
-    """The images to learn from: the name of a data set, or a path."""
+    """The images to learn from: the name of a data set, or the path of a folder, a zip, an NPZ or an IDX file."""
+    size: Annotated[int | None, arg(metavar="INT")] = None
+    """Pixels of a side to train at. None: the images' own size; where pictures have many, the largest of 16, 28, 32,
+    48, 64, 96 and 128 that half of them reach."""
+    fit: Fit = "crop"
+    """How a picture of other proportions is made square: `crop` takes the middle, `pad` adds bars, black ones or clear
+    ones where it can be transparent, `stretch` distorts it."""
+    channels: Channels = "auto"
+    """`gray`, `color`, or `alpha`, which is color and transparency. `auto`: gray if all images are, else color. Without
+    alpha, what is transparent becomes white."""
     held_out: float = 0.0
     """Share of the images that is not trained on, by which the run is judged while it trains; 0 to judge none."""
     judge_every: int = 0
@@ -228,6 +241,8 @@ class Recipe:
         _check_positive("milliseconds_per_step", self.milliseconds_per_step)
         if self.discriminator_batch == "half" and self.batch_size % 2:
             raise RecipeError(f"batch_size must be even where the discriminator sees half of it, not {self.batch_size}")
+        if self.size is not None and not 1 <= self.size <= LARGEST_SIZE:
+            raise RecipeError(f"size must lie between 1 and {LARGEST_SIZE:,} pixels, not {self.size}")
         _check_fraction("held_out", self.held_out)
         if self.judge_every < 0:
             raise RecipeError(f"judge_every must be 0 or more, not {self.judge_every}")

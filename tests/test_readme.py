@@ -29,7 +29,7 @@ def elsewhere(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     load = data.load
     judge = shipped_judge("mnist")
-    monkeypatch.setattr(data, "load", lambda source, split="train": load(str(digits), split))
+    monkeypatch.setattr(data, "load", lambda source, split="train", *_, **__: load(str(digits), split))
     monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: judge)
     monkeypatch.setattr(speed, "measure", partial(speed.measure, rounds=1, seconds=0.01, images=100))
     return tmp_path

@@ -41,7 +41,9 @@ def list_zip(path: Path) -> Listing:
     ignored = 0
     for info in infos:
         parts = tuple(part for part in info.orig_filename.split("/") if part not in ("", "."))
-        if any(map(is_hidden, parts)) and ".." not in parts:
+        if reason := _refused_name(info.orig_filename):
+            skipped.append(Problem(shown(info.orig_filename), reason))
+        elif any(map(is_hidden, parts)):
             ignored += not info.is_dir()
         elif reason := _refused(info):
             skipped.append(Problem(shown(info.orig_filename), reason))
@@ -58,9 +60,8 @@ def _opened(path: Path) -> zipfile.ZipFile:
         raise DataError(f"{path} is a damaged zip file ({' '.join(str(error).split())})") from None
 
 
-def _refused(info: zipfile.ZipInfo) -> str | None:
-    """Why a member is not looked at."""
-    name = info.orig_filename
+def _refused_name(name: str) -> str | None:
+    """Why a member called so is not looked at."""
     if "\\" in name:
         return "its name has a backslash"
     if name.startswith("/"):
@@ -71,6 +72,11 @@ def _refused(info: zipfile.ZipInfo) -> str | None:
         return "its name leads out of the archive"
     if "\0" in name:
         return "its name has a zero byte"
+    return None
+
+
+def _refused(info: zipfile.ZipInfo) -> str | None:
+    """Why a member is not looked at."""
     if info.is_dir():
         return None
     if stat.S_ISLNK(info.external_attr >> 16):

@@ -49,7 +49,7 @@ def report(collection: Collection, shaping: Shaping, recipe: Recipe) -> dict[str
         "duplicates": [] if images is None else duplicates(images.images, collection.names),
         "problems": [{"file": problem.name, "reason": problem.reason} for problem in collection.problems],
         "ignored": collection.ignored,
-        "notice": None if images is None else images.notice,
+        "notes": list(collection.notes),
     }
     return found | {"command": command(collection, shaping, recipe)}
 
@@ -120,8 +120,8 @@ def print_report(found: dict[str, Any], console: Console) -> None:
             f"{shown(found['source'])}: {found['images']:,} images, trained on at {width} x {height} in "
             f"{CHANNEL_WORDS[depth]}"
         )
-        if found["notice"]:
-            say(f"note: {found['notice']}")
+        for note in found["notes"]:
+            say(f"note: {note}")
         console.print(_sizes(found["sizes"]))
         if found["classes"]:
             console.print(_classes(found["classes"]))

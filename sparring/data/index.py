@@ -27,10 +27,39 @@ VERSION = 1
 YOUNG_NANOSECONDS = 2_000_000_000
 """A file that was changed so shortly before it was read may change again without another time; it is read again."""
 
-ENDINGS = (
-    ".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm",
-    ".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".ico", ".tga", ".exr", ".dng", ".cr2", ".nef", ".arw",
-)  # fmt: skip
+READ = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".gif",
+    ".bmp",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+    ".pfm",
+)
+FOREIGN = (
+    ".heic",
+    ".heif",
+    ".avif",
+    ".jxl",
+    ".jp2",
+    ".svg",
+    ".psd",
+    ".ico",
+    ".tga",
+    ".exr",
+    ".dng",
+    ".cr2",
+    ".nef",
+    ".arw",
+)
+ENDINGS = READ + FOREIGN
 """What people call pictures by. A file called so that is none gets a reason; any other one is passed over."""
 
 
@@ -79,9 +108,10 @@ def _examine(file: File) -> tuple[Found, bool]:
 
 
 def _no_picture(file: File) -> str:
+    ending = "." + file.parts[-1].lower().rpartition(".")[2]
     if file.stamp[0] == 0:
         return "it is empty"
-    return "it is none of the pictures that are read: PNG, JPEG, GIF, BMP, WebP, TIFF, PPM"
+    return "it is no picture" if ending in READ else f"{ending[1:].upper()} is not read"
 
 
 def _key(file: File) -> str:

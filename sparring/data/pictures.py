@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class Collection:
     """What was skipped, and why."""
     ignored: int
     """Files that are no pictures and do not look as if they were."""
+    notes: tuple[str, ...]
+    """What the user should know of how the others are taken, one line each."""
 
     @property
     def count(self) -> int:
@@ -71,7 +74,7 @@ def collect_pictures(path: Path, listing: Listing, name: str, split: Split, shap
         ignored = listing.ignored + len(found) - len(good) - len(bad)
         problems = [*listing.skipped, *bad]
         if not good:
-            return Collection(name, None, (), Counter(), tuple(problems), ignored)
+            return Collection(name, None, (), Counter(), tuple(problems), ignored, ())
         arranged = arrange([listing.files[i].parts[:-1] for i in good], split, name)
         size, why = choose_size(shaping, [found[i].size for i in good])
         chosen = [good[place] for place in arranged.places]
@@ -79,19 +82,19 @@ def collect_pictures(path: Path, listing: Listing, name: str, split: Split, shap
     problems += [Problem(listing.files[chosen[place]].name, reason) for place, reason in kept.failed.items()]
     whole = [place for place in range(len(chosen)) if place not in kept.failed]
     files = [chosen[place] for place in whole]
-    images = None
+    images, notes = None, tuple(note for note in (why, arranged.notice) if note)
     if whole:
-        total = len(good) + len(bad)
         lost = len(bad) + len(kept.failed) + len(listing.skipped)
-        skipped = f"{lost:,} of {total + len(listing.skipped):,} pictures are left out: `sparring data check` says why"
-        notices = [skipped if lost else None, why, arranged.notice]
+        total = len(good) + len(bad) + len(listing.skipped)
+        says_why = f"`sparring data check {shlex.quote(name)}` says why"
+        skipped = (f"{lost:,} of {total:,} pictures could not be read: {says_why}",) if lost else ()
         images = ImageSet(
             name=name,
             images=kept.pixels,
             labels=None if arranged.labels is None else arranged.labels[whole],
             class_names=arranged.class_names,
             source=str(path),
-            notice="; ".join(notice for notice in notices if notice) or None,
+            notice="; ".join((*skipped, *notes)) or None,
         )
     return Collection(
         name=name,
@@ -100,6 +103,7 @@ def collect_pictures(path: Path, listing: Listing, name: str, split: Split, shap
         sizes=Counter(found[i].size for i in files),
         problems=tuple(sorted(problems, key=lambda problem: problem.name)),
         ignored=ignored,
+        notes=notes,
     )
 
 
@@ -107,7 +111,8 @@ def collect_array(images: ImageSet, name: str, shaping: Shaping) -> Collection:
     """Images that came as an array from the source of that name, shaped where that is asked for."""
     height, width = images.images.shape[1:3]
     sizes = Counter({(height, width): len(images.images)})
-    return Collection(name, _shaped(images, shaping), (), sizes, (), 0)
+    notes = () if images.notice is None else (images.notice,)
+    return Collection(name, _shaped(images, shaping), (), sizes, (), 0, notes)
 
 
 def whole_set(collection: Collection, strict: bool) -> ImageSet:

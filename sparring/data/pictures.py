@@ -63,48 +63,66 @@ class Collection:
 
 def collect_pictures(path: Path, listing: Listing, name: str, split: Split, shaping: Shaping) -> Collection:
     """The pictures among the files of a folder or an archive. Raises `DataError` where there is no such split."""
+    files = listing.files
     with quiet():
-        found = find_pictures(listing.files, path)
-        good = [i for i, one in enumerate(found) if one.sha256 and one.reason is None]
-        bad = [
-            Problem(file.name, one.reason)
-            for file, one in zip(listing.files, found, strict=True)
-            if one.reason is not None
-        ]
-        ignored = listing.ignored + len(found) - len(good) - len(bad)
-        problems = [*listing.skipped, *bad]
-        if not good:
-            return Collection(name, None, (), Counter(), tuple(problems), ignored, ())
-        arranged = arrange([listing.files[i].parts[:-1] for i in good], split, name)
-        size, why = choose_size(shaping, [found[i].size for i in good])
-        chosen = [good[place] for place in arranged.places]
-        kept = _decoded([(listing.files[i], found[i]) for i in chosen], size, shaping)
-    problems += [Problem(listing.files[chosen[place]].name, reason) for place, reason in kept.failed.items()]
-    whole = [place for place in range(len(chosen)) if place not in kept.failed]
-    files = [chosen[place] for place in whole]
-    images, notes = None, tuple(note for note in (why, arranged.notice) if note)
-    if whole:
-        lost = len(bad) + len(kept.failed) + len(listing.skipped)
-        total = len(good) + len(bad) + len(listing.skipped)
-        says_why = f"`sparring data check {shlex.quote(name)}` says why"
-        skipped = (f"{lost:,} of {total:,} pictures could not be read: {says_why}",) if lost else ()
-        images = ImageSet(
-            name=name,
-            images=kept.pixels,
-            labels=None if arranged.labels is None else arranged.labels[whole],
-            class_names=arranged.class_names,
-            source=str(path),
-            notice="; ".join((*skipped, *notes)) or None,
-        )
-    return Collection(
+        found = find_pictures(files, path)
+        reasons = {i: one.reason for i, one in enumerate(found) if one.reason is not None}
+        good = [i for i, one in enumerate(found) if one.sha256 and i not in reasons]
+        ignored = listing.ignored + len(found) - len(good) - len(reasons)
+        taken = None
+        while good:
+            taken = _arranged(good, files, found, name, split, shaping)
+            kept = _decoded([(files[i], found[i]) for i in taken.order], taken.size, shaping)
+            failed = {taken.order[place]: reason for place, reason in kept.failed.items()}
+            if not failed:
+                break
+            # What is broken must not decide about classes and sizes, and is often found out only now.
+            reasons |= failed
+            good = [i for i in good if i not in failed]
+            before, taken = taken, _arranged(good, files, found, name, split, shaping) if good else None
+            if taken is not None and (taken.size, set(taken.order)) == (before.size, set(before.order) - set(failed)):
+                taken = dataclasses.replace(taken, order=[i for i in before.order if i not in failed])
+                break
+    problems = [*listing.skipped, *(Problem(files[i].name, reason) for i, reason in reasons.items())]
+    problems.sort(key=lambda problem: problem.name)
+    if taken is None:
+        return Collection(name, None, (), Counter(), tuple(problems), ignored, ())
+    total = len(good) + len(problems)
+    says_why = f"`sparring data check {shlex.quote(name)}` says why"
+    skipped = (f"{len(problems):,} of {total:,} pictures could not be read: {says_why}",) if problems else ()
+    images = ImageSet(
         name=name,
-        images=images,
-        names=tuple(listing.files[i].name for i in files),
-        sizes=Counter(found[i].size for i in files),
-        problems=tuple(sorted(problems, key=lambda problem: problem.name)),
-        ignored=ignored,
-        notes=notes,
+        images=kept.pixels,
+        labels=None if taken.labels is None else np.array([taken.labels[i] for i in taken.order], np.int32),
+        class_names=taken.class_names,
+        source=str(path),
+        notice="; ".join((*skipped, *taken.notes)) or None,
     )
+    names = tuple(files[i].name for i in taken.order)
+    sizes = Counter(found[i].size for i in taken.order)
+    return Collection(name, images, names, sizes, tuple(problems), ignored, taken.notes)
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What is made of the pictures that can be read; each is known by its place among the files."""
+
+    order: list[int]
+    """Those of the split, in the order in which they are stored."""
+    labels: dict[int, int] | None
+    class_names: tuple[str, ...]
+    size: Size
+    notes: tuple[str, ...]
+
+
+def _arranged(
+    good: list[int], files: list[File], found: list[Found], name: str, split: Split, shaping: Shaping
+) -> _Taken:
+    arranged = arrange([files[i].parts[:-1] for i in good], split, name)
+    size, why = choose_size(shaping, [found[i].size for i in good])
+    order = [good[place] for place in arranged.places]
+    labels = None if arranged.labels is None else dict(zip(order, arranged.labels.tolist(), strict=True))
+    return _Taken(order, labels, arranged.class_names, size, tuple(note for note in (why, arranged.notice) if note))
 
 
 def collect_array(images: ImageSet, name: str, shaping: Shaping) -> Collection:

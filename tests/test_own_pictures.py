@@ -59,6 +59,8 @@ def test_from_a_folder_to_a_verdict(
     assert samples.shape == (30, 16, 16, depth)
     with Image.open(run.real_grid) as real, Image.open(run.grid(6)) as made:
         assert real.mode == made.mode == ("L" if depth == 1 else "RGB")
+    if depth < 4:
+        return  # it takes its time, and channels are all that differs
     verdict = measuring.measure(run.path)
     assert verdict.data["split"] == "held-out"
     assert verdict.extractor["name"].startswith("a judge of the labels of")

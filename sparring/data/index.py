@@ -84,9 +84,13 @@ def find_pictures(files: list[File], source: Path) -> list[Found]:
     fresh = dict(zip(map(_key, new), in_order(_examine, new, "looking at the files"), strict=True))
     found = [fresh[_key(file)][0] if _key(file) in fresh else known[_key(file)][1] for file in files]
     if new or len(known) != len(files):
-        stays = {_key(file) for file in files if not fresh.get(_key(file), (None, False))[1]}
-        old = {_key(file) for file in files if now - file.stamp[1] > YOUNG_NANOSECONDS}
-        _save(where, ((file, one) for file, one in zip(files, found, strict=True) if _key(file) in stays & old))
+        young = now - YOUNG_NANOSECONDS
+        lasting = (
+            (file, one)
+            for file, one in zip(files, found, strict=True)
+            if file.stamp[1] < young and not fresh.get(_key(file), (one, False))[1]
+        )
+        _save(where, lasting)
     return found
 
 

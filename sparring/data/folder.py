@@ -25,7 +25,7 @@ def list_folder(folder: Path) -> Listing:
     """The files in a folder and below it. Raises `DataError` where it cannot be opened, or holds far too many."""
     walk = _Walk(Path(os.path.realpath(folder)))
     try:
-        walk.go(walk.root, (), frozenset())
+        walk.go(walk.root, (), frozenset(), linked=False)
     except OSError as error:
         raise DataError(f"the folder {folder} cannot be read: {error.strerror}") from None
     return Listing(sorted(walk.files, key=lambda file: tuple(map(os.fsencode, file.parts))), walk.skipped, walk.ignored)
@@ -40,17 +40,18 @@ class _Walk:
         self.skipped: list[Problem] = []
         self.ignored = 0
 
-    def go(self, folder: Path, parts: tuple[str, ...], above: frozenset[str]) -> None:
-        """Take what lies in `folder`, which is reached by these names; `above` are the real folders on the way."""
+    def go(self, folder: Path, parts: tuple[str, ...], above: frozenset[str], linked: bool) -> None:
+        """Take what lies in `folder`, which is reached by these names, and perhaps by a link; `above` are the real
+        folders on the way."""
         real = os.path.realpath(folder)
         for entry in self._entries(folder):
             place = (*parts, entry.name)
             if is_hidden(entry.name):
                 self.ignored += 1
-            elif entry.is_symlink() and (reason := self._refused(entry, {real, *above})):
+            elif entry.is_symlink() and (reason := self._refused(entry, {real, *above}, linked)):
                 self._skip(place, reason)
             elif entry.is_dir():
-                self._enter(Path(entry.path), place, above | {real})
+                self._enter(Path(entry.path), place, above | {real}, linked or entry.is_symlink())
             else:
                 self._take(entry, place)
 
@@ -58,12 +59,12 @@ class _Walk:
         with os.scandir(folder) as entries:
             yield from entries
 
-    def _enter(self, folder: Path, parts: tuple[str, ...], above: frozenset[str]) -> None:
+    def _enter(self, folder: Path, parts: tuple[str, ...], above: frozenset[str], linked: bool) -> None:
         if is_run(folder):
             self._skip(parts, "a run of Sparring, not pictures to train on")
             return
         try:
-            self.go(folder, parts, above)
+            self.go(folder, parts, above, linked)
         except OSError as error:
             self._skip(parts, f"cannot be opened: {error.strerror}")
 
@@ -81,8 +82,8 @@ class _Walk:
         stamp = (status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_mtime_ns)
         self.files.append(File(parts, stamp, partial(_read, entry.path)))
 
-    def _refused(self, link: os.DirEntry[str], above: set[str]) -> str | None:
-        """Why a link is not followed."""
+    def _refused(self, link: os.DirEntry[str], above: set[str], linked: bool) -> str | None:
+        """Why a link is not followed; `linked` says whether another one led here."""
         target = os.path.realpath(link.path)
         if not Path(target).is_relative_to(self.root):
             return "a link out of the folder"
@@ -90,6 +91,8 @@ class _Walk:
             return "a link to nothing"
         if target in above:
             return "a link back to a folder that it lies in"
+        if linked and link.is_dir():
+            return "a link to a folder, reached by another such link"  # of which there can be 2 ** 40 ways
         return None
 
     def _skip(self, parts: tuple[str, ...], reason: str) -> None:

@@ -70,6 +70,17 @@ def test_links_within_the_folder_are_followed_and_others_are_not(tmp_path: Path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_links_to_links_do_not_multiply(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "folder", {f"{i:02d}/a.png": PICTURE for i in range(12)})
+    for i in range(11):
+        for name in ("left", "right"):
+            (folder / f"{i:02d}" / name).symlink_to(folder / f"{i + 1:02d}", target_is_directory=True)
+    listing = list_folder(folder)
+    assert len(listing.files) == 12 + 2 * 11
+    assert reasons(listing)["00/left/right"] == "a link to a folder, reached by another such link"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 def test_a_folder_that_is_a_link_itself_is_fine(tmp_path: Path) -> None:
     write_files(tmp_path / "real", {"a.png": PICTURE})
     (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)

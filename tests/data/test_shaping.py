@@ -89,6 +89,18 @@ def test_hidden_colours_leave_no_trace(fit: Fit, side: int) -> None:
     assert 0 < kept[..., 3].mean() < 255
 
 
+@pytest.mark.parametrize("side", [20, 64, 150])
+def test_what_is_transparent_is_black(side: int) -> None:
+    """Scaling rings: beside a clear edge a colour may come out where the alpha does not."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (64, 64, 4), dtype=np.uint8)
+    pixels[..., 3] = np.where(random.random((64, 64)) < 0.1, 255, 0)
+    made = shape(Image.fromarray(pixels), (side, side), "crop", "alpha")
+    clear = made[made[..., 3] == 0]
+    assert len(clear) > 20
+    assert not clear.any()
+
+
 def test_half_transparent_colours_are_mixed_with_white() -> None:
     made = shape(Image.new("RGBA", (4, 4), (255, 0, 0, 128)), (4, 4), "crop", "color")
     assert np.abs(made[0, 0].astype(int) - [255, 127, 127]).max() <= 1

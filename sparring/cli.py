@@ -24,7 +24,7 @@ import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 
 from sparring.errors import ProcessLost, SparringError
-from sparring.recipe import Recipe
+from sparring.recipe import Channels, Fit, Recipe
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 from sparring.run import Run
 from sparring.sweeps import space
@@ -63,6 +63,8 @@ class Train:
     """Seconds from one checkpoint to the next; what a killed run can lose."""
     stop_when_flat: Flag = False
     """Stop where the judgements on held-out images no longer get better."""
+    strict: Flag = False
+    """Refuse to train where a picture cannot be read; else such pictures are left out and counted."""
     replicas: Annotated[int | None, arg(metavar="INT")] = None
     """Train so many seeds at once, the recipe's and those that follow; each leaves a run, and the mean is told."""
     devices: Annotated[int | Literal["all"] | None, arg(metavar="INT|all")] = None
@@ -105,6 +107,7 @@ def train(words: list[str]) -> int:
         tensorboard=given.tensorboard,
         checkpoint_seconds=given.checkpoint_seconds,
         stop_when_flat=given.stop_when_flat,
+        strict=given.strict,
         devices=given.devices,
     )
     ended = processes.exchange({"ended": run.ended()})[0]["ended"]  # only process 0 needs to see the folder
@@ -134,6 +137,7 @@ def _train_replicas(given: Train) -> int:
         out=given.out,
         tensorboard=given.tensorboard,
         checkpoint_seconds=given.checkpoint_seconds,
+        strict=given.strict,
     )
     folder = shlex.quote(str(done.path))
     if done.stopped:
@@ -436,6 +440,63 @@ def _stages(count: int) -> Iterator[Callable[[str], None]]:
         yield lambda what: progress.update(task, description=what, advance=1)
 
 
+# ------------------------------------------------------------------------------------------------ data
+
+
+@dataclass(frozen=True)
+class Check:
+    """Look at images before they are trained on: how many, how large, of which classes, which of them cannot be read
+    and why; with a contact sheet of how they will look, and the command to train on them."""
+
+    source: Annotated[Positional[str], arg(metavar="SOURCE")]
+    """A folder or a zip of pictures, an NPZ or IDX file, a folder of IDX files, or the name of a data set."""
+    size: Annotated[int | None, arg(metavar="INT")] = None
+    """As for `sparring train`."""
+    fit: Fit = "crop"
+    """As for `sparring train`."""
+    channels: Channels = "auto"
+    """As for `sparring train`."""
+    strict: Flag = False
+    """Fail where any picture cannot be read."""
+    sheet: Annotated[Path, arg(metavar="FILE")] = Path("contact-sheet.png")
+    """Where the contact sheet is written, a PNG."""
+    json: Flag = False
+    """Print JSON, with every file that is left out."""
+
+
+def data(words: list[str]) -> int:
+    """`sparring data check SOURCE [OPTIONS]`."""
+    if words and words[0] in ("-h", "--help"):
+        words = ["check", "--help"]
+    if not words or words[0] != "check":
+        raise UsageError("after `data` comes what to do with it: sparring data check SOURCE")
+    given = _parse(Check, words[1:], "sparring data check")
+    if given.sheet.suffix.lower() != ".png":
+        raise UsageError(f"{given.sheet} should end in .png")
+    recipe = named_recipe().replace(data=given.source, size=given.size, fit=given.fit, channels=given.channels)
+
+    from rich.console import Console
+
+    from sparring.data import check, collect, shaping_of, whole_set
+
+    shaping = shaping_of(recipe)
+    collection = collect(given.source, shaping=shaping)
+    found = check.report(collection, shaping, recipe)
+    if collection.images is not None:
+        check.save_sheet(given.sheet, collection.images)
+        found["sheet"] = str(given.sheet)
+    if given.json:
+        print(json.dumps(found, indent=2))
+    else:
+        check.print_report(found, Console(highlight=False))
+    check.refuse_untrainable(collection)
+    whole_set(collection, given.strict)
+    if not given.json:
+        print(f"the contact sheet: {given.sheet}")
+        print(f"Train on them: {found['command']}")
+    return 0
+
+
 # ------------------------------------------------------------------------------------------------ recipes
 
 
@@ -505,6 +566,7 @@ COMMANDS: dict[str, Command] = {
     "sample": sample,
     "measure": measure,
     "compare": compare,
+    "data": data,
     "recipes": recipes,
     "bench": bench,
 }
@@ -523,6 +585,7 @@ commands:
   sample    draw images from a trained generator: sparring sample RUN
   measure   judge a run, or samples made elsewhere: sparring measure RUN
   compare   put measured runs side by side: sparring compare RUN RUN...
+  data      look at images before training on them: sparring data check FOLDER
   recipes   list the recipes
   bench     time the recipes beside a matrix product: sparring bench [RECIPE ...]
 

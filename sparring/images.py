@@ -24,14 +24,28 @@ def to_uint8(images: NDArray[np.floating[Any]]) -> Images:
 def grid(images: Images, rows: int, columns: int, scale: int = 1, gap: int = 1) -> NDArray[np.uint8]:
     """Images side by side, row by row: (N, H, W, C) -> (rows (H + gap) + gap, columns (W + gap) + gap, C) x scale.
 
-    Places for which there is no image stay black.
+    Places for which there is no image stay black. Images with alpha lie on a chequered ground, and C becomes 3.
     """
+    images = on_squares(images)
     _, h, w, c = images.shape
     sheet = np.zeros((rows * (h + gap) + gap, columns * (w + gap) + gap, c), np.uint8)
     for i, image in enumerate(images[: rows * columns]):
         y, x = gap + i // columns * (h + gap), gap + i % columns * (w + gap)
         sheet[y : y + h, x : x + w] = image
     return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def on_squares(images: Images) -> Images:
+    """Images with alpha in front of light squares, (N, H, W, 3), so that one sees what is transparent; others as they
+    are."""
+    _, h, w, c = images.shape
+    if c != 4:
+        return images
+    y, x = np.indices((h, w)) // max(1, max(h, w) // SQUARES)
+    ground = np.where((y + x) % 2, *SQUARE_GRAYS)[..., np.newaxis]
+    alpha = images[..., 3:] / np.float32(255)
+    shown: Images = np.rint(images[..., :3] * alpha + ground * (1 - alpha)).astype(np.uint8)
+    return shown
 
 
 def some_places(count: int, wanted: int) -> NDArray[np.int64]:
@@ -91,7 +105,7 @@ def _save_npz(path: Path, images: Images, columns: int) -> None:
 
 def _save_walk(path: Path, images: Images, columns: int) -> None:
     scale = 4 * grid_scale(*images.shape[1:3])
-    frames = [picture(image.repeat(scale, axis=0).repeat(scale, axis=1)) for image in images]
+    frames = [picture(image.repeat(scale, axis=0).repeat(scale, axis=1)) for image in on_squares(images)]
     save_gif(path, frames, WALK_MILLISECONDS, WALK_MILLISECONDS)
 
 
@@ -102,6 +116,8 @@ def _save_folder(path: Path, images: Images, columns: int) -> None:
         save_picture(path / f"{i:0{digits}d}.png", image)
 
 
+SQUARES, SQUARE_GRAYS = 8, (204, 255)
+"""So many squares a side lie behind an image with alpha, in turn of these grays."""
 WALK_MILLISECONDS = 80
 WRITERS: dict[str, Callable[[Path, Images, int], None]] = {
     ".png": _save_grid,

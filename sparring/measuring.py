@@ -13,6 +13,7 @@ from typing import Any
 
 from sparring import atomic, report, sampling
 from sparring.checkpoint import newest_step
+from sparring.data import AS_THEY_ARE, Shaping, has_pictures, shaping_of
 from sparring.errors import DataError
 from sparring.images import Images, some_places
 from sparring.metrics import protocol
@@ -20,7 +21,7 @@ from sparring.metrics.discriminator import Discrimination, discrimination, logit
 from sparring.metrics.features import Extractor, choose_extractor
 from sparring.metrics.protocol import SAMPLES, SEED, RealImages
 from sparring.metrics.verdict import Verdict
-from sparring.recipe import HELD_OUT
+from sparring.recipe import HELD_OUT, Channels
 from sparring.run import Run, read_json
 from sparring.samples import read_samples
 from sparring.trained import load_trained
@@ -74,7 +75,7 @@ def _measure_run(
 ) -> Verdict:
     tell("real images")
     recipe, trained_on = run.recipe(), run.environment()["data"]
-    real = protocol.real_images(data or recipe.data, recipe.held_out)
+    real = protocol.real_images(data or recipe.data, recipe.held_out, shaping_of(recipe))
     if data is None and real.checksum != trained_on["checksum"]:
         raise DataError(
             f"{run.path} was trained on other images than {recipe.data} is now (checksum "
@@ -106,7 +107,7 @@ def _measure_samples(path: Path, data: str, onnx: Path | None, tell: Tell) -> Ve
     tell("samples")
     samples = read_samples(path)
     tell("real images")
-    real = protocol.real_images(data, HELD_OUT)
+    real = protocol.real_images(data, HELD_OUT, _shaping_like(samples) if has_pictures(data) else AS_THEY_ARE)
     protocol.check_samples(samples, real)
     subject = {"kind": "samples", "path": str(path), "command": _command(path, data, onnx)}
     verdict = protocol.judge(samples, real, _extractor(real, onnx, tell), None, tell, subject=subject, seed=None)
@@ -120,6 +121,13 @@ def _measure_samples(path: Path, data: str, onnx: Path | None, tell: Tell) -> Ve
         None,
     )
     return verdict
+
+
+def _shaping_like(samples: Images) -> Shaping:
+    """How pictures, which have no size of their own, become as large as these samples."""
+    _, height, width, depth = samples.shape
+    channels: dict[int, Channels] = {1: "gray", 3: "color", 4: "alpha"}
+    return Shaping(height if height == width else None, channels=channels[depth])
 
 
 def report_of(verdict: Verdict) -> Path:

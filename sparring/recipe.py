@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from tyro.conf import Suppress
+from tyro.conf import Suppress, arg
 
 from sparring.checks import check_count, check_fraction, check_not_negative, check_positive
 from sparring.errors import RecipeError
@@ -31,9 +31,13 @@ from sparring.parts import (
 
 LossName = Literal["cross-entropy", "least-squares", "hinge", "wasserstein", "relativistic"]
 DataOrder = Literal["replacement", "slice", "sequential", "shuffle"]
+Fit = Literal["crop", "pad", "stretch"]
+Channels = Literal["auto", "gray", "color", "alpha"]
 
 HELD_OUT = 0.04
 """Share of the images that our recipes hold out: 2,400 of MNIST's 60,000."""
+LARGEST_SIZE = 4096
+"""Pixels of a side. Networks and memory give up long before."""
 LONGEST_LOG_INTERVAL = 1000
 """Steps. A training that is asked to stop goes on to the next point of its curves."""
 
@@ -108,7 +112,16 @@ class Recipe:
     generator_noise: Literal["fresh", "reuse"] = "fresh"
     """The generator's update draws new latents, or takes those of the discriminator's fakes again."""
     data: str = "mnist"
-    """The images to learn from: the name of a data set, or a path."""
+    """The images to learn from: the name of a data set, or the path of a folder, a zip, an NPZ or an IDX file."""
+    size: Annotated[int | None, arg(metavar="INT")] = None
+    """Pixels of a side to train at. None: the images' own size; where pictures have many, the largest of 16, 28, 32,
+    48, 64, 96 and 128 that half of them reach."""
+    fit: Fit = "crop"
+    """How a picture of other proportions is made square: `crop` takes the middle, `pad` adds bars, black ones or clear
+    ones where it can be transparent, `stretch` distorts it."""
+    channels: Channels = "auto"
+    """`gray`, `color`, or `alpha`, which is color and transparency. `auto`: gray if all images are, else color. Without
+    alpha, what is transparent becomes white."""
     held_out: float = 0.0
     """Share of the images that is not trained on, by which the run is judged while it trains; 0 to judge none."""
     judge_every: int = 0
@@ -129,6 +142,8 @@ class Recipe:
         check_positive("milliseconds_per_step", self.milliseconds_per_step)
         if self.discriminator_batch == "half" and self.batch_size % 2:
             raise RecipeError(f"batch_size must be even where the discriminator sees half of it, not {self.batch_size}")
+        if self.size is not None and not 1 <= self.size <= LARGEST_SIZE:
+            raise RecipeError(f"size must lie between 1 and {LARGEST_SIZE:,} pixels, not {self.size}")
         for name in ("r1", "r2", "gradient_penalty", "average_half_life", "learning_rate_end", "penalty_end"):
             check_not_negative(name, getattr(self, name))
         if self.real_batch_size % self.penalty_one_in:

@@ -73,6 +73,7 @@ def train_replicas(
     runs: str | Path = "runs",
     tensorboard: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    strict: bool = False,
     reporter: Reporter | None = None,
     **changes: Any,
 ) -> Replicas:
@@ -90,7 +91,7 @@ def train_replicas(
         raise RecipeError("replicas are trained in one process; leave the others out")
     told = terminal.reporter() if reporter is None else reporter
     recipes = [resolved.replace(seed=resolved.seed + i) for i in range(count)]
-    image_set = load_images(resolved)
+    image_set = load_images(resolved, strict)
     if image_set.notice:
         told.say(image_set.notice)
     surroundings = environment.describe(image_set, 1, 1)

@@ -17,7 +17,7 @@ def judge(run: Run) -> dict[str, Any]:
     images get; `measure` says which distance it is; `seconds` is how long the run was trained.
     """
     recipe, trained = run.recipe(), load_trained(run)
-    training_images, held_out = hold_out(data.load(recipe.data), recipe.held_out)
+    training_images, held_out = hold_out(data.load(recipe.data, shaping=data.shaping_of(recipe)), recipe.held_out)
     assert held_out is not None
     latents = Latents(recipe.latent_size, recipe.latent_std)
     glance = Glance(trained.game, latents, recipe.seed, training_images, held_out)

@@ -168,7 +168,7 @@ def _set_up(base: Recipe, wanted: Mapping[str, Sequence[Any] | Range], trials: i
     points = make_points(base, space, trials, draw_seed)
     tried = [name for name, axis in space.items() if isinstance(axis, Range) or len(axis) > 1]
     first = base.replace(**points[0])
-    image_set = data.load(first.data)
+    image_set = data.load(first.data, shaping=data.shaping_of(first))
     training_images, held_out = hold_out(image_set, first.held_out)
     judged_by = 0 if held_out is None else len(held_out.images)
     if judged_by < LEAST_HELD_OUT:

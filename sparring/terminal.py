@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparring.alarms import Judged
-from sparring.images import Images
+from sparring.images import Images, on_squares
 from sparring.recipe import Recipe
 from sparring.run import Run
 
@@ -204,7 +204,7 @@ def can_show(console: Console) -> bool:
 
 def preview(samples: Images, width: int, height: int) -> Text:
     """As many samples as fit into `width` x `height` characters, two pixels above each other in a character."""
-    small = _shrink(samples)
+    small = _shrink(on_squares(samples))
     _, h, w, _ = small.shape
     columns = max(1, min(len(small), (width + 1) // (w + 1)))
     rows = max(1, min(len(small) // columns, (height * 2) // (h + 2), 2))

@@ -42,6 +42,7 @@ def train(
     tensorboard: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     stop_when_flat: bool = False,
+    strict: bool = False,
     devices: Asked = None,
     reporter: Reporter | None = None,
     stop: Stop | None = None,
@@ -56,6 +57,8 @@ def train(
 
     While it trains it is judged now and then on the images that the recipe holds out; with `stop_when_flat` it stops
     where these judgements no longer get better (`sparring.alarms.flat`).
+
+    Pictures that cannot be read are left out, and a notice counts them; with `strict` they are a `DataError`.
 
     `devices` is how many of JAX's devices share every batch, or "all"; by default one. What is trained is the same to
     rounding. Several processes that have met (`sparring.processes.join`) train together on all of their devices: each
@@ -75,7 +78,7 @@ def train(
     processes.refuse_different("settings", checkpoint.sha256(json.dumps(resolved.to_json()).encode()))
     with processes.together():
         used = _choose_devices(devices, resolved)
-        image_set = load_images(resolved)
+        image_set = load_images(resolved, strict)
     if image_set.notice:
         told.say(image_set.notice)
     surroundings = environment.describe(image_set, used.count, processes.count())
@@ -171,9 +174,10 @@ def _train(session: Session, stop: Stop, checkpoint_seconds: float, stop_when_fl
     session.close(end)
 
 
-def load_images(recipe: Recipe) -> ImageSet:
-    """The images that a recipe names. Raises `DataError` where they do not fill a batch."""
-    image_set = data.load(recipe.data)
+def load_images(recipe: Recipe, strict: bool = False) -> ImageSet:
+    """The images that a recipe names. Raises `DataError` where they do not fill a batch, or, if `strict`, where one
+    cannot be read."""
+    image_set = data.load(recipe.data, shaping=data.shaping_of(recipe), strict=strict)
     left = len(hold_out(image_set, recipe.held_out)[0].images)
     if left < recipe.real_batch_size:
         held = f" ({len(image_set.images) - left} more are held out)" if left < len(image_set.images) else ""

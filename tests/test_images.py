@@ -14,6 +14,7 @@ from sparring.images import (
     Images,
     grid,
     grid_scale,
+    on_squares,
     picture,
     save_gif,
     save_images,
@@ -76,7 +77,8 @@ def test_grid_pixel_by_pixel() -> None:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("gap", [0, 1, 3])
 def test_grid_holds_every_image_at_its_place(channels: int, gap: int) -> None:
-    images = noise(6, channels=channels)
+    images = on_squares(noise(6, channels=channels))
+    channels = images.shape[-1]
     sheet = grid(images, rows=2, columns=3, gap=gap)
     assert sheet.shape == (2 * (5 + gap) + gap, 3 * (4 + gap) + gap, channels)
     for i, image in enumerate(images):

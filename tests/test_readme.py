@@ -5,11 +5,13 @@ import shlex
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sparring
 from sparring import data, measuring, speed, training
 from sparring.cli import main
+from sparring.images import save_images
 from sparring.metrics.features import shipped_judge
 from sparring.recipes import RECIPES
 
@@ -29,7 +31,7 @@ def elsewhere(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     load = data.load
     judge = shipped_judge("mnist")
-    monkeypatch.setattr(data, "load", lambda source, split="train": load(str(digits), split))
+    monkeypatch.setattr(data, "load", lambda source, split="train", *_, **__: load(str(digits), split))
     monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: judge)
     monkeypatch.setattr(speed, "measure", partial(speed.measure, rounds=1, seconds=0.01, images=100))
     return tmp_path
@@ -54,6 +56,16 @@ def test_the_commands(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert {"grid.png", "samples.npz", "walk.gif"} <= {path.name for path in elsewhere.iterdir()}
     assert (elsewhere / "runs" / "first" / "report.html").is_file()
     assert (elsewhere / "samples.npz.report.html").is_file()
+
+
+def test_the_commands_for_pictures_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_images(Path("pictures"), np.random.default_rng(0).integers(0, 256, (40, 9, 12, 3), dtype=np.uint8), 8)
+    check, train = commands(SHELL[3])
+    assert main(check[1:]) == 0
+    assert main([*train[1:], "--steps", "2", "--grid-every", "2"]) == 0
+    assert Path("contact-sheet.png").is_file()
+    assert Path("runs/own/generator.safetensors").is_file()
 
 
 def test_the_python(elsewhere: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from sparring import data
 from sparring.alarms import DOMINATION, copying, knowing
-from sparring.data import ImageSet
+from sparring.data import AS_THEY_ARE, ImageSet, Shaping
 from sparring.data.holdout import hold_out
 from sparring.data.stacked import STACKED
 from sparring.errors import DataError
@@ -66,16 +66,16 @@ class RealImages:
     """Why they are not test images."""
 
 
-def real_images(source: str, held_out: float) -> RealImages:
-    """The data called `source`, of which that share was held out of the training.
+def real_images(source: str, held_out: float, shaping: Shaping = AS_THEY_ARE) -> RealImages:
+    """The data called `source`, shaped so, of which that share was held out of the training.
 
     Raises `DataError` where the data are not to be had, or leave nothing unseen.
     """
-    whole = data.load(source)
+    whole = data.load(source, shaping=shaping)
     training, held = hold_out(whole, held_out)
     notice = None
     try:
-        unseen, split = data.load(source, "test"), "test"
+        unseen, split = data.load(source, "test", shaping), "test"
     except DataError as error:
         if held is None:
             raise DataError(f"there are no unseen images to judge by, for none were held out, and {error}") from error

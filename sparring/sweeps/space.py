@@ -21,7 +21,7 @@ DIGITS = 4
 """What is drawn from a range is rounded to so many digits: the number in a table is the one that was trained with."""
 HIDDEN = ("name", "source", "milliseconds_per_step")
 """Settings that say something about a recipe and change nothing."""
-JUDGED_BY = ("data", "held_out")
+JUDGED_BY = ("data", "size", "fit", "channels", "held_out")
 """Settings that decide which images a run is judged by: scores by other images cannot be ranked."""
 
 

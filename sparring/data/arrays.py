@@ -1,0 +1,137 @@
+"""ARRAYS of images in an NPZ file. Its headers are held against what is allowed before any memory is taken."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparring.data.idx import MAX_CONTENT
+from sparring.data.named import NPZ_ERRORS
+from sparring.errors import DataError
+from sparring.images import Images, to_uint8
+
+KEYS = ("images", "samples", "x", "arr_0")
+"""Names under which an `.npz` may hold its images; or under any, if it holds one array only, or one of 3 or 4
+dimensions."""
+LABELS = "labels"
+ROWS = 1024
+"""Images that are converted at once."""
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+
+
+def read_npz(path: Path) -> tuple[Images, Array | None]:
+    """(the images of an NPZ file (N, H, W, C), uint8; its array `labels` as it is, or None).
+
+    The images are (N, H, W), (N, H, W, C) or (N, C, H, W); uint8, or floats in [0, 1] or [-1, 1].
+
+    Raises `DataError`, in one sentence, for anything else, and for more than 8 GiB.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            headers = {name: _header(archive, name) for name in _names(archive)}
+            chosen = _chosen(path, headers)
+            images = _read(path, archive, chosen)
+            labels = _read(path, archive, LABELS) if LABELS in headers and chosen != LABELS else None
+    except DataError:
+        raise
+    except NPZ_ERRORS as error:
+        raise DataError(f"{path} is damaged or no archive of plain arrays ({' '.join(str(error).split())})") from None
+    return as_images(path, images), labels
+
+
+def is_npz(names: list[str]) -> bool:
+    """Whether a zip file with these members is an NPZ file."""
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+def as_images(path: Path, array: Array) -> Images:
+    """An array of images of any usual form as (N, H, W, C), uint8. Raises `DataError` for another one."""
+    if array.ndim == 3:
+        array = array[..., np.newaxis]
+    if array.ndim != 4:
+        raise DataError(f"{path}: images should have the shape N x H x W or N x H x W x C, not {array.shape}")
+    if array.shape[-1] not in (1, 3, 4) and array.shape[1] in (1, 3, 4):
+        array = np.moveaxis(array, 1, -1)  # N x C x H x W, as PyTorch has them
+    if array.shape[-1] not in (1, 3, 4):
+        raise DataError(f"{path}: images should have 1, 3 or 4 channels; their shape is {array.shape}")
+    if array.size == 0:
+        raise DataError(f"{path} holds no images: its shape is {array.shape}")
+    if array.dtype == np.uint8:
+        return array
+    if not np.issubdtype(array.dtype, np.floating):
+        raise DataError(f"{path}: images should be uint8 or floats, not {array.dtype}")
+    if unusable := sum(np.count_nonzero(~np.isfinite(part)) for part in _parts(array)):
+        raise DataError(f"{path}: {unusable:,} values are not finite numbers")
+    low, high = float(array.min()), float(array.max())
+    if low < -1 or high > 1:
+        raise DataError(f"{path}: floats should lie in [0, 1] or [-1, 1], but they run from {low:.4g} to {high:.4g}")
+    images = np.empty(array.shape, np.uint8)
+    for part, place in zip(_parts(array), _parts(images), strict=True):
+        values = part.astype(np.float64)
+        place[:] = to_uint8(values if low < 0 else values * 2 - 1)
+    return images
+
+
+def class_labels(path: Path, labels: Array, count: int) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """(labels (count,), the names of the classes) from whole numbers or texts, (count,) or (count, 1)."""
+    if labels.shape not in ((count,), (count, 1)):
+        raise DataError(f"{path}: labels should have the shape ({count},), one an image, not {labels.shape}")
+    if not (np.issubdtype(labels.dtype, np.integer) or labels.dtype.kind == "U"):
+        raise DataError(f"{path}: labels should be whole numbers or texts, not {labels.dtype}")
+    names, indices = np.unique(labels.reshape(-1), return_inverse=True)
+    return indices.astype(np.int32), tuple(map(str, names))
+
+
+def _parts(array: Array) -> list[Array]:
+    return [array[start : start + ROWS] for start in range(0, len(array), ROWS)]
+
+
+def _names(archive: zipfile.ZipFile) -> list[str]:
+    return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+def _chosen(path: Path, headers: dict[str, Shape]) -> str:
+    """The name of the array with the images."""
+    pictures = [name for name, shape in headers.items() if len(shape) in (3, 4)]
+    others = [names[0] for names in (list(headers), pictures) if len(names) == 1]
+    chosen = next((name for name in (*KEYS, *others) if name in headers), None)
+    if chosen is None:
+        raise DataError(
+            f"{path} should hold its images under the key 'images'; it holds {', '.join(headers) or 'nothing'}"
+        )
+    return chosen
+
+
+def _header(archive: zipfile.ZipFile, name: str) -> Shape:
+    with archive.open(f"{name}.npy") as member:
+        return _read_header(member)[0]
+
+
+def _read_header(member: IO[bytes]) -> tuple[Shape, np.dtype[Any]]:
+    version = np.lib.format.read_magic(member)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(member)
+    else:
+        raise ValueError(f"an array of the unknown version {version}")
+    return shape, dtype
+
+
+def _read(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
+    with archive.open(f"{name}.npy") as member:
+        shape, dtype = _read_header(member)
+    promised = math.prod(shape) * dtype.itemsize
+    if promised > MAX_CONTENT:
+        raise DataError(f"{path} promises {promised:,} bytes of {name}, more than the {MAX_CONTENT:,} that are allowed")
+    if not dtype.hasobject and promised > archive.getinfo(f"{name}.npy").file_size:
+        raise DataError(f"{path} is damaged: it promises {promised:,} bytes of {name} and holds fewer")
+    with archive.open(f"{name}.npy") as member:
+        return np.asarray(np.lib.format.read_array(member, allow_pickle=False))

@@ -1,0 +1,219 @@
+"""THE CHECK of a source before anything is trained: what is in it, how it will look, and the command to train it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from sparring.data.files import shown
+from sparring.data.images import ImageSet
+from sparring.data.pictures import Collection
+from sparring.data.shaping import SIDES, Shaping
+from sparring.errors import DataError
+from sparring.images import Images, grid, grid_scale, picture, save_picture, some_places
+from sparring.recipe import Recipe
+
+LISTED = 20
+"""Lines of a list in the text; JSON has all."""
+SHEET_COLUMNS, SHEET_ROWS = 12, 20
+"""Pictures of a class on the contact sheet, and classes; without classes it has as many rows as columns."""
+MARGIN = 120
+"""Pixels for the name of a class."""
+LEAST_HELD_OUT, LARGEST_SHARE = 50, 0.2
+"""So many images are wanted unseen, to judge a run by, unless that is a larger share of all."""
+EDGES = (*SIDES, 256, 512, 1024, 2048, 4096)
+"""Shorter sides at which a new line of the table of sizes begins."""
+CHANNEL_WORDS = {1: "gray", 3: "color", 4: "color with alpha"}
+
+
+def report(collection: Collection, shaping: Shaping, recipe: Recipe) -> dict[str, Any]:
+    """All that is found, as JSON values; the command is one for that recipe."""
+    images = collection.images
+    found: dict[str, Any] = {
+        "source": collection.name,
+        "images": collection.count,
+        "shape": None if images is None else list(images.images.shape[1:]),
+        "sizes": [{"width": w, "height": h, "images": n} for (h, w), n in collection.sizes.most_common()],
+        "classes": None if images is None else class_counts(images),
+        "duplicates": [] if images is None else duplicates(images.images, collection.names),
+        "problems": [{"file": problem.name, "reason": problem.reason} for problem in collection.problems],
+        "ignored": collection.ignored,
+        "notes": list(collection.notes),
+    }
+    return found | {"command": command(collection, shaping, recipe)}
+
+
+def refuse_untrainable(collection: Collection) -> ImageSet:
+    """The images of a collection. Raises `DataError` where there are not two different ones."""
+    images = collection.images
+    if images is None:
+        first = f": {collection.problems[0].name}, {collection.problems[0].reason}" if collection.problems else ""
+        others = f"; {collection.ignored:,} other files are there" if collection.ignored else ""
+        raise DataError(f"{collection.name} holds no picture that can be trained on{first}{others}")
+    if (images.images == images.images[0]).all():
+        how_many = "one picture" if collection.count == 1 else f"the same picture {collection.count:,} times"
+        raise DataError(f"{collection.name} holds {how_many}, and a GAN needs two different ones at the least")
+    return images
+
+
+def class_counts(images: ImageSet) -> dict[str, int] | None:
+    """Images of each class; None where they have no labels."""
+    if images.labels is None:
+        return None
+    counts = np.bincount(images.labels, minlength=len(images.class_names))
+    return dict(zip(map(shown, images.class_names), counts.tolist(), strict=True))
+
+
+def duplicates(images: Images, names: Sequence[str]) -> list[list[str | int]]:
+    """Groups of images whose pixels are the same as they are trained on, by file, or by number where they have none."""
+    groups: dict[bytes, list[str | int]] = {}
+    for i, image in enumerate(images):
+        digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()
+        groups.setdefault(digest, []).append(names[i] if names else i)
+    return [sorted(group, key=str) for group in groups.values() if len(group) > 1]
+
+
+def command(collection: Collection, shaping: Shaping, recipe: Recipe) -> str | None:
+    """What to type to train that recipe on the collection; None where it cannot be trained on."""
+    if collection.images is None or collection.count < 2:
+        return None
+    height, width = collection.images.images.shape[1:3]
+    words = ["sparring", "train", recipe.name, "--data", collection.name]
+    if shaping.size is not None or (height == width and set(collection.sizes) != {(height, width)}):
+        words += ["--size", str(height)]
+    words += ["--fit", shaping.fit] if shaping.fit != Shaping().fit else []
+    words += ["--channels", shaping.channels] if shaping.channels != Shaping().channels else []
+    share = recipe.held_out
+    if int(share * collection.count) < LEAST_HELD_OUT:
+        share = min(LARGEST_SHARE, math.ceil(100 * LEAST_HELD_OUT / collection.count) / 100)
+        words += ["--held-out", f"{share:g}"]
+    left = collection.count - int(share * collection.count)
+    if left < recipe.real_batch_size:
+        fits = (2**i for i in range(20, 0, -1) if recipe.replace(batch_size=2**i).real_batch_size <= left)
+        words += ["--batch-size", str(next(fits))]
+    return shlex.join(words)
+
+
+# ------------------------------------------------------------------------------------------------ on the terminal
+
+
+def print_report(found: dict[str, Any], console: Console) -> None:
+    """The report as text."""
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    if found["images"]:
+        height, width, depth = found["shape"]
+        say(
+            f"{shown(found['source'])}: {found['images']:,} images, trained on at {width} x {height} in "
+            f"{CHANNEL_WORDS[depth]}"
+        )
+        for note in found["notes"]:
+            say(f"note: {note}")
+        console.print(_sizes(found["sizes"]))
+        if found["classes"]:
+            console.print(_classes(found["classes"]))
+        else:
+            say("no classes\n")
+        _say_duplicates(found["duplicates"], say)
+    if found["problems"]:
+        say(f"{len(found['problems']):,} left out:")
+        for problem in found["problems"][:LISTED]:
+            say(f"  {problem['file']}: {problem['reason']}")
+        if len(found["problems"]) > LISTED:
+            say(f"  and {len(found['problems']) - LISTED:,} more; --json lists all")
+    if found["ignored"]:
+        say(f"{found['ignored']:,} other files or hidden folders passed over")
+
+
+def _say_duplicates(groups: list[list[str | int]], say: Any) -> None:
+    extra = sum(len(group) - 1 for group in groups)
+    if not extra:
+        say("no image is there twice")
+        return
+    copies = "copies of others, pixel by pixel" if extra > 1 else "a copy of another, pixel by pixel"
+    say(f"{extra:,} of the images are {copies}" if extra > 1 else f"1 of the images is {copies}")
+    names = [str(name) for name in groups[0][:3]]
+    say(f"  the first: {', '.join(names)}{' ...' if len(groups[0]) > 3 else ''}")
+
+
+def _sizes(sizes: list[dict[str, int]]) -> Table:
+    """Each size if there are few, else how many images have shorter sides in which range."""
+    table = _table("size in pixels" if len(sizes) <= LISTED // 2 else "shorter side", "images")
+    if len(sizes) <= LISTED // 2:
+        for size in sizes:
+            table.add_row(f"{size['width']} x {size['height']}", f"{size['images']:,}")
+        return table
+    lines: Counter[int] = Counter()
+    for size in sizes:
+        lines[sum(min(size["width"], size["height"]) >= edge for edge in EDGES)] += size["images"]
+    bounds = (1, *EDGES)
+    for line in sorted(lines):
+        end = f" to {bounds[line + 1] - 1:,}" if line + 1 < len(bounds) else " and more"
+        table.add_row(f"{bounds[line]:,}{end}", f"{lines[line]:,}")
+    return table
+
+
+def _classes(classes: dict[str, int]) -> Table:
+    table = _table("class", "images")
+    for name, count in list(classes.items())[:LISTED]:
+        table.add_row(name, f"{count:,}")
+    if len(classes) > LISTED:
+        table.add_row(f"and {len(classes) - LISTED:,} more", f"{sum(list(classes.values())[LISTED:]):,}")
+    return table
+
+
+def _table(what: str, count: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(what)
+    table.add_column(count, justify="right")
+    return table
+
+
+# ------------------------------------------------------------------------------------------------ the contact sheet
+
+
+def save_sheet(path: Path, images: ImageSet) -> None:
+    """Some images as they are trained on, as a PNG: a row a class with its name beside it, or any where there are no
+    classes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, height, width, _ = images.images.shape
+    scale = grid_scale(height, width)
+    if images.labels is None:
+        some = images.images[some_places(len(images.images), SHEET_COLUMNS**2)]
+        save_picture(path, grid(some, -(-len(some) // SHEET_COLUMNS), SHEET_COLUMNS, scale))
+        return
+    present = [label for label in range(len(images.class_names)) if (images.labels == label).any()]
+    rows = [_class_row(images, label, scale) for label in present[:SHEET_ROWS]]
+    sheet = Image.new(rows[0].mode, (rows[0].width, sum(row.height for row in rows)))
+    for i, row in enumerate(rows):
+        sheet.paste(row, (0, i * row.height))
+    pixels = np.asarray(sheet)
+    save_picture(path, pixels[..., np.newaxis] if pixels.ndim == 2 else pixels)
+
+
+def _class_row(images: ImageSet, label: int, scale: int) -> Image.Image:
+    places = np.flatnonzero(images.labels == label)
+    some = images.images[places[some_places(len(places), SHEET_COLUMNS)]]
+    pictures = picture(grid(some, 1, SHEET_COLUMNS, scale))
+    row = Image.new(pictures.mode, (MARGIN + pictures.width, pictures.height))
+    row.paste(pictures, (MARGIN, 0))
+    white: Any = 255 if pictures.mode == "L" else (255, 255, 255)
+    font = ImageFont.load_default(size=14)
+    name = shown(images.class_names[label])
+    while name and font.getlength(name) > MARGIN - 8:
+        name = name[:-1]
+    ImageDraw.Draw(row).text((4, pictures.height // 2), name, fill=white, font=font, anchor="lm")
+    return row

@@ -1,0 +1,145 @@
+"""DECODING: the bytes of one file as a picture, or the reason why not. Bytes decide, never the name of the file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+"""Of Pillow's readers those for pixels in a plain file. PPM includes PGM, PBM and PFM."""
+MAX_BYTES = 256 << 20
+"""No file larger than this (256 MiB) is read."""
+MAX_PIXELS = 89_478_485
+"""No picture that promises more pixels than this, Pillow's own limit, is decoded."""
+HEAD = 32
+"""Bytes by which `is_picture` tells."""
+
+_ORIENTATION = 0x0112
+_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
+_LEAST_TIMES = 3
+"""A JPEG is decoded at a fraction of its size, but never smaller than so many times what is wanted of it."""
+
+
+class Unreadable(Exception):
+    """A file is no picture that can be trained on. The message is the reason, in a few words."""
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins with these bytes says that it is a picture of a known format."""
+    if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")):
+        return True
+    if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):  # TIFF
+        return True
+    if head.startswith(b"RIFF"):
+        return head[8:12] == b"WEBP"
+    if head.startswith(b"BM"):
+        return int.from_bytes(head[14:18], "little") in _BMP_HEADERS
+    return re.match(rb"P[1-6fF]\s+[0-9#]", head) is not None
+
+
+def look(content: bytes) -> tuple[int, int]:
+    """Height and width of the upright picture in a file, from its header. Raises `Unreadable`."""
+    with _reasons(), _opened(content) as picture:
+        turned = _says_orientation(picture) and picture.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+        return (picture.width, picture.height) if turned else (picture.height, picture.width)
+
+
+def decode(content: bytes, least: int | None = None) -> Image.Image:
+    """The picture in a file, upright, as gray ("L"), colour ("RGB") or colour and alpha ("RGBA"); of many frames the
+    first. Raises `Unreadable`.
+
+    Args:
+        content: The bytes of the file.
+        least: The side, in pixels, that is wanted in the end: a JPEG may come out smaller than it is, but larger than
+            that. By default it comes out whole.
+    """
+    with _reasons(), _opened(content) as picture:
+        if least is not None:
+            picture.draft(None, (_LEAST_TIMES * least, _LEAST_TIMES * least))
+        picture.load()
+        return _plain(_upright(picture))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Pillow warns nobody of what is an `Unreadable` here, or does no harm. To be entered in the main thread."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Whatever goes wrong inside becomes an `Unreadable`."""
+    try:
+        yield
+    except Unreadable:
+        raise
+    except UnidentifiedImageError:
+        raise Unreadable("damaged: its header cannot be read") from None
+    except Image.DecompressionBombError:
+        raise Unreadable(f"it promises more than the {MAX_PIXELS:,} pixels that are read") from None
+    except MemoryError:
+        raise Unreadable("it does not fit into memory") from None
+    except Exception as error:  # Pillow's readers raise whatever damaged bytes lead them to
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise Unreadable(f"damaged: {words}") from None
+
+
+def _opened(content: bytes) -> Image.Image:
+    if not content:
+        raise Unreadable("it is empty")
+    picture = Image.open(io.BytesIO(content), formats=FORMATS)
+    if picture.width * picture.height > MAX_PIXELS:
+        size = f"{picture.width:,} x {picture.height:,}"
+        raise Unreadable(f"it promises {size} pixels, more than the {MAX_PIXELS:,} that are read")
+    if picture.width < 1 or picture.height < 1:
+        raise Unreadable("it has no pixels")
+    return picture
+
+
+def _says_orientation(picture: Image.Image) -> bool:
+    """Whether the orientation can be asked for without decoding: a PNG's may come after its pixels."""
+    return picture.format != "PNG" or "exif" in picture.info
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    with contextlib.suppress(Exception):  # what damaged Exif data lead to: then nothing is known of a rotation
+        return ImageOps.exif_transpose(picture)
+    return picture
+
+
+def _plain(picture: Image.Image) -> Image.Image:
+    """As L, RGB or RGBA."""
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        return _from_numbers(picture)
+    if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
+        return picture.convert("RGBA")
+    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+
+
+def _from_numbers(picture: Image.Image) -> Image.Image:
+    """Gray of more than 8 bits: whole numbers have 16 bits, other ones lie between 0 and 1."""
+    values = np.asarray(picture)
+    low, high = float(values.min()), float(values.max())
+    if picture.mode == "F":
+        if not (low >= 0 and high <= 1):  # so is nan
+            raise Unreadable(f"its numbers run from {low:.4g} to {high:.4g}, expected 0 to 1")
+        gray = np.rint(values * 255)
+    else:
+        if low < 0 or high > 65535:
+            raise Unreadable(f"its numbers run from {low:.0f} to {high:.0f}, expected 0 to 65,535")
+        gray = (values.astype(np.uint32) + 128) // 257
+    plain = Image.fromarray(gray.astype(np.uint8))
+    hidden = picture.info.get("transparency")
+    if not isinstance(hidden, int):
+        return plain
+    plain.putalpha(Image.fromarray(np.where(values == hidden, 0, 255).astype(np.uint8)))
+    return plain.convert("RGBA")

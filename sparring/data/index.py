@@ -1,0 +1,155 @@
+"""THE INDEX of a source: what its files were found to hold, so that those that did not change need not be read again.
+
+    images/index/SOURCE.json in the cache folder: {"version": 1, "files": {name: [stamp, what it is]}}
+
+It saves time and decides nothing: a file is known again by its size and times, and what it holds by a checksum.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparring import atomic
+from sparring.data.decode import HEAD, MAX_BYTES, Unreadable, is_picture, look
+from sparring.data.files import File
+from sparring.data.named import cache_folder
+from sparring.data.parallel import in_order
+
+VERSION = 1
+YOUNG_NANOSECONDS = 2_000_000_000
+"""A file that was changed so shortly before it was read may change again without another time; it is read again."""
+
+READ = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".gif",
+    ".bmp",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+    ".pfm",
+)
+FOREIGN = (
+    ".heic",
+    ".heif",
+    ".avif",
+    ".jxl",
+    ".jp2",
+    ".svg",
+    ".psd",
+    ".ico",
+    ".tga",
+    ".exr",
+    ".dng",
+    ".cr2",
+    ".nef",
+    ".arw",
+)
+ENDINGS = READ + FOREIGN
+"""What people call pictures by. A file called so that is none gets a reason; any other one is passed over."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file was found to be: a picture, or one that cannot be read, or none at all."""
+
+    sha256: str = ""
+    """Of its bytes; empty if it is no picture."""
+    size: tuple[int, int] = (0, 0)
+    """Height and width of the upright picture."""
+    reason: str | None = None
+    """Why it cannot be read, though it should be a picture."""
+
+
+def find_pictures(files: list[File], source: Path) -> list[Found]:
+    """What each of the files of a source is; read are those that are new, or have changed."""
+    where = _where(source)
+    known = _load(where)
+    new = [file for file in files if _key(file) not in known or known[_key(file)][0] != file.stamp]
+    now = time.time_ns()
+    fresh = dict(zip(map(_key, new), in_order(_examine, new, "looking at the files"), strict=True))
+    found = [fresh[_key(file)][0] if _key(file) in fresh else known[_key(file)][1] for file in files]
+    if new or len(known) != len(files):
+        young = now - YOUNG_NANOSECONDS
+        lasting = (
+            (file, one)
+            for file, one in zip(files, found, strict=True)
+            if file.stamp[1] < young and not fresh.get(_key(file), (one, False))[1]
+        )
+        _save(where, lasting)
+    return found
+
+
+def _examine(file: File) -> tuple[Found, bool]:
+    """What a file is, and whether that may be otherwise the next time although the file does not change."""
+    try:
+        if not is_picture(file.read(HEAD)):
+            return (Found(reason=_no_picture(file)) if file.parts[-1].lower().endswith(ENDINGS) else Found()), False
+        content = file.read(MAX_BYTES + 1)
+    except Unreadable as unreadable:
+        return Found(reason=str(unreadable)), True
+    if len(content) > MAX_BYTES:
+        return Found(reason=f"it is larger than the {MAX_BYTES >> 20} MiB that are read"), False
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        return Found(digest, look(content)), False
+    except Unreadable as unreadable:
+        return Found(digest, reason=str(unreadable)), False
+
+
+def _no_picture(file: File) -> str:
+    ending = "." + file.parts[-1].lower().rpartition(".")[2]
+    if file.stamp[0] == 0:
+        return "it is empty"
+    return "it is no picture" if ending in READ else f"{ending[1:].upper()} is not read"
+
+
+def _key(file: File) -> str:
+    return "/".join(file.parts)
+
+
+def _where(source: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(os.path.realpath(source))).hexdigest()[:32]
+    return cache_folder() / "images" / "index" / f"{name}.json"
+
+
+def _load(path: Path) -> dict[str, tuple[tuple[int, ...], Found]]:
+    """What is known of each file; nothing where there is no index, or none that can be read."""
+    try:
+        saved: Any = json.loads(path.read_bytes())
+        if saved["version"] != VERSION:
+            return {}
+        return {name: (tuple(stamp), _from_json(found)) for name, (stamp, found) in saved["files"].items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {}
+
+
+def _save(path: Path, found: Iterable[tuple[File, Found]]) -> None:
+    files = {_key(file): [file.stamp, [one.sha256, *one.size, one.reason]] for file, one in found}
+    content = json.dumps({"version": VERSION, "files": files}, separators=(",", ":")).encode()
+    with contextlib.suppress(OSError):  # it only saves time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(path, content)
+
+
+def _from_json(value: Any) -> Found:
+    sha256, height, width, reason = value
+    if not (isinstance(sha256, str) and isinstance(height, int) and isinstance(width, int)):
+        raise TypeError("not what an index holds")
+    if not (reason is None or isinstance(reason, str)):
+        raise TypeError("not what an index holds")
+    return Found(sha256, (height, width), reason)

@@ -1,0 +1,57 @@
+"""PARALLEL: a function over many items in threads, the results in order, and a bar that shows how far it is.
+
+Threads, not processes: Pillow and hashlib let others run while they work, threads start at once, and a process that is
+forked beside JAX may hang.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+AHEAD = 8
+"""Items that a thread may be ahead of whoever takes the results, so that these do not pile up."""
+
+
+def in_order(function: Callable[[Item], Result], items: Sequence[Item], label: str) -> Iterator[Result]:
+    """`function` of each item, in their order; a bar called `label` shows on a terminal how many are done."""
+    workers = _processors()
+    waiting: deque[Future[Result]] = deque()
+    with _bar(label, len(items)) as advance, ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > AHEAD * workers:
+                    yield waiting.popleft().result()
+                    advance()
+            while waiting:
+                yield waiting.popleft().result()
+                advance()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _bar(label: str, total: int) -> Iterator[Callable[[], None]]:
+    if not sys.stderr.isatty() or not total:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task(label, total=total)
+        yield lambda: bars.update(bar, advance=1)

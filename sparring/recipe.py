@@ -146,11 +146,6 @@ class Recipe:
             raise RecipeError(f"size must lie between 1 and {LARGEST_SIZE:,} pixels, not {self.size}")
         for name in ("r1", "r2", "gradient_penalty", "average_half_life", "learning_rate_end", "penalty_end"):
             check_not_negative(name, getattr(self, name))
-        if self.real_batch_size % self.penalty_one_in:
-            raise RecipeError(
-                f"penalty_one_in must divide the {self.real_batch_size} real images of a batch; "
-                f"{self.penalty_one_in} does not"
-            )
         if self.discriminator_updates == "separate" and (self.loss != "cross-entropy" or self.penalised):
             raise RecipeError("separate updates of the discriminator need the loss cross-entropy, without penalties")
         if self.loss == "relativistic" and self.real_batch_size != self.batch_size:

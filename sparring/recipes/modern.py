@@ -15,7 +15,7 @@ def quick() -> Recipe:
 
     Run: `sparring train quick`.
     """
-    return _modern("quick", steps=1_200, learning_rate=2e-3).replace(grid_every=60, judge_every=0)
+    return _modern("quick", steps=2_400, batch_size=32, learning_rate=3e-3).replace(judge_every=0)
 
 
 def good() -> Recipe:
@@ -23,7 +23,7 @@ def good() -> Recipe:
 
     Run: `sparring train good`.
     """
-    return _modern("good", steps=16_000, learning_rate=1e-3)
+    return _modern("good", steps=16_000, batch_size=64, learning_rate=1e-3)
 
 
 def best() -> Recipe:
@@ -31,10 +31,10 @@ def best() -> Recipe:
 
     Run: `sparring train best`.
     """
-    return _modern("best", steps=100_000, learning_rate=1e-3)
+    return _modern("best", steps=100_000, batch_size=64, learning_rate=1e-3)
 
 
-def _modern(name: str, *, steps: int, learning_rate: float) -> Recipe:
+def _modern(name: str, *, steps: int, batch_size: int, learning_rate: float) -> Recipe:
     adam = Adam(learning_rate=learning_rate, beta1=0.0, beta2=0.99)
     return Recipe(
         name=name,
@@ -44,14 +44,14 @@ def _modern(name: str, *, steps: int, learning_rate: float) -> Recipe:
         generator_optimizer=adam,
         discriminator_optimizer=adam,
         latent_size=64,
-        batch_size=64,
+        batch_size=batch_size,
         data_order="shuffle",
         steps=steps,
         grid_every=steps // 40,
         grid_rows=8,
         grid_columns=8,
         log_every=20,
-        milliseconds_per_step=33.0,
+        milliseconds_per_step=batch_size / 2,
         loss="relativistic",
         r1=1.0,
         r2=1.0,

@@ -51,7 +51,7 @@ def test_everything_is_printed(tmp_path: Path, capsys: Printed) -> None:
     assert any(line.startswith("cut.png: damaged: ") for line in lines)
     assert "1 other files or hidden folders passed over" in lines
     assert "the contact sheet: contact-sheet.png" in lines
-    assert lines[-1] == ("Train on them: sparring train mlp-adam --data 'my pets' --size 48 --held-out 0.2")
+    assert lines[-1] == ("Train on them: sparring train quick --data 'my pets' --size 48 --held-out 0.2")
 
 
 def test_json_has_all(tmp_path: Path, capsys: Printed) -> None:
@@ -166,7 +166,7 @@ def test_the_command_fits_small_sets(count: int, shaping: Shaping, expected: lis
     write_files(tmp_path / "few", {f"{i}.png": encoded(colourful(30 + i, 29 + i, i)) for i in range(count)})
     command = check.command(collect("few", shaping=shaping), shaping, named_recipe())
     assert command is not None
-    assert shlex.split(command) == ["sparring", "train", "mlp-adam", "--data", "few", *expected]
+    assert shlex.split(command) == ["sparring", "train", "quick", "--data", "few", *expected]
 
 
 def test_the_command_trains(tmp_path: Path, tiny_recipe: Recipe, capsys: Printed) -> None:

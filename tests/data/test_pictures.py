@@ -286,6 +286,17 @@ def test_a_damaged_index_is_made_anew(
     assert path.read_bytes() == whole
 
 
+def test_an_index_of_another_version_is_not_believed(
+    tmp_path: Path, examined: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "YOUNG_NANOSECONDS", -(10**10))
+    folder = write_files(tmp_path / "some", CLASSES)
+    for version in (index.VERSION, index.VERSION + 1, index.VERSION + 1):
+        monkeypatch.setattr(index, "VERSION", version)
+        load(str(folder))
+    assert len(examined) == 12
+
+
 def test_a_file_that_changes_while_it_is_decoded_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_files(tmp_path / "some", CLASSES)
     find = index.find_pictures

@@ -18,16 +18,20 @@ SHARE = 0.05
 """The most of a run's time that judging may take."""
 PREPARATION_SECONDS, JUDGEMENT_SECONDS = 1.8, 0.25
 """What these cost on two CPU cores, for 60,000 small gray images; assumed until it is measured."""
+ASSUMED_VALUES = 60_000 * 28 * 28
+"""The values of those images: of more, both are assumed to cost as many times as much."""
 
 
 class Budget:
     """Decides whether to judge at a due step, so that judgements are spread evenly and take no more than `SHARE`."""
 
-    def __init__(self, elapsed: float = 0.0, spent: float = 0.0) -> None:
+    def __init__(self, elapsed: float = 0.0, spent: float = 0.0, values: int = ASSUMED_VALUES) -> None:
+        """`values` is how many the training images have."""
         self.spent = spent
         self._began = time.monotonic() - elapsed
         self._judged_at = 0
-        self._preparation, self._judgement = PREPARATION_SECONDS, JUDGEMENT_SECONDS
+        times = max(1.0, values / ASSUMED_VALUES)
+        self._preparation, self._judgement = times * PREPARATION_SECONDS, times * JUDGEMENT_SECONDS
 
     @property
     def elapsed(self) -> float:
@@ -62,7 +66,15 @@ class Budget:
 class Monitor:
     """Looks at a run at the due steps, with the instrument that `make_glance` makes when it is first needed."""
 
-    def __init__(self, run: Run, make_glance: Callable[[], Glance], every: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        make_glance: Callable[[], Glance],
+        every: int,
+        say: Callable[[str], None],
+        values: int = ASSUMED_VALUES,
+    ) -> None:
+        """`values` is how many the training images have, by which the cost is guessed."""
         events = list(run.events())
         self.judged: list[Judged] = [event for event in events if event["event"] == "judged"]
         self.flat: str | None = None
@@ -70,7 +82,7 @@ class Monitor:
         self._run, self._make_glance, self._every, self._say = run, make_glance, every, say
         self._raised = {event["kind"] for event in events if event["event"] == "alarm"}
         elapsed = max((event.get("seconds", 0.0) for event in events), default=0.0)
-        self._budget = Budget(elapsed, max((values["cost"] for values in self.judged), default=0.0))
+        self._budget = Budget(elapsed, max((judged["cost"] for judged in self.judged), default=0.0), values)
         self._glance: Glance | None = None
 
     def look(self, step: int, steps: int, rate: float, state: TrainState) -> Judged | None:

@@ -279,7 +279,7 @@ def open_session(
             seconds = max((event.get("seconds", 0.0) for event in run.events()), default=0.0)
             if judged and held_out is not None and len(held_out.images) >= LEAST_HELD_OUT:
                 make_glance = partial(Glance, game, latents, recipe.seed, training, held_out)
-                monitor = Monitor(run, make_glance, recipe.judge_every, told.say)
+                monitor = Monitor(run, make_glance, recipe.judge_every, told.say, training.images.size)
     state = processes.from_leader(state)
     make_session = Session if leads else Follower
     return make_session(

@@ -183,7 +183,7 @@ def judged_words(values: Judged) -> str:
     if "variation" in values:
         words.append(f"classes off by {values['variation']:.0%} (chance {values['variation_band']:.0%})")
     if "modes" in values:
-        words.append(f"{values['modes']:,} modes (real ones {values['modes_real']:,})")
+        words.append(f"modes: {values['modes']:,} (real ones {values['modes_real']:,})")
     if "confident" in values:
         words.append(f"{values['confident']:.0%} clear")
     return ", ".join(words) + (" *best so far*" if values["best"] else "")

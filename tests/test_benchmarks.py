@@ -13,9 +13,12 @@ import compare
 import numpy as np
 import pytest
 import scaling
+import stacked as stacked_benchmark
 from compare import Comparison, Turn, Worker, WorkerError
 
-from sparring import speed
+from sparring import data, measuring, speed
+from sparring.data import stacked
+from sparring.metrics import protocol
 from sparring.operations import step_operations
 
 BENCHMARKS = Path(compare.__file__).parent
@@ -207,3 +210,43 @@ def test_the_scaling_prints_markdown(
     out = capsys.readouterr().out
     assert "| mlp-256 | 64 neurons | 1.5 | 1 to 2 | 46.9 | 4 | 3 | 30% |" in out
     assert len(json.loads((tmp_path / "s.json").read_text())) == 7
+
+
+# ------------------------------------------------------------------------------------------------ stacked MNIST
+
+
+def test_the_table_of_stacked_mnist_has_a_row_a_recipe_and_every_figure(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two recipes, cut short, on few digits; a second time nothing is done again."""
+    load = data.load
+    monkeypatch.setattr(stacked, "load_named", lambda name, split: load(str(digits)))
+    monkeypatch.setattr(stacked, "COUNTS", {"train": 300, "test": 60})
+    monkeypatch.setattr(protocol, "frechet_error", lambda features, reference: 0.1)
+    words = ["stacked.py", "--out", str(tmp_path), "--recipes", "mlp-256,mlp-128", "--steps", "2", "--seeds", "1"]
+    monkeypatch.setattr(sys, "argv", words)
+    stacked_benchmark.main()
+    out = capsys.readouterr().out
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines() if line.startswith("|")]
+    assert lines[0] == ["recipe", "training", "modes", "divergence of modes", "clear pictures", "distance / floor"]
+    assert {line[0] for line in lines[2:-1]} == {f"mlp-{n}, 2 steps (seed 1)" for n in (128, 256)}
+    assert lines[-1][0] == "real images" and int(lines[-1][2]) > 50
+    for figure in (
+        "288 of 300 stacked images",
+        "288 samples",
+        "26,000",
+        "natural logarithm",
+        "99.62%",
+        "60 test images",
+    ):
+        assert figure in out
+    assert (tmp_path / "stacked.md").read_text() == out[out.index("| recipe") :]
+    monkeypatch.setattr(measuring, "measure", lambda path: pytest.fail("measured again"))
+    stacked_benchmark.main()
+
+
+def test_an_unknown_recipe_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["stacked.py", "--out", "x", "--recipes", "mlp-128,mlp"])
+    with pytest.raises(SystemExit):
+        stacked_benchmark.main()
+    assert "there is no recipe 'mlp', only mlp-128" in capsys.readouterr().err

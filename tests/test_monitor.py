@@ -59,6 +59,15 @@ def test_a_short_run_is_not_judged(clock: Clock) -> None:
     assert not any(budget.allows(step, 100, 10, rate=10.0) for step in range(10, 101, 10))
 
 
+def test_of_more_images_a_judgement_is_assumed_to_cost_more(clock: Clock) -> None:
+    usual, larger, smaller = (Budget(values=times * monitor.ASSUMED_VALUES // 10) for times in (10, 60, 1))
+    clock.now += 100
+    allowed = [budget.allows(1000, 1000, 10, rate=10.0) for budget in (usual, larger, smaller)]
+    assert allowed == [True, False, True]
+    clock.now += 400
+    assert larger.allows(1000, 1000, 10, rate=10.0)
+
+
 # ------------------------------------------------------------------------------------------------ a whole training
 
 

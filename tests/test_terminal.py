@@ -135,7 +135,7 @@ def test_a_judgement_in_words() -> None:
     modes = {"modes": 1000, "modes_real": 632, "confident": 0.5}
     assert judged_words(judged) == "judge: 2.5 times as far from unseen images as real ones"
     assert judged_words(judged | classes).endswith("as real ones, classes off by 20% (chance 5%), 50% clear")
-    assert judged_words(judged | modes).endswith("as real ones, 1,000 modes (real ones 632), 50% clear")
+    assert judged_words(judged | modes).endswith("as real ones, modes: 1,000 (real ones 632), 50% clear")
 
 
 # --------------------------------------------------------------------------------------------------- the preview

@@ -43,7 +43,7 @@ def balance(probabilities: NDArray[np.floating[Any]], frequencies: Values) -> Ba
     answers = probabilities.astype(np.float64)
     n, classes = answers.shape
     histogram = np.bincount(answers.argmax(axis=1), minlength=classes)
-    confident = answers.max(axis=1) >= CONFIDENT
+    confident = clear(answers)
     draws = np.random.Generator(np.random.PCG64(0)).multinomial(n, frequencies / frequencies.sum(), DRAWS) / n
     low, high = np.quantile(draws, [0.025, 0.975], axis=0)
     return Balance(
@@ -56,6 +56,12 @@ def balance(probabilities: NDArray[np.floating[Any]], frequencies: Values) -> Ba
         score=score(answers),
         errors={"confident": float(confident.std() / np.sqrt(n)), "score": _score_error(answers)},
     )
+
+
+def clear(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Of which samples (N,) with these answers (N, K) the judge is at least 90% sure."""
+    sure: NDArray[np.bool_] = probabilities.max(axis=1) >= CONFIDENT
+    return sure
 
 
 def class_frequencies(images: ImageSet) -> Values | None:

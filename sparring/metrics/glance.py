@@ -12,9 +12,9 @@ from sparring.batched import batched
 from sparring.data import ImageSet
 from sparring.game import Game, Latents
 from sparring.images import Images, some_places, to_uint8
-from sparring.metrics.balance import balance, class_frequencies
+from sparring.metrics.balance import balance, class_frequencies, clear
 from sparring.metrics.discriminator import discrimination, logits_of
-from sparring.metrics.features import BATCH, Features, ready_extractor
+from sparring.metrics.features import BATCH, ready_extractor
 from sparring.metrics.frechet import frechet_distance, frechet_error, moments
 from sparring.metrics.kernel import kernel_distance
 from sparring.metrics.memorisation import lookup, memorisation
@@ -50,7 +50,11 @@ class Glance:
         self._moments = moments(self._real)
         like_samples = self._extractor(self._training)
         self._floor = self._score(like_samples.values)
-        self._modes_real = self._count_modes(like_samples)
+        self._modes_real = (
+            modes(like_samples.probabilities).captured
+            if self._extractor.modes and like_samples.probabilities is not None
+            else None
+        )
         self._find = lookup(training.images)
         self._unseen = self._find(self._held_out[:LOOKED_UP])
 
@@ -77,22 +81,7 @@ class Glance:
             "memorising_alarm": told.alarm,
         }
         if features.probabilities is not None and self._frequencies is not None:
-            spread = balance(features.probabilities, self._frequencies)
-            top = int(np.argmax(spread.histogram))
-            values |= {
-                "confident": spread.confident,
-                "top_class": self._classes[top],
-                "top_share": spread.histogram[top] / len(samples),
-                "top_due": spread.frequencies[top],
-            }
-            if self._modes_real is not None:  # so few samples of so many classes say nothing of their balance
-                values |= {"modes": self._count_modes(features), "modes_real": self._modes_real}
-            else:
-                values |= {
-                    "histogram": list(spread.histogram),
-                    "variation": spread.variation,
-                    "variation_band": spread.variation_band,
-                }
+            values |= self._classes_of(features.probabilities, self._frequencies)
         return values
 
     def error(self, state: TrainState) -> float:
@@ -102,11 +91,29 @@ class Glance:
             return frechet_error(features, self._moments)
         return kernel_distance(features, self._real).error
 
-    def _count_modes(self, features: Features) -> int | None:
-        """How many modes are captured, where modes are counted."""
-        if not self._extractor.modes or features.probabilities is None:
-            return None
-        return modes(features.probabilities).captured
+    def _classes_of(self, answers: NDArray[np.float32], frequencies: NDArray[np.float64]) -> dict[str, Any]:
+        """What the samples are taken for. So few of a thousand classes say nothing of their balance: even real ones
+        would be off by 37%. Of those the modes are counted."""
+        values: dict[str, Any]
+        if self._modes_real is None:
+            spread = balance(answers, frequencies)
+            histogram = spread.histogram
+            values = {
+                "histogram": list(histogram),
+                "variation": spread.variation,
+                "variation_band": spread.variation_band,
+            }
+        else:
+            counted = modes(answers)
+            histogram = counted.histogram
+            values = {"modes": counted.captured, "modes_real": self._modes_real}
+        top = int(np.argmax(histogram))
+        return values | {
+            "confident": float(clear(answers).mean()),
+            "top_class": self._classes[top],
+            "top_share": histogram[top] / len(answers),
+            "top_due": float(frequencies[top]),
+        }
 
     def _draw(self, state: TrainState) -> Images:
         """The samples of the fixed latents."""

@@ -83,13 +83,13 @@ Lookup = Callable[[Images], Nearest]
 
 def lookup(training: Images) -> Lookup:
     """Looks up images among training images (M, H, W, C), M at least 2, which are put on the device once."""
-    small = _reduced(training)
-    parts = min(PARTS, len(small))
-    each = -(-len(small) // parts)
-    flat = np.zeros((parts * each, small[0].size), np.uint8)
-    flat[: len(small)] = small.reshape(len(small), -1)
-    dealt = jnp.asarray(flat.reshape(each, parts, -1))
-    there = jnp.asarray((np.arange(parts * each) < len(small)).reshape(each, parts))
+    flat = _reduced(training).reshape(len(training), -1)
+    parts = min(PARTS, len(flat))
+    each = -(-len(flat) // parts)
+    padded = np.zeros((parts * each, flat.shape[1]), np.uint8)
+    padded[: len(flat)] = flat
+    dealt = jnp.asarray(padded.reshape(each, parts, -1))
+    there = jnp.asarray((np.arange(parts * each) < len(flat)).reshape(each, parts))
 
     def find(images: Images) -> Nearest:
         rows = _reduced(images).reshape(len(images), -1)

@@ -156,8 +156,8 @@ def test_help_is_there(capsys: Printed) -> None:
 @pytest.mark.parametrize(
     ("count", "shaping", "expected"),
     [
-        (2, Shaping(), ["--size", "28", "--held-out", "0.2", "--batch-size", "4"]),
-        (5, Shaping(), ["--size", "28", "--held-out", "0.2", "--batch-size", "8"]),
+        (2, Shaping(), ["--size", "28", "--held-out", "0.2", "--batch-size", "2"]),
+        (5, Shaping(), ["--size", "28", "--held-out", "0.2", "--batch-size", "4"]),
         (40, Shaping(64), ["--size", "64", "--held-out", "0.2"]),
         (40, Shaping(fit="pad"), ["--size", "48", "--fit", "pad", "--held-out", "0.2"]),
     ],
@@ -173,7 +173,7 @@ def test_the_command_trains(tmp_path: Path, tiny_recipe: Recipe, capsys: Printed
     write_files(tmp_path / "few", {f"{i}.png": encoded(colourful(20 + i, 18, i)) for i in range(9)})
     assert main(["data", "check", "few", "--json"]) == 0
     program, *words = shlex.split(json.loads(capsys.readouterr().out)["command"])
-    short: list[Any] = ["--steps", "2", "--generator.hidden", "8", "--discriminator.hidden", "8", "--out", "run"]
+    short: list[Any] = ["--steps", "2", "--generator.channels", "8", "--discriminator.channels", "8", "--out", "run"]
     assert program == "sparring"
     assert main([*words, *short]) == 0, capsys.readouterr().err
     assert json.loads(Path("run/environment.json").read_text())["data"]["shape"] == [9, 16, 16, 3]

@@ -282,7 +282,7 @@ def test_load_says_what_it_accepts(given: str) -> None:
         load(given)
     message = str(caught.value)
     assert message.startswith(repr(given))
-    assert "expected a name (mnist, fashion-mnist), the path of an IDX file" in message
+    assert "expected a name (mnist, fashion-mnist, stacked-mnist), the path of an IDX file" in message
     assert "did you mean" not in message
 
 

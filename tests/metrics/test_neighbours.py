@@ -1,5 +1,7 @@
 """NEIGHBOURS: held against scikit-learn's neighbours and against cases small enough to be counted by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -132,3 +134,14 @@ def test_too_few_features_for_k_neighbours_are_refused(n: int) -> None:
     with pytest.raises(ValueError, match=f"{n} features have no 5 neighbours each"):
         neighbourhood(drawn(n, 3, seed=1))
     assert len(neighbourhood(drawn(6, 3, seed=1)).radii) == 6
+
+
+def test_no_whole_matrix_of_distances_is_kept() -> None:
+    values = np.random.default_rng(0).normal(size=(4000, 4))
+    tracemalloc.start()
+    try:
+        neighbourhood(values)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.7 * 8 * 4000**2

@@ -1,0 +1,98 @@
+"""STACKED MNIST: how many of its 1,000 modes each recipe captures, by the protocol of Lin et al. 2018 (PacGAN).
+
+python benchmarks/stacked.py --out stacked
+python benchmarks/stacked.py --out stacked --recipes mlp-128,mlp-256 --steps 20000 --seeds 0,1,2
+
+Runs lie in the folder `--out`, one a recipe, number of steps and seed, and the table in `stacked.md`. What is there
+already is not done again, so the same command goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from sparring import comparison, measuring, training
+from sparring.comparison import Row
+from sparring.data import stacked
+from sparring.metrics.modes import SAMPLES, protocol_words
+from sparring.metrics.protocol import TRAINING_SEEDS
+from sparring.metrics.verdict import MEASURES, Verdict
+from sparring.recipes import RECIPES, named_recipe
+
+DCGAN_STEPS = 900
+"""dcgan-tanh is not trained at full length (5 h)."""
+SHOWN = ("modes", "mode_divergence", "confident", "frechet_ratio")
+
+
+def main() -> None:
+    """Train what is missing, measure what is missing, print the table as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--recipes", type=names, default=list(RECIPES), metavar="A,B", help="all if none is said")
+    parser.add_argument(
+        "--steps", type=int, help=f"of each recipe; its own number, dcgan-tanh {DCGAN_STEPS}, if not said"
+    )
+    parser.add_argument("--seeds", type=numbers, default=list(TRAINING_SEEDS), metavar="0,1", help="of the trainings")
+    given = parser.parse_args()
+    verdicts = [judged(given.out, name, given.steps, seed) for name in given.recipes for seed in given.seeds]
+    comparison.check_comparable(verdicts)
+    text = table(comparison.rows(verdicts, by_recipe=True))
+    (given.out / "stacked.md").write_text(text + "\n")
+    print(text)
+
+
+def names(text: str) -> list[str]:
+    """The names of recipes, with commas between them."""
+    found = text.split(",")
+    if unknown := [name for name in found if name not in RECIPES]:
+        raise argparse.ArgumentTypeError(f"there is no recipe {unknown[0]!r}, only {', '.join(RECIPES)}")
+    return found
+
+
+def numbers(text: str) -> list[int]:
+    """Whole numbers with commas between them."""
+    return [int(part) for part in text.split(",")]
+
+
+def judged(out: Path, name: str, steps: int | None, seed: int) -> Verdict:
+    """The verdict on one training."""
+    wanted = steps or (DCGAN_STEPS if name == "dcgan-tanh" else named_recipe(name).steps)
+    run = training.train(name, out=out / f"{name}-{wanted}-{seed}", data=stacked.STACKED, steps=wanted, seed=seed)
+    saved = measuring.saved_verdict(run)
+    if saved is None:
+        print(f"measuring {run.path}", file=sys.stderr)
+        saved = measuring.measure(run.path)
+    return saved
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as a Markdown table, most modes first, real images last; below it how it was counted."""
+    by_modes = sorted(rows, key=lambda row: (-(row.mean("modes") or 0), row.mean("mode_divergence") or 0))
+    first = rows[0].verdicts[0]
+    floor = comparison.floor_of(first)
+    lines = [
+        ["recipe", "training", *(MEASURES[name].title for name in SHOWN)],
+        ["---"] * (2 + len(SHOWN)),
+        *([row.name, comparison.time_words(row), *(comparison.cell(row, name) for name in SHOWN)] for row in by_modes),
+        ["real images", "", *(comparison.shown(floor[name], MEASURES[name]) for name in SHOWN)],
+    ]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", protocol(first)])
+
+
+def protocol(verdict: Verdict) -> str:
+    """Every figure that decides these numbers, in a few sentences."""
+    assert verdict.modes is not None
+    usual = "" if sum(verdict.modes.histogram) == SAMPLES else f" (the protocol has {SAMPLES:,})"
+    return (
+        f"Data: {verdict.data['training']:,} of {stacked.COUNTS['train']:,} stacked images to train on (the others are "
+        f"held out). Modes: {protocol_words(verdict.modes)}{usual}. The judge is {verdict.extractor['name']}. "
+        f"{verdict.extractor['caveat']} Distance and clear pictures: {verdict.samples:,} samples against "
+        f"{verdict.data['unseen']:,} {verdict.data['split']} images. ± is the standard deviation over training seeds, "
+        "or of one run its standard error."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -408,7 +408,7 @@ def test_ctrl_c_saves_everything_and_says_how_to_go_on(
     run = Run(tmp_path / "run")
     sizes = "--generator.hidden 8 --discriminator.hidden 8 --batch-size 20 --grid-rows 2 --grid-columns 2"
     steps = "--steps 100000000 --log-every 10"
-    words = ["train", *sizes.split(), *steps.split(), "--data", str(digits), "--out", str(run.path)]
+    words = ["train", "mlp-256", *sizes.split(), *steps.split(), "--data", str(digits), "--out", str(run.path)]
     with subprocess.Popen(
         [sys.executable, "-m", "sparring.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -282,7 +282,7 @@ def test_the_view_needs_no_unicode(tiny_recipe: Recipe, tmp_path: Path) -> None:
 def train_words(digits: Path, out: Path) -> list[str]:
     options = "--steps 30 --grid-every 10 --log-every 5 --batch-size 20 --grid-rows 2 --grid-columns 3"
     sizes = "--generator.hidden 8 --discriminator.hidden 8"
-    words = ["train", *options.split(), *sizes.split(), "--data", str(digits), "--out", str(out)]
+    words = ["train", "mlp-256", *options.split(), *sizes.split(), "--data", str(digits), "--out", str(out)]
     return [sys.executable, "-m", "sparring.cli", *words]
 
 

@@ -232,7 +232,8 @@ def _modes(verdict: Verdict, names: Sequence[str]) -> str:
         "<section><h2>Modes</h2>"
         f"<p>{counted.captured:,} of {len(histogram):,} modes are captured. {missing} The most frequent is "
         f"{escape(names[top])}: {histogram[top] / drawn:.1%} of the samples, where an even share is "
-        f"{1 / len(histogram):.1%}.</p><p>Counted: {escape(protocol_words(counted))}.</p>"
+        f"{1 / len(histogram):.1%}.</p><p>Counted: {escape(protocol_words(counted))}. "
+        f"{escape(verdict.extractor['caveat'])}</p>"
         f'<div class="pair">{squares}</div></section>'
     )
 

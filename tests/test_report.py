@@ -601,6 +601,7 @@ def test_modes_in_words_and_as_squares(verdict: Verdict, samples: Images, real: 
     said = part.text()
     assert "500 of 1,000 modes are captured. Missing: 000, 001, 002," in said and "018, 019 and 480 more." in said
     assert "The most frequent is 600: 16.7% of the samples, where an even share is 0.1%." in said
+    assert "It knows nothing of cats." in said  # the judge of itself
     assert "5,981 samples, each named by the judge" in said and "KL(samples || uniform)" in said
     squares = np.asarray(picture_of(part.one("img")))
     assert squares.shape[1] > 2 * squares.shape[0]

@@ -6,6 +6,9 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+# Before NumPy is there: its threads that wait for a busy processor cost up to 28 times as much as one thread alone.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -99,6 +102,16 @@ def new_run(tiny_recipe: Recipe, tmp_path: Path) -> Run:
     run.grids.mkdir(parents=True)
     atomic.write_json(run.recipe_file, tiny_recipe.to_json())
     return run
+
+
+@pytest.fixture
+def compiled_quickly() -> Iterator[None]:
+    """XLA hardly optimises: where compiling takes most of the time, and how fast the program is, is not the point."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)  # type: ignore[no-untyped-call]
 
 
 class Clock:

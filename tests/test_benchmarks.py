@@ -155,7 +155,9 @@ def test_our_worker_trains(images: Path) -> None:
 
 @pytest.mark.parity
 @pytest.mark.skipif(find_spec("torch") is None, reason="needs torch")
-@pytest.mark.parametrize("recipe", ["mlp-sgd", "mlp-adam", "mlp-256"])
+@pytest.mark.parametrize(
+    "recipe", ["mlp-256", *(pytest.param(name, marks=pytest.mark.long) for name in ("mlp-sgd", "mlp-adam"))]
+)
 def test_the_torch_peer_trains(images: Path, recipe: str) -> None:
     check(answers("torch_peer.py", images, recipe))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring import charts
@@ -67,6 +67,7 @@ def test_the_axis_ends_at_the_end_of_the_training() -> None:
     assert line[-1][0] == (LEFT + WIDTH - RIGHT) / 2
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300),
     level=st.floats(-1e6, 1e6),
@@ -79,6 +80,7 @@ def test_every_point_lies_between_the_axes(values: list[float], level: float, hi
             assert 1 <= x <= WIDTH - RIGHT and (HIGHEST <= y <= LOWEST or y == 6), "6 is a line of the legend"
 
 
+@settings(deadline=None)
 @given(low=st.floats(-1e6, 0), high=st.floats(0, 1e6), about=st.integers(2, 8))
 def test_ticks_are_round_and_hold_all_values(low: float, high: float, about: int) -> None:
     ticks = charts._ticks(low, high, about)

@@ -13,7 +13,6 @@ import pytest
 from sparring import checkpoint
 from sparring.run import Run
 
-KILLS = 20
 WORDS = [
     "mlp-256", "--steps", "6000", "--log-every", "10", "--grid-every", "500", "--batch-size", "16",
     "--checkpoint-seconds", "0.05",
@@ -46,15 +45,16 @@ def wait_for_progress(run: Run, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.long)])
 def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(
-    digits: Path, tmp_path: Path, compiled: None
+    kills: int, digits: Path, tmp_path: Path, compiled: None
 ) -> None:
     chance = random.Random(int(os.environ.get("SPARRING_TEST_SEED", "0")))
     whole, run = Run(tmp_path / "whole"), Run(tmp_path / "killed")
     train_to_the_end(whole, digits)
 
     reached = [-1]
-    for kill in range(KILLS):
+    for kill in range(kills):
         process = start(run, digits)
         if kill % 5 == 4:  # one in five while it starts, or resumes
             time.sleep(chance.uniform(0, 3))
@@ -66,7 +66,7 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(
         assert process.returncode == -signal.SIGKILL, f"it ended before kill {kill}: {errors.decode()}"
         reached.append(checkpoint.newest_step(run.checkpoints))
         assert reached[-1] >= reached[-2], "a checkpoint was lost"
-    assert len(set(reached)) > KILLS // 2, "the kills hardly fell into training"
+    assert len(set(reached)) > kills // 2, "the kills hardly fell into training"
 
     train_to_the_end(run, digits)
     assert run.ended() == whole.ended() == "finished"

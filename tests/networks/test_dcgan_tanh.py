@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from jax import Array
 
 from sparring import networks
 from sparring.errors import RecipeError
@@ -15,9 +16,14 @@ def test_shapes(shape: tuple[int, int, int]) -> None:
         "dcgan-tanh", sizes | {"batch_norm_momentum": 0.99}, latent_size=5, image_shape=shape
     )
     discriminator = networks.discriminator("dcgan-tanh", sizes, image_shape=shape)
-    images, _ = generator.apply(*generator.init(jax.random.key(0)), jnp.ones((2, 5)), train=True)
+
+    def outputs(key: Array) -> tuple[Array, Array]:
+        images, _ = generator.apply(*generator.init(key), jnp.ones((2, 5)), train=True)
+        logits, _ = discriminator.apply(*discriminator.init(key), images, train=True)
+        return images, logits
+
+    images, logits = jax.eval_shape(outputs, jax.random.key(0))
     assert images.shape == (2, *shape)
-    logits, _ = discriminator.apply(*discriminator.init(jax.random.key(0)), images, train=True)
     assert logits.shape == (2,)
 
 

@@ -155,13 +155,14 @@ def _name(network: str, path: Any) -> str:
 
 def outputs(game: Game, state: TrainState, batch: Batch, *, train: bool) -> tuple[Array, Array]:
     """The generator's images (M, 28, 28, 1) and how probably real the real ones are (N,), in that mode."""
-    images, _ = game.generator.apply(
-        state.generator, state.generator_statistics, jnp.asarray(batch.generator_noise), train=train
-    )
-    logits, _ = game.discriminator.apply(
-        state.discriminator, state.discriminator_statistics, jnp.asarray(batch.real), train=train
-    )
-    return np.asarray(images), np.asarray(jax.nn.sigmoid(logits))
+
+    def apply(state: TrainState, noise: Any, real: Any) -> tuple[Any, Any]:
+        images, _ = game.generator.apply(state.generator, state.generator_statistics, noise, train=train)
+        logits, _ = game.discriminator.apply(state.discriminator, state.discriminator_statistics, real, train=train)
+        return images, jax.nn.sigmoid(logits)
+
+    images, probabilities = jax.jit(apply, compiler_options=QUICKLY)(state, batch.generator_noise, batch.real)
+    return np.asarray(images), np.asarray(probabilities)
 
 
 def first_arrays(game: Game, draws: int) -> Arrays:

@@ -141,7 +141,8 @@ def _train_replicas(given: Train) -> int:
     )
     folder = shlex.quote(str(done.path))
     if done.stopped:
-        print(f"stopped; everything is saved. Go on with the same command and --out {folder}")
+        print(f"stopped after step {done.runs[0].reached():,}; everything is saved in {folder}")
+        print("Go on with: the same command")
         return INTERRUPTED
     if done.scores:
         print(f"distance / floor over {len(done.runs)} seeds, on held-out images: {done.words()}")

@@ -1,5 +1,6 @@
 """GOING ON: which run a command means, and whether it may go on. The same command goes on; a changed one is refused."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,25 @@ from sparring.run import Run
 
 def choose_run(runs: Path, recipe: Recipe, surroundings: dict[str, Any]) -> Run:
     """The newest run of that recipe below `runs` if it stopped before its end and nothing changed; else a new one."""
-    found = [run for run in map(Run, sorted(runs.glob(f"{recipe.name}-*"))) if run.exists()]
-    if found and _is_the_same(found[-1], recipe, surroundings) and newest_step(found[-1].checkpoints) < recipe.steps:
-        return found[-1]
-    name = f"{recipe.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    candidates = (Run(runs / f"{name}{suffix}") for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
-    return next(run for run in candidates if not run.path.exists())
+    return Run(choose_folder(runs, recipe.name, {".": recipe}, surroundings))
+
+
+def choose_folder(parent: Path, stem: str, recipes: Mapping[str, Recipe], surroundings: dict[str, Any]) -> Path:
+    """The newest folder STEM-TIME below `parent` if its runs stopped before their end and nothing changed; else a new
+    one. `recipes` are those of its runs, by their places in it; "." is the folder itself."""
+
+    def runs_in(folder: Path) -> list[Run]:
+        return [Run(folder / place) for place in recipes]
+
+    found = [path for path in sorted(parent.glob(f"{stem}-*")) if all(run.exists() for run in runs_in(path))]
+    if found:
+        pairs = list(zip(runs_in(found[-1]), recipes.values(), strict=True))
+        unfinished = any(newest_step(run.checkpoints) < recipe.steps for run, recipe in pairs)
+        if unfinished and all(_is_the_same(run, recipe, surroundings) for run, recipe in pairs):
+            return found[-1]
+    name = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    candidates = (parent / f"{name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
+    return next(folder for folder in candidates if not folder.exists())
 
 
 def refuse_changes(run: Run, recipe: Recipe, surroundings: dict[str, Any]) -> None:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ import numpy as np
 from sparring import environment, processes, terminal
 from sparring.checkpoint import all_checkpoints, newest_step
 from sparring.chunk import CAPACITY, Rows, compile_chunk
-from sparring.continuation import refuse_changes
+from sparring.continuation import choose_folder, refuse_changes
 from sparring.data.holdout import hold_out
 from sparring.devices import ONE_DEVICE
 from sparring.errors import RecipeError, ResumeError, TrainingDiverged
@@ -79,8 +78,9 @@ def train_replicas(
 ) -> Replicas:
     """Train `count` seeds of a recipe at once, its own and those that follow, or go on with such runs.
 
-    The runs lie in `out` as `seed-0`, `seed-1`, ...; without it in a new folder below `runs`. They are not judged while
-    they train; at the end each is, on the images that the recipe holds out. Where one diverges, all stop.
+    The runs lie in `out` as `seed-0`, `seed-1`, ...; without it in a new folder below `runs`, unless the newest
+    replicas there, as many and with these settings, stopped before their end: then those go on. They are not judged
+    while they train; at the end each is, on the images that the recipe holds out. Where one diverges, all stop.
 
     Raises what `sparring.train` raises, and `RecipeError` for an impossible number of replicas.
     """
@@ -95,9 +95,10 @@ def train_replicas(
     if image_set.notice:
         told.say(image_set.notice)
     surroundings = environment.describe(image_set, 1, 1)
-    stem = f"{resolved.name}-x{count}-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = Path(runs) / stem if out is None else Path(out)
-    found = [Run(folder / f"seed-{each.seed}") for each in recipes]
+    by_name = {f"seed-{each.seed}": each for each in recipes}
+    stem = f"{resolved.name}-x{count}"
+    folder = choose_folder(Path(runs), stem, by_name, surroundings) if out is None else Path(out)
+    found = [Run(folder / name) for name in by_name]
     with ExitStack() as locked:
         for run, each in zip(found, recipes, strict=True):
             refuse_changes(run, each, surroundings)
@@ -117,7 +118,7 @@ def train_replicas(
             sessions = _open_together(found, recipes, open_one)
             try:
                 with stop_requests() as stop:
-                    told.begin(Run(folder), resolved, sessions[0].step, sessions[0].epoch)
+                    told.begin(Run(folder), resolved, sessions[0].step, sessions[0].epoch, replicas=count)
                     _train(sessions, told, stop, checkpoint_seconds)
             finally:
                 told.end()

@@ -47,8 +47,8 @@ class Reporter(Protocol):
     def say(self, text: str) -> None:
         """One line for the user."""
 
-    def begin(self, run: Run, recipe: Recipe, step: int, epoch: int) -> None:
-        """Training starts after `step`; an epoch has `epoch` steps."""
+    def begin(self, run: Run, recipe: Recipe, step: int, epoch: int, replicas: int = 1) -> None:
+        """Training starts after `step`; an epoch has `epoch` steps; so many seeds are trained at once."""
 
     def progress(self, step: int, values: dict[str, float]) -> None:
         """So far has it come, with the means of what `METRICS` names since the last time."""
@@ -67,7 +67,7 @@ class Silence:
     """The reporter that tells nobody."""
 
     def say(self, text: str) -> None: ...
-    def begin(self, run: Run, recipe: Recipe, step: int, epoch: int) -> None: ...
+    def begin(self, run: Run, recipe: Recipe, step: int, epoch: int, replicas: int = 1) -> None: ...
     def progress(self, step: int, values: dict[str, float]) -> None: ...
     def grid(self, step: int, samples: Images) -> None: ...
     def judged(self, values: Judged) -> None: ...

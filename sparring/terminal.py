@@ -78,12 +78,13 @@ class Plain:
         """One line for the user."""
         self.console.print(text, markup=False, soft_wrap=True)
 
-    def begin(self, run: Run, recipe: Recipe, step: int, epoch: int) -> None:
+    def begin(self, run: Run, recipe: Recipe, step: int, epoch: int, replicas: int = 1) -> None:
         """What is trained, where it is written, and how long that takes."""
         self.pace = Pace(step, recipe.steps)
         self._told = float("-inf")
-        left = duration((recipe.steps - step) * recipe.milliseconds_per_step / 1000)
-        self.say(f"{recipe.name}: {recipe.steps:,} steps, {epoch:,} an epoch; about {left} on two CPU cores")
+        what = recipe.name if replicas == 1 else f"{replicas} replicas of {recipe.name}"
+        left = duration((recipe.steps - step) * recipe.milliseconds_per_step * replicas / 1000)
+        self.say(f"{what}: {recipe.steps:,} steps, {epoch:,} an epoch; about {left} on two CPU cores")
         self.say(f"writing to {run.path}")
 
     def progress(self, step: int, values: dict[str, float]) -> None:
@@ -123,9 +124,9 @@ class View(Plain):
             console=self.console, get_renderable=self._draw, refresh_per_second=4, transient=self._transient
         )
 
-    def begin(self, run: Run, recipe: Recipe, step: int, epoch: int) -> None:
+    def begin(self, run: Run, recipe: Recipe, step: int, epoch: int, replicas: int = 1) -> None:
         """Start drawing."""
-        super().begin(run, recipe, step, epoch)
+        super().begin(run, recipe, step, epoch, replicas)
         self._forget()
         self._live.start()
 

@@ -10,6 +10,7 @@ import pytest
 
 from sparring import checkpoint, cli, replicas, training
 from sparring.checkpoint import all_checkpoints, unpack
+from sparring.continuation import choose_folder
 from sparring.errors import RecipeError, ResumeError, TrainingDiverged
 from sparring.metrics import glance
 from sparring.metrics.features import shipped_judge
@@ -57,8 +58,9 @@ def test_each_replica_is_the_run_with_its_seed_alone(three: replicas.Replicas, r
     assert three.runs[1].recipe() == alone.recipe()
 
 
+@pytest.mark.usefixtures("compiled_quickly")
 def test_batch_norm_and_convolutions_have_replicas_too(digits: Path, tmp_path: Path) -> None:
-    small = {"generator.channels": (16, 16), "discriminator.channels": (16, 16), "discriminator.dense": 8}
+    small = {"generator.channels": (8, 8), "discriminator.channels": (8, 8), "discriminator.dense": 8}
     recipe = named_recipe("dcgan-tanh").replace(
         data=str(digits), steps=3, batch_size=8, held_out=0.0, judge_every=0, **small, **{"generator.dense": 8}
     )
@@ -85,6 +87,25 @@ def test_they_go_on_together_from_the_step_that_all_have_saved(
     for run, whole in zip(done.runs, three.runs, strict=True):
         assert run.ended() == "finished"
         assert difference(run, whole) == 0
+
+
+def test_without_a_folder_the_newest_unfinished_replicas_go_on(recipe: Recipe, tmp_path: Path) -> None:
+    class StopSoon(Silence):
+        def progress(self, step: int, values: dict[str, float]) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    ten = recipe.replace(steps=10)
+    first = replicas.train_replicas(2, ten, runs=tmp_path, reporter=StopSoon())
+    assert first.stopped and first.path.name.startswith("mlp-256-x2-")
+    surroundings = first.runs[0].environment()
+    for count, other in ((2, ten.replace(seed=5)), (2, ten.replace(batch_size=10)), (3, ten)):
+        recipes = {f"seed-{other.seed + i}": other.replace(seed=other.seed + i) for i in range(count)}
+        assert choose_folder(tmp_path, f"mlp-256-x{count}", recipes, surroundings) != first.path
+    again = replicas.train_replicas(2, ten, runs=tmp_path, reporter=Silence())
+    assert again.path == first.path and not again.stopped
+    assert [event["event"] for event in again.runs[1].events()].count("resumed") == 1
+    recipes = {f"seed-{seed}": ten.replace(seed=seed) for seed in (3, 4)}
+    assert choose_folder(tmp_path, "mlp-256-x2", recipes, surroundings) != first.path, "those are finished"
 
 
 def test_finished_replicas_are_judged_and_their_mean_is_told(
@@ -124,7 +145,8 @@ def test_other_settings_are_refused(three: replicas.Replicas, recipe: Recipe) ->
 def test_the_command(recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["train", "mlp-256", "--data", recipe.data, "--steps", "3", "--held-out", "0", "--replicas", "2"]
     assert cli.main([*words, "--out", str(tmp_path / "x2")]) == 0
-    assert "sparring compare --by-recipe" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.startswith("2 replicas of mlp-256: 3 steps") and "sparring compare --by-recipe" in out
     assert cli.main([*words, "--devices", "1"]) == 2
     assert "--replicas goes with neither" in capsys.readouterr().err
     assert Run(tmp_path / "x2" / "seed-1").ended() == "finished"

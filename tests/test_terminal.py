@@ -227,6 +227,13 @@ def test_plain_lines_come_now_and_then_and_at_the_end(clock: Clock, tiny_recipe:
     ]
 
 
+def test_the_first_line_says_how_many_replicas_and_that_they_take_longer(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    told = Plain(Console(file=io.StringIO(), width=40, highlight=False, _environ={}))
+    told.begin(Run(tmp_path), tiny_recipe.replace(steps=2000, milliseconds_per_step=90.0), 500, 10, replicas=8)
+    first = "8 replicas of mlp-256: 2,000 steps, 10 an epoch; about 18 min on two CPU cores"
+    assert screen_of(told.console).splitlines()[0] == first
+
+
 def drawn(screen: Console, recipe: Recipe, run: Run, samples: Images) -> str:
     """All that a view writes, without colours."""
     view = reporter(screen)

@@ -12,6 +12,7 @@ import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sparring import comparison, measuring, training
 from sparring.comparison import Row
@@ -38,16 +39,20 @@ def main() -> None:
     entries = [
         Entry(name, given.dcgan_steps if name == "dcgan-tanh" else named_recipe(name).steps) for name in given.recipes
     ]
-    verdicts = [judged(given.out, entry, seed) for entry in entries for seed in TRAINING_SEEDS]
+    verdicts = [
+        judged(given.out / f"{entry.recipe}-{seed}", entry.recipe, steps=entry.steps, seed=seed)
+        for entry in entries
+        for seed in TRAINING_SEEDS
+    ]
     comparison.check_comparable(verdicts)
     text = table(comparison.rows(verdicts, by_recipe=True))
     (given.out / "leaderboard.md").write_text(text + "\n")
     print(text)
 
 
-def judged(out: Path, entry: Entry, seed: int) -> Verdict:
-    """The verdict on one training."""
-    run = training.train(entry.recipe, out=out / f"{entry.recipe}-{seed}", steps=entry.steps, seed=seed)
+def judged(out: Path, recipe: str, **changes: Any) -> Verdict:
+    """The verdict on the training of a recipe with these settings, in the folder `out`; what is there is not redone."""
+    run = training.train(recipe, out=out, **changes)
     saved = measuring.saved_verdict(run)
     if saved is None:
         print(f"measuring {run.path}", file=sys.stderr)

@@ -10,10 +10,11 @@ already is not done again, so the same command goes on after an interruption.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from sparring import comparison, measuring, training
+from quality import judged
+
+from sparring import comparison
 from sparring.comparison import Row
 from sparring.data import stacked
 from sparring.metrics.modes import SAMPLES, protocol_words
@@ -36,7 +37,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=numbers, default=list(TRAINING_SEEDS), metavar="0,1", help="of the trainings")
     given = parser.parse_args()
-    verdicts = [judged(given.out, name, given.steps, seed) for name in given.recipes for seed in given.seeds]
+    verdicts = [verdict_on(given.out, name, given.steps, seed) for name in given.recipes for seed in given.seeds]
     comparison.check_comparable(verdicts)
     text = table(comparison.rows(verdicts, by_recipe=True))
     (given.out / "stacked.md").write_text(text + "\n")
@@ -56,15 +57,10 @@ def numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
-def judged(out: Path, name: str, steps: int | None, seed: int) -> Verdict:
+def verdict_on(out: Path, name: str, steps: int | None, seed: int) -> Verdict:
     """The verdict on one training."""
     wanted = steps or (DCGAN_STEPS if name == "dcgan-tanh" else named_recipe(name).steps)
-    run = training.train(name, out=out / f"{name}-{wanted}-{seed}", data=stacked.STACKED, steps=wanted, seed=seed)
-    saved = measuring.saved_verdict(run)
-    if saved is None:
-        print(f"measuring {run.path}", file=sys.stderr)
-        saved = measuring.measure(run.path)
-    return saved
+    return judged(out / f"{name}-{wanted}-{seed}", name, data=stacked.STACKED, steps=wanted, seed=seed)
 
 
 def table(rows: list[Row]) -> str:

@@ -93,13 +93,14 @@ class DCGANTanhDiscriminator:
 
 
 @dataclass(frozen=True)
-class PatchGenerator:
+class _Patch:
     """Residual convolutions on a grid of patches of 4 x 4 pixels, no normalisation (see `sparring.networks.patch`)."""
 
     kind: ClassVar[str] = "patch"
+    role: ClassVar[str]
 
     dense: int = 256
-    """Width of the first dense layer."""
+    """Width of the dense layer between the smallest grid and the latent, or the logit."""
     channels: int = 64
     """Channels of the smallest grid, of at most 8 x 8 places; each grid of twice the side has half of them."""
     blocks: int = 1
@@ -107,25 +108,21 @@ class PatchGenerator:
 
     def __post_init__(self) -> None:
         for name in ("dense", "channels", "blocks"):
-            check_count(f"generator.{name}", getattr(self, name))
+            check_count(f"{self.role}.{name}", getattr(self, name))
 
 
 @dataclass(frozen=True)
-class PatchDiscriminator:
-    """The same way back: patches, residual convolutions, a dense layer, one logit (see `sparring.networks.patch`)."""
+class PatchGenerator(_Patch):
+    """From a latent to an image in [-1, 1]."""
 
-    kind: ClassVar[str] = "patch"
+    role: ClassVar[str] = "generator"
 
-    dense: int = 256
-    """Width of the dense layer before the logit."""
-    channels: int = 64
-    """Channels of the smallest grid, of at most 8 x 8 places; each grid of twice the side has half of them."""
-    blocks: int = 1
-    """Residual convolutions on each grid."""
 
-    def __post_init__(self) -> None:
-        for name in ("dense", "channels", "blocks"):
-            check_count(f"discriminator.{name}", getattr(self, name))
+@dataclass(frozen=True)
+class PatchDiscriminator(_Patch):
+    """The same way back, from an image to one logit."""
+
+    role: ClassVar[str] = "discriminator"
 
 
 # -------------------------------------------------------------------------------------------- the optimisers

@@ -122,7 +122,7 @@ def measure(
     for _ in range(rounds):
         rates.append(product_rate())
         times.append(_seconds(loop, steps) / steps * 1000)
-    operations, real = replicas * step_operations(recipe, image_shape), replicas * recipe.real_batch_size
+    operations, real = replicas * step_operations(recipe, image_shape), replicas * recipe.reals_per_step
     return Speed(recipe.name, operations, real, steps, tuple(times), tuple(rates))
 
 

@@ -177,10 +177,10 @@ def _set_up(base: Recipe, wanted: Mapping[str, Sequence[Any] | Range], trials: i
             f"held_out {first.held_out:g} of {len(image_set.images):,} images is {judged_by}"
         )
     ready_extractor(training_images)  # which refuses images that it cannot judge
-    largest = max(base.replace(**point).real_batch_size for point in points)
+    largest = max(base.replace(**point).reals_per_step for point in points)
     if largest > len(training_images.images):
         raise DataError(
-            f"{first.data} holds {len(training_images.images):,} images to train on, but a batch takes {largest:,}"
+            f"{first.data} holds {len(training_images.images):,} images to train on, but a step takes {largest:,}"
         )
     return Setup(
         recipe=first,

@@ -179,7 +179,7 @@ def load_images(recipe: Recipe, strict: bool = False) -> ImageSet:
     cannot be read."""
     image_set = data.load(recipe.data, shaping=data.shaping_of(recipe), strict=strict)
     left = len(hold_out(image_set, recipe.held_out)[0].images)
-    if left < recipe.real_batch_size:
+    if left < recipe.reals_per_step:
         held = f" ({len(image_set.images) - left} more are held out)" if left < len(image_set.images) else ""
-        raise DataError(f"{recipe.data} holds {left} images{held}, but a batch takes {recipe.real_batch_size}")
+        raise DataError(f"{recipe.data} holds {left} images{held}, but a step takes {recipe.reals_per_step}")
     return image_set

@@ -134,7 +134,7 @@ REFUSED = [
     # data and runs that are not there, or not what they should be
     ("train --data {tmp}/none", "{tmp}/none' is not a data set"),
     ("train --data minst", "'minst' is not a data set.*did you mean 'mnist'?"),
-    ("train mlp-256 --data {digits} --batch-size 201", "holds 192 images .*, but a batch takes 201"),
+    ("train mlp-256 --data {digits} --batch-size 201", "holds 192 images .*, but a step takes 201"),
     ("train --data {digits} --out {file}", "{file} is a file; a run needs a folder"),
     ("train --data {digits} --out {digits}", "{digits} is neither empty nor a run of Sparring"),
     ("train --resume {tmp}", "{tmp} is no run of Sparring: it has no recipe.json"),

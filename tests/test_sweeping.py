@@ -186,7 +186,7 @@ def test_what_cannot_be_trained_or_judged_is_refused_before_anything_is_made(rec
     for wanted, settings, kind, sentence in (
         ({"seed": (0, 1)}, {"held_out": 0.0}, RecipeError, r"needs 50 of them or more; held_out 0 of 200 images is 0"),
         ({"seed": (0, 1)}, {"held_out": 0.2}, RecipeError, r"held_out 0.2 of 200 images is 40"),
-        ({"batch_size": (20, 141)}, {}, DataError, r"holds 140 images to train on, but a batch takes 141"),
+        ({"batch_size": (20, 141)}, {}, DataError, r"holds 140 images to train on, but a step takes 141"),
         ({"batch_size": (20, 0)}, {}, RecipeError, r"the trial with batch_size 0 is impossible: batch_size must be"),
         ({"batch_sise": (20, 10)}, {}, RecipeError, r"has no setting 'batch_sise'; did you mean 'batch_size'"),
     ):

@@ -99,8 +99,8 @@ def command(collection: Collection, shaping: Shaping, recipe: Recipe) -> str | N
         share = min(LARGEST_SHARE, math.ceil(100 * LEAST_HELD_OUT / collection.count) / 100)
         words += ["--held-out", f"{share:g}"]
     left = collection.count - int(share * collection.count)
-    if left < recipe.real_batch_size:
-        fits = (2**i for i in range(20, 0, -1) if recipe.replace(batch_size=2**i).real_batch_size <= left)
+    if left < recipe.reals_per_step:
+        fits = (2**i for i in range(20, 0, -1) if recipe.replace(batch_size=2**i).reals_per_step <= left)
         words += ["--batch-size", str(next(fits))]
     return shlex.join(words)
 

@@ -95,7 +95,7 @@ def _teach(
 
 def _part(rows: Array, k: int, parts: int) -> Array:
     """Every parts-th row from the k-th on: all devices have some of each part."""
-    return rows.reshape(-1, parts, *rows.shape[1:])[:, k]
+    return rows if parts == 1 else rows.reshape(-1, parts, *rows.shape[1:])[:, k]
 
 
 def _discriminator_objective(game: Game, loss: LossFunction, real: Array, fake: Array, step: Array, key: Array) -> Any:

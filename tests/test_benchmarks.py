@@ -251,4 +251,4 @@ def test_an_unknown_recipe_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setattr(sys, "argv", ["stacked.py", "--out", "x", "--recipes", "mlp-128,mlp"])
     with pytest.raises(SystemExit):
         stacked_benchmark.main()
-    assert "there is no recipe 'mlp', only mlp-128" in capsys.readouterr().err
+    assert "there is no recipe 'mlp', only quick, good" in capsys.readouterr().err

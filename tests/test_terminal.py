@@ -329,7 +329,7 @@ def test_trainings_on_terminals_and_pipes(digits: Path, tmp_path: Path) -> None:
     assert (piped.returncode, piped.stderr) == (0, "")
     lines = piped.stdout.splitlines()
     assert "\x1b" not in piped.stdout and "\r" not in piped.stdout
-    assert lines[0].startswith("mlp-adam: 30 steps, 19 an epoch;")
+    assert lines[0].startswith("mlp-256: 30 steps, 9 an epoch;")
     assert lines[1] == f"writing to {tmp_path / 'piped'}"
     assert any(re.match(r"step 30 of 30, .*steps/s.*; loss D \d\.\d{3} G \d\.\d{3}; ", line) for line in lines)
 

@@ -59,5 +59,8 @@ def test_first_weights() -> None:
         (torch.bias[...], 300**-0.5),
     ]:
         assert 0.9 * bound < float(jnp.abs(values).max()) <= bound
-    assert not np.any(glorot.bias[...])
-    assert set(INITIALIZATIONS) == {"glorot-uniform", "torch-uniform"}
+    he = dense(300, 100, "he-normal", rngs=nnx.Rngs(0))
+    assert float(he.kernel[...].std()) == pytest.approx((2 / 300) ** 0.5, rel=0.02)
+    assert he.bias is not None
+    assert not np.any(glorot.bias[...]) and not np.any(he.bias[...])
+    assert set(INITIALIZATIONS) == {"glorot-uniform", "torch-uniform", "he-normal"}

@@ -142,7 +142,7 @@ def _train_replicas(given: Train) -> int:
         print("Go on with: the same command")
         return INTERRUPTED
     if done.scores:
-        print(f"distance / floor over {len(done.runs)} seeds, on held-out images: {done.words()}")
+        print(f"{done.measure} over {len(done.runs)} seeds, on held-out images: {done.words()}")
     print(f"Against the test images: sparring compare --by-recipe {folder}/seed-*")
     return 0
 

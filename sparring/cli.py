@@ -27,6 +27,7 @@ from sparring.errors import ProcessLost, SparringError
 from sparring.recipe import Channels, Fit, Recipe
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 from sparring.run import Run
+from sparring.stopping import no_interrupt_lost
 from sparring.sweeps import space
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _train_replicas(given: Train) -> int:
         print("Go on with: the same command")
         return INTERRUPTED
     if done.scores:
-        print(f"distance / floor over {len(done.runs)} seeds, on held-out images: {done.words()}")
+        print(f"{done.measure} over {len(done.runs)} seeds, on held-out images: {done.words()}")
     print(f"Against the test images: sparring compare --by-recipe {folder}/seed-*")
     return 0
 
@@ -602,7 +603,8 @@ def main(words: list[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        return _dispatch(words)
+        with no_interrupt_lost():
+            return _dispatch(words)
     except BrokenPipeError:
         # Nobody reads on, as in `sparring train | head`: end quietly, also when Python closes its output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -21,8 +21,11 @@ from sparring.errors import ComparisonError
 from sparring.metrics.modes import protocol_words
 from sparring.metrics.verdict import DOUBT, MEASURES, About, Verdict
 from sparring.run import Run
+from sparring.terminal import print_whole
 
 NAMES_WIDTH, COLUMN_WIDTH = 42, 18
+LEAST_WIDTH = 66
+"""Characters of the names, one run and the real images."""
 """Characters that a comparison needs for the measures' names with the real images' values, and for each of its rows."""
 
 
@@ -97,13 +100,15 @@ def floor_of(verdict: Verdict) -> dict[str, float]:
 
 
 def print_verdict(verdict: Verdict, console: Console) -> None:
-    """One verdict as a table, its alarms and notices below. What a measure says is told where there is room for it."""
-    roomy = console.width >= 120
+    """One verdict as a table, its alarms and notices below. What a measure says, and whether more of it is better, is
+    told where there is room for it."""
+    roomy, tight = console.width >= 120, console.width < 70
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("measure", no_wrap=True)
     for heading in ("value", "± 95%", "real images"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("better", no_wrap=True)
+    if not tight:
+        table.add_column("better", no_wrap=True)
     if roomy:
         table.add_column("what it says", ratio=1)
     for name, about in MEASURES.items():
@@ -111,9 +116,9 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
             measure = verdict.measures[name]
             error = "" if measure.error is None else shown(DOUBT * measure.error, about, measure.value)
             real = "" if measure.real is None else shown(measure.real, about)
-            says = [about.meaning] if roomy else []
-            table.add_row(about.title, shown(measure.value, about), error, real, about.better, *says)
-    console.print(table)
+            says = ([] if tight else [about.better]) + ([about.meaning] if roomy else [])
+            table.add_row(about.title, shown(measure.value, about), error, real, *says)
+    print_whole(console, table, None if tight else 70)
     if verdict.balance is not None:
         band = verdict.balance.variation_band
         _say(console, f"class variation of perfectly balanced samples: below {band:.1%} in 95 of 100 cases")
@@ -146,7 +151,7 @@ def print_comparison(compared: Sequence[Row], console: Console) -> None:
             real = shown(floor[name], MEASURES[name]) if name in floor else ""
             table.add_row(MEASURES[name].title, *(cell(row, name) for row in part), real)
         table.add_row("training", *(time_words(row) for row in part), "")
-        console.print(table)
+        print_whole(console, table, LEAST_WIDTH)
     verdict = compared[0].verdicts[0]
     _say(console, f"{verdict.samples:,} samples each, against {_data(verdict)}, by {_extractor(verdict)}")
     _say(console, "± is the standard deviation over training seeds, or of one run its standard error")

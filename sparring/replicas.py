@@ -58,6 +58,11 @@ class Replicas:
         """Whether somebody asked them to stop before their end."""
         return any(run.ended() == "stopped" for run in self.runs)
 
+    @property
+    def measure(self) -> str:
+        """What the scores are."""
+        return "distance / floor" if self.scores[0]["measure"] == "frechet" else "kernel distance"
+
     def words(self) -> str:
         """Mean and standard deviation (n - 1) of the score over the seeds."""
         scores = [about["score"] for about in self.scores]

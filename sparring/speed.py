@@ -22,6 +22,7 @@ from sparring.operations import FORMULA, step_operations
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
 from sparring.state import first_state, stack_states
+from sparring.terminal import print_whole
 
 IMAGES = 60_000
 """Images that batches are drawn from, as many as MNIST has."""
@@ -211,7 +212,7 @@ def print_table(speeds: list[Speed]) -> None:
         )
     rates = [rate for speed in speeds for rate in speed.product_rates]
     console = Console(highlight=False)
-    console.print(table)
+    print_whole(console, table)
     middle, low, high = statistics.median(rates), min(rates), max(rates)
     console.print(
         "Medians of the rounds, compilation not counted. The share is of the rate of a float32 product of "

@@ -89,9 +89,12 @@ def sweep(
     """
     base = (named_recipe(recipe) if isinstance(recipe, str) else recipe).replace(**settings)
     with quiet_optuna():
-        setup = _set_up(base, space or {}, trials, draw_seed)
+        setup, notice = _set_up(base, space or {}, trials, draw_seed)
+        told = terminal.reporter(transient=True) if reporter is None else reporter
+        if notice:
+            told.say(notice)
         folder = SweepFolder(Path(out)) if out is not None else _choose_folder(Path(sweeps), setup)
-        return _work(folder, setup, reporter, tensorboard, checkpoint_seconds)
+        return _work(folder, setup, told, tensorboard, checkpoint_seconds)
 
 
 def resume(path: str | Path, **options: Any) -> Sweep:
@@ -103,11 +106,8 @@ def resume(path: str | Path, **options: Any) -> Sweep:
 # ------------------------------------------------------------------------------------------------ one process's part
 
 
-def _work(
-    folder: SweepFolder, setup: Setup, reporter: Reporter | None, tensorboard: bool, checkpoint_seconds: float
-) -> Sweep:
+def _work(folder: SweepFolder, setup: Setup, told: Reporter, tensorboard: bool, checkpoint_seconds: float) -> Sweep:
     """Train the trials that nobody else trains, until none is left to begin or somebody asks to stop."""
-    told = terminal.reporter(transient=True) if reporter is None else reporter
     folder.refuse_strangers()
     folder.path.mkdir(parents=True, exist_ok=True)
     with exclusively(folder):
@@ -162,8 +162,11 @@ def _forget_unbegun(run: Run) -> None:
 # ------------------------------------------------------------------------------------------------ what is meant
 
 
-def _set_up(base: Recipe, wanted: Mapping[str, Sequence[Any] | Range], trials: int | None, draw_seed: int) -> Setup:
-    """The sweep that is meant. Raises an error where one of its trials could not be trained or judged."""
+def _set_up(
+    base: Recipe, wanted: Mapping[str, Sequence[Any] | Range], trials: int | None, draw_seed: int
+) -> tuple[Setup, str | None]:
+    """The sweep that is meant, and what its user should know of the data. Raises an error where one of its trials could
+    not be trained or judged."""
     space = make_space(base, wanted)
     points = make_points(base, space, trials, draw_seed)
     tried = [name for name, axis in space.items() if isinstance(axis, Range) or len(axis) > 1]
@@ -182,7 +185,7 @@ def _set_up(base: Recipe, wanted: Mapping[str, Sequence[Any] | Range], trials: i
         raise DataError(
             f"{first.data} holds {len(training_images.images):,} images to train on, but a step takes {largest:,}"
         )
-    return Setup(
+    setup = Setup(
         recipe=first,
         space={name: space[name] for name in tried},
         trials=trials,
@@ -190,6 +193,7 @@ def _set_up(base: Recipe, wanted: Mapping[str, Sequence[Any] | Range], trials: i
         checksum=image_set.checksum(),
         points=tuple({name: point[name] for name in tried} for point in points),
     )
+    return setup, image_set.notice
 
 
 def _choose_folder(sweeps: Path, setup: Setup) -> SweepFolder:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console, Group
 from rich.live import Live
+from rich.measure import Measurement
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -164,6 +165,16 @@ class View(Plain):
                 self._preview = (step, preview(samples, self.console.width, self.console.height - 10))
             parts += [Text(f"samples after step {step:,}", style="dim"), self._preview[1]]
         return Group(*parts)
+
+
+def print_whole(console: Console, table: Table, least: int | None = None) -> None:
+    """Print a table. On a terminal of less than `least` characters (by default what its columns need) its lines go on
+    in the next row, so that no number loses its end."""
+    if least is None:
+        least = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    if console.width < least:
+        table.width = least
+    console.print(table, crop=False)
 
 
 def metrics_words(values: dict[str, float]) -> str:

@@ -65,7 +65,8 @@ def train(
     calls this function with the same arguments, and process 0 alone writes and tells its reporter.
 
     Ctrl-C (SIGINT) or SIGTERM, in any process, lets the chunk of steps finish, saves everything and returns; a second
-    one interrupts. Who trains several runs listens once for all of them (`stop_requests`) and passes the `stop`.
+    one interrupts. Who trains several runs listens once for all of them (`stop_requests`) and passes the `stop`, and
+    says once for all of them what there is to say of the data.
 
     Raises `RecipeError` for an impossible setting, `DataError` for unusable data, `ResumeError` where the run in `out`
     was made with other settings or data, `RunError` where it is in use, `TrainingDiverged` where a loss is no number,
@@ -79,7 +80,7 @@ def train(
     with processes.together():
         used = _choose_devices(devices, resolved)
         image_set = load_images(resolved, strict)
-    if image_set.notice:
+    if image_set.notice and stop is None:
         told.say(image_set.notice)
     surroundings = environment.describe(image_set, used.count, processes.count())
     processes.refuse_different("images", surroundings["data"]["checksum"])

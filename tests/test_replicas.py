@@ -116,6 +116,7 @@ def test_finished_replicas_are_judged_and_their_mean_is_told(
     done = replicas.train_replicas(2, judged, out=tmp_path / "x2", reporter=Silence())
     scores = [about["score"] for about in done.scores]
     assert len(scores) == 2 and scores[0] != scores[1]
+    assert done.measure == "kernel distance" == done.scores[0]["measure"] + " distance"
     mean, spread = done.words().split(" ± ")
     scale = done.scores[0]["floor"] if done.scores[0]["measure"] == "frechet" else 1
     assert float(mean) == pytest.approx(np.mean(scores) / scale, rel=0.05)

@@ -98,6 +98,17 @@ def test_bench_times_every_recipe(instant: list[str], capsys: pytest.CaptureFixt
     assert row == ["mlp-sgd", "2", "1-4", "16,000", "4.0", "2", "25%"]
 
 
+def test_bench_cuts_no_number_off_on_a_narrow_terminal(
+    instant: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main(["bench", "mlp-sgd"]) == 0
+    out = capsys.readouterr().out
+    assert "…" not in out
+    (row,) = [line.split() for line in out.splitlines() if line.strip().startswith("mlp-sgd")]
+    assert row == ["mlp-sgd", "2", "1-4", "16,000", "4.0", "2", "25%"]
+
+
 def test_bench_times_the_named_ones_and_prints_json(instant: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "mlp-128", "dcgan-tanh", "--json"]) == 0
     assert instant == ["mlp-128", "dcgan-tanh"]

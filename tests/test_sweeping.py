@@ -1,5 +1,6 @@
 """THE SWEEP: every trial is trained once, judged and ranked, whoever stops, kills or shares it."""
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sparring import checkpoint, sweeping, training
+from sparring import checkpoint, data, sweeping, training
 from sparring.cli import main
 from sparring.errors import DataError, MissingExtra, RecipeError, ResumeError, RunError
 from sparring.metrics import glance
@@ -90,6 +91,18 @@ def test_a_grid_is_trained_judged_and_ranked(recipe: Recipe, tmp_path: Path) -> 
     assert {path: path.stat().st_mtime_ns for run in trained for path in run.path.rglob("*")} == before
     with pytest.raises(ResumeError, match=r"seed was 0,1 and is now 0,2"):
         sweeping.sweep(recipe, {"seed": (0, 2), RATE: (1e-3, 3e-2)}, out=tmp_path / "s", batch_size=10)
+
+
+def test_what_there_is_to_say_of_the_data_is_said_once(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda source: dataclasses.replace(load(source), notice="only a few"))
+    told = Teller()
+    sweeping.sweep(recipe, {"seed": (0, 1)}, steps=2, out=tmp_path / "s", reporter=told)
+    assert told.said.count("only a few") == 1
+    training.train(recipe.replace(steps=2), out=tmp_path / "run", reporter=told)
+    assert told.said.count("only a few") == 2
 
 
 def test_drawn_trials_are_the_same_whenever_they_are_drawn(

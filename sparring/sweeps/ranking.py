@@ -169,7 +169,7 @@ def distance_words(score: float, spread: float, about: dict[str, Any]) -> str:
     if about["measure"] == "frechet":
         score, spread = score / about["floor"], spread / about["floor"]
         return f"{number(score, share=False)} ± {number(spread, share=False, beside=score)}"
-    return f"{score:.3g} ± {spread:.1g}"
+    return f"{score:.3g} ± {spread:.0f}" if spread >= 1 else f"{score:.3g} ± {spread:.1g}"
 
 
 def _score(place: Place) -> str:

@@ -97,7 +97,9 @@ def test_what_there_is_to_say_of_the_data_is_said_once(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = data.load
-    monkeypatch.setattr(data, "load", lambda source: dataclasses.replace(load(source), notice="only a few"))
+    monkeypatch.setattr(
+        data, "load", lambda source, **how: dataclasses.replace(load(source, **how), notice="only a few")
+    )
     told = Teller()
     sweeping.sweep(recipe, {"seed": (0, 1)}, steps=2, out=tmp_path / "s", reporter=told)
     assert told.said.count("only a few") == 1

@@ -28,6 +28,7 @@ from sparring import data  # noqa: E402
 from sparring.chunk import CAPACITY, compile_chunk  # noqa: E402
 from sparring.data import batches  # noqa: E402
 from sparring.devices import choose_devices  # noqa: E402
+from sparring.examples import Examples  # noqa: E402
 from sparring.game import game_of  # noqa: E402
 from sparring.randomness import random_key  # noqa: E402
 from sparring.recipes import RECIPES, named_recipe  # noqa: E402
@@ -57,7 +58,7 @@ def prepared(name: str, count: int) -> Callable[[int], float]:
     images = data.load(recipe.data).images
     game = game_of(recipe, (images.shape[1], images.shape[2], images.shape[3]))
     state = devices.place(jax.jit(lambda key: first_state(game, key))(random_key(recipe.seed, "weights")))
-    placed = jnp.asarray(devices.place(images))
+    placed = Examples(jnp.asarray(devices.place(images)))
     permutation = devices.place(batches.permutation(random_key(recipe.seed, "permutations"), 0, len(images)))
     chunk = compile_chunk(game, recipe, state, placed, devices)
 

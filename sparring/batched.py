@@ -12,17 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def batched(apply: Callable[[NDArray[Any]], Any], rows: NDArray[Any], size: int) -> Any:
-    """`apply` to rows (N, ...), `size` at a time. It gives an array, or a pytree of arrays, (size, ...) for each batch;
-    what comes back is (N, ...), in NumPy."""
+def batched(apply: Callable[[Any], Any], rows: Any, size: int) -> Any:
+    """`apply` to rows (N, ...), an array or a pytree of such arrays, `size` at a time. It gives an array, or a pytree,
+    (size, ...) for each batch; what comes back is (N, ...), in NumPy."""
     outputs = []
-    for start in range(0, max(len(rows), 1), size):
-        part = rows[start : start + size]
-        padded = np.zeros((size, *rows.shape[1:]), rows.dtype)
-        padded[:] = part[0] if len(part) else 0
-        padded[: len(part)] = part
-        outputs.append(jax.tree.map(partial(_first, len(part)), apply(padded)))
+    count = len(jax.tree.leaves(rows)[0])
+    for start in range(0, max(count, 1), size):
+        padded = jax.tree.map(partial(_padded, start, size), rows)
+        outputs.append(jax.tree.map(partial(_first, min(count - start, size)), apply(padded)))
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *outputs)
+
+
+def _padded(start: int, size: int, rows: NDArray[Any]) -> NDArray[Any]:
+    part = rows[start : start + size]
+    padded = np.zeros((size, *rows.shape[1:]), rows.dtype)
+    padded[:] = part[0] if len(part) else 0
+    padded[: len(part)] = part
+    return padded
 
 
 def _first(count: int, array: Any) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sparring.data import batches
 from sparring.devices import ONE_DEVICE, Devices
+from sparring.examples import Examples
 from sparring.game import Game, Latents
 from sparring.randomness import IMPLEMENTATION, random_key
 from sparring.recipe import LONGEST_LOG_INTERVAL, Recipe
@@ -25,8 +26,8 @@ OTHER_CHANCES = 3
 Rows = NDArray[np.float32]
 """What `METRICS` names, for each step: (steps, 6), or with replicas (steps, replicas, 6)."""
 
-Chunk = Callable[[TrainState, Array, Array, int], tuple[TrainState, Rows]]
-"""(state, all images uint8 (count, H, W, C), the epoch's permutation (count,), steps) -> (state, metrics (steps, 6)).
+Chunk = Callable[[TrainState, Examples, Array, int], tuple[TrainState, Rows]]
+"""(state, the whole data with images as bytes, the epoch's permutation (count,), steps) -> (state, metrics (steps, 6)).
 The state that goes in is used up. A chunk stays within one epoch."""
 
 
@@ -34,27 +35,28 @@ def compile_chunk(
     game: Game,
     recipe: Recipe,
     state: TrainState,
-    images: Array,
+    data: Examples,
     devices: Devices = ONE_DEVICE,
     seeds: Sequence[int] | None = None,
 ) -> Chunk:
-    """The compiled loop over `images`. One compilation serves every length, for the trip count is traced.
+    """The compiled loop over `data`. One compilation serves every length, for the trip count is traced.
 
-    State, images and permutation lie where `devices.place` puts them; each batch is shared by the devices.
+    State, data and permutation lie where `devices.place` puts them; each batch is shared by the devices.
 
     With `seeds`, as many replicas are trained at once instead of the recipe's seed alone: states and permutations are
     stacked, one a seed, and the metrics are (steps, seeds, 6).
     """
     draw = batches.DRAWS[recipe.data_order]
     latents = Latents(recipe.latent_size, recipe.latent_std)
-    real_batch, fake_batch = recipe.reals_per_step, recipe.batch_size
+    count, real_batch, fake_batch = len(data.images), recipe.reals_per_step, recipe.batch_size
     reuse = recipe.generator_noise == "reuse"
 
-    def one_step(state: TrainState, images: Array, permutation: Array, seed_key: Array) -> tuple[TrainState, Array]:
+    def one_step(state: TrainState, data: Examples, permutation: Array, seed_key: Array) -> tuple[TrainState, Array]:
         key = jax.random.fold_in(jax.random.wrap_key_data(seed_key, impl=IMPLEMENTATION), state.step)
-        data, first, second, rest = (*jax.random.split(key, 3), jax.random.fold_in(key, OTHER_CHANCES))
-        indices = draw(data, state.step, permutation, len(images), real_batch)
-        real = devices.share(images[indices].astype(jnp.float32) / 127.5 - 1)  # uint8 => [-1, 1]
+        which, first, second, rest = (*jax.random.split(key, 3), jax.random.fold_in(key, OTHER_CHANCES))
+        indices = draw(which, state.step, permutation, count, real_batch)
+        images, labels = jax.tree.map(lambda rows: devices.share(rows[indices]), data)
+        real = Examples(images.astype(jnp.float32) / 127.5 - 1, labels)  # uint8 => [-1, 1]
         noise = devices.share(latents.draw(first, real_batch))
         again = noise if reuse else devices.share(latents.draw(second, fake_batch))
         trained: tuple[TrainState, Array] = devices.gather(train_step(game, state, real, noise, again, rest))
@@ -64,11 +66,11 @@ def compile_chunk(
     rows = (CAPACITY, len(METRICS)) if seeds is None else (CAPACITY, len(seeds), len(METRICS))
 
     def chunk(
-        state: TrainState, images: Array, permutation: Array, seed_key: Array, steps: Array
+        state: TrainState, data: Examples, permutation: Array, seed_key: Array, steps: Array
     ) -> tuple[TrainState, Array]:
         def body(i: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
             state, metrics = carry
-            state, row = step(state, images, permutation, seed_key)
+            state, row = step(state, data, permutation, seed_key)
             return state, metrics.at[i].set(row)
 
         trained: tuple[TrainState, Array] = jax.lax.fori_loop(0, steps, body, (state, jnp.zeros(rows)))
@@ -77,14 +79,14 @@ def compile_chunk(
     # The seed is an argument, not a constant of the program, so that what was compiled for one serves all others.
     keys = np.stack([jax.random.key_data(random_key(seed, "steps")) for seed in seeds or [recipe.seed]])
     seed_key = keys if seeds else keys[0]
-    orders = (len(images),) if seeds is None else (len(seeds), len(images))
+    orders = (count,) if seeds is None else (len(seeds), count)
     permutation = devices.place(np.zeros(orders, np.int32))
-    compiled = jax.jit(chunk, donate_argnums=0).lower(state, images, permutation, seed_key, np.int32(1)).compile()
+    compiled = jax.jit(chunk, donate_argnums=0).lower(state, data, permutation, seed_key, np.int32(1)).compile()
 
-    def run(state: TrainState, images: Array, permutation: Array, steps: int) -> tuple[TrainState, Rows]:
+    def run(state: TrainState, data: Examples, permutation: Array, steps: int) -> tuple[TrainState, Rows]:
         if not 1 <= steps <= CAPACITY:
             raise ValueError(f"a chunk has 1 to {CAPACITY} steps, not {steps}")
-        state, metrics = compiled(state, images, permutation, seed_key, np.int32(steps))
+        state, metrics = compiled(state, data, permutation, seed_key, np.int32(steps))
         return state, np.asarray(metrics)[:steps]
 
     return run

@@ -31,12 +31,16 @@ from sparring.stopping import no_interrupt_lost
 from sparring.sweeps import space
 
 if TYPE_CHECKING:
+    from sparring.images import Images
     from sparring.metrics.verdict import Verdict
+    from sparring.sampling import Generator
 
 Command = Callable[[list[str]], int]
 Arguments = TypeVar("Arguments")
 Flag = FlagCreatePairsOff[bool]
 
+GRID_COLUMNS, MOST_COLUMNS = 8, 32
+"""Of a grid with a class a row: usual ones, and the most."""
 INTERRUPTED = 130
 """Exit status of a training that was stopped before its end, as shells have it for Ctrl-C."""
 
@@ -282,14 +286,24 @@ def _as_option(name: str) -> str:
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw images from a trained generator. The same seed gives the same images."""
+    """Draw images from a trained generator. The same seed gives the same images.
+
+    Classes can be asked for. A conditional generator is told them; from others, images are drawn until the judge has
+    found enough of each class, and it is said how many that took."""
 
     run: Positional[Path]
     """Folder of a run, or a generator.safetensors with its generator.json beside it."""
     count: Annotated[int | None, arg(metavar="INT")] = None
-    """How many images, 64 by default; with --interpolate how many random latents the walk visits, 2 by default."""
+    """How many images, 64 by default, of a conditional generator 8 of each class; with --interpolate how many random
+    latents the walk visits, 2 by default."""
     seed: int = 0
     """Decides which images."""
+    label: Annotated[tuple[str, ...], arg(metavar="CLASS ...")] = ()
+    """Only images of these classes, as many of each."""
+    balance: Annotated[Literal["training", "uniform"] | None, arg(metavar="training|uniform")] = None
+    """Each class as often as the training images have it (of a conditional generator the default), or equally often."""
+    counts: Annotated[tuple[str, ...], arg(metavar="CLASS=INT ...")] = ()
+    """So many images of each of these classes."""
     interpolate: Annotated[int | None, arg(metavar="INT")] = None
     """Walk through random latents, with this many images from one to the next; a .gif goes round and round."""
     best: Flag = False
@@ -310,18 +324,76 @@ def sample(words: list[str]) -> int:
     _check_range("--interpolate", given.interpolate, 2, 10_000)
     _check_range("--seed", given.seed, 0, 2**32 - 1)
 
+    asked = [given.label, given.balance, given.counts]
+    if sum(bool(one) for one in asked) > 1 or (given.counts and given.count is not None):
+        raise UsageError("say of the classes one of --label, --balance and --counts; --counts needs no --count")
+
     from sparring import images, sampling
 
     generator = sampling.load(given.run, given.best)
-    if given.interpolate is None:
-        made = generator.sample(given.count or 64, given.seed)
-        columns = images.square_columns(len(made))
+    if given.interpolate is not None:
+        made = generator.interpolate(
+            given.count or 2,
+            given.interpolate,
+            given.seed,
+            closed=kind == ".gif",
+            label=_walked_class(given, generator),
+        )
+        images.save_images(given.out, made, given.interpolate)
+    elif generator.classes or any(asked):
+        made, classes, columns = _sample_classes(given, generator)
+        images.save_images(given.out, made, columns, classes)
     else:
-        made = generator.interpolate(given.count or 2, given.interpolate, given.seed, closed=kind == ".gif")
-        columns = given.interpolate
-    images.save_images(given.out, made, columns)
+        made = generator.sample(given.count or 64, given.seed)
+        images.save_images(given.out, made, images.square_columns(len(made)))
     print(f"{len(made)} images in {given.out}")
     return 0
+
+
+def _walked_class(given: Sample, generator: Generator) -> int | None:
+    from sparring.classes import place_of
+
+    if not generator.classes and (given.label or given.balance or given.counts):
+        raise UsageError("this generator is not conditional, so a walk cannot stay within a class")
+    if not generator.classes:
+        return None
+    if len(given.label) != 1:
+        example = shlex.quote(next(iter(generator.classes)))
+        raise UsageError(f"a walk stays within one class: say which, for instance --label {example}")
+    return place_of(list(generator.classes), given.label[0])
+
+
+def _sample_classes(given: Sample, generator: Generator) -> tuple[Images, list[str], int]:
+    """(images, the class of each, columns of a grid): a class a row where there are as many of each."""
+    from sparring import choosing, classes, images
+
+    training = None if generator.classes else choosing.training_images(Run(given.run))
+    frequencies = generator.classes if training is None else training.class_counts
+    names = tuple(frequencies)
+    a_row_each = not (given.label or given.count) and len(names) <= classes.GRID_CLASSES
+    count = GRID_COLUMNS * len(names) if a_row_each else given.count or 64
+    if given.counts:
+        counts = classes.counted(names, given.counts)
+    elif given.label:
+        counts = classes.of_classes(count, names, given.label)
+    else:
+        counts = classes.balanced(count, frequencies, given.balance or ("uniform" if a_row_each else "training"))
+    _check_range("the number of images", int(counts.sum()), 1, 1_000_000)
+    if training is None:
+        labels = classes.labels_of(counts)
+        made = generator.images(generator.draw_latents(len(labels), given.seed), labels)
+    else:
+        with _stages(1) as tell:
+            judge = choosing.class_judge(training, tell)
+        chosen = choosing.choose(generator, counts, names, judge, given.seed)
+        made, labels = chosen.images, chosen.labels
+        print(
+            f"this generator is not told classes: of {chosen.drawn:,} images, {len(made):,} were kept by what the "
+            f"judge takes them for ({judge.name})"
+        )
+    each = set(counts[counts > 0].tolist())
+    columns = each.pop() if len(each) == 1 and max(each) <= MOST_COLUMNS and (counts > 0).sum() > 1 else 0
+    return made, [names[label] for label in labels], columns or images.square_columns(len(made))
 
 
 # ------------------------------------------------------------------------------------------------ measure, compare

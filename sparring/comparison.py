@@ -18,11 +18,14 @@ from rich.console import Console
 from rich.table import Table
 
 from sparring.errors import ComparisonError
+from sparring.metrics.asked import Asked
 from sparring.metrics.modes import protocol_words
 from sparring.metrics.verdict import DOUBT, MEASURES, About, Verdict
 from sparring.run import Run
 from sparring.terminal import print_whole
 
+MOST_CLASSES, WORST_CLASSES = 20, 10
+"""Of more classes only so many are shown, the worst ones."""
 NAMES_WIDTH, COLUMN_WIDTH = 42, 18
 LEAST_WIDTH = 66
 """Characters of the names, one run and the real images."""
@@ -129,10 +132,45 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         f"{verdict.samples:,} samples against {verdict.data['unseen']:,} {verdict.data['split']} images of "
         f"{verdict.data['name']}, by {_extractor(verdict)}. {verdict.extractor['caveat']}",
     )
+    if verdict.asked is not None:
+        _print_asked(verdict.asked, console)
     for notice in verdict.notices:
         _say(console, f"note: {notice}")
     for alarm in verdict.alarms:
         _say(console, f"alarm: {alarm}")
+
+
+def _print_asked(asked: Asked, console: Console) -> None:
+    """A class a line; of many classes only the ten that are recognised least."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("asked for")
+    for heading in ("recognised", "distance", "floor", "ratio"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    places, notice = shown_classes(asked)
+    for i in places:
+        table.add_row(asked.names[i], *class_words(asked, i))
+    console.print(table)
+    if notice:
+        _say(console, notice)
+
+
+def shown_classes(asked: Asked) -> tuple[list[int], str]:
+    """(the classes to be shown, what to say of the others)."""
+    known = [i for i, share in enumerate(asked.shares) if share is not None]
+    if len(known) <= MOST_CLASSES:
+        return known, ""
+    worst = sorted(known, key=lambda i: asked.shares[i] or 0.0)[:WORST_CLASSES]
+    return worst, f"These {WORST_CLASSES} of {len(known):,} classes are recognised least."
+
+
+def class_words(asked: Asked, i: int) -> tuple[str, str, str, str]:
+    """How often the i-th class is recognised, its distance, the floor, and their ratio; empty where unknown."""
+    share, distance, floor = asked.shares[i], asked.distances[i], asked.floors[i]
+    recognised = "" if share is None else shown(share, MEASURES["recognised"])
+    if distance is None or floor is None:
+        return recognised, "", "", ""
+    about = MEASURES["frechet"]
+    return recognised, shown(distance, about), shown(floor, about), shown(distance / floor, MEASURES["frechet_ratio"])
 
 
 def print_comparison(compared: Sequence[Row], console: Console) -> None:

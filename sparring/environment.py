@@ -28,6 +28,7 @@ def describe(images: ImageSet, devices: int = 1, processes: int = 1) -> dict[str
             "source": images.source,
             "shape": list(images.images.shape),
             "checksum": images.checksum(),
+            "classes": images.class_counts,
         },
         "command": sys.argv,
     }

@@ -50,6 +50,10 @@ class TrainingDiverged(SparringError):
     """A loss stopped being a finite number."""
 
 
+class ClassError(SparringError):
+    """A class was asked for that there is not, or none where one has to be named."""
+
+
 class DeviceError(SparringError):
     """There are not the devices that were asked for, or they cannot share a batch evenly."""
 

@@ -66,16 +66,24 @@ class Game:
     """Batches that the discriminator learns from before the generator does."""
     average_half_life: float
     """In steps, of the moving average of the generator's weights; 0 for none."""
+    classes: int
+    """Of conditional networks, which are told labels; else 0."""
     fakes_train: bool
     """Whether BatchNorm is in training mode when the generator makes the discriminator's fakes."""
 
 
-def game_of(recipe: Recipe, image_shape: ImageShape) -> Game:
-    """The game that the recipe describes, for images of that shape. Raises `RecipeError` where they do not fit."""
+def game_of(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> Game:
+    """The game that the recipe describes, for images of that shape and, where it is conditional, so many classes.
+
+    Raises `RecipeError` where they do not fit.
+    """
+    classes = classes if recipe.conditional else 0
+    if recipe.conditional and classes < 2:
+        raise RecipeError(f"conditional networks need images of two classes or more, not {classes}")
     loss = LOSSES[recipe.loss]
     separate = (losses.real_cross_entropy, losses.fake_cross_entropy)
     discriminator = networks.discriminator(
-        recipe.discriminator.kind, dataclasses.asdict(recipe.discriminator), image_shape=image_shape
+        recipe.discriminator.kind, dataclasses.asdict(recipe.discriminator), image_shape=image_shape, classes=classes
     )
     if recipe.penalised and discriminator.normalised:
         raise RecipeError("a discriminator with BatchNorm cannot be penalised: its slope is one at many images at once")
@@ -85,6 +93,7 @@ def game_of(recipe: Recipe, image_shape: ImageShape) -> Game:
             dataclasses.asdict(recipe.generator),
             latent_size=recipe.latent_size,
             image_shape=image_shape,
+            classes=classes,
         ),
         discriminator=discriminator,
         generator_optimizer=optimizer(recipe.generator_optimizer),
@@ -102,5 +111,6 @@ def game_of(recipe: Recipe, image_shape: ImageShape) -> Game:
         rate=Schedule(recipe.schedule_steps, recipe.learning_rate_end),
         discriminator_steps=recipe.discriminator_steps,
         average_half_life=recipe.average_half_life,
+        classes=classes,
         fakes_train=recipe.discriminator_fakes == "training",
     )

@@ -87,39 +87,50 @@ def square_columns(count: int) -> int:
     return math.isqrt(count - 1) + 1
 
 
-def save_images(path: Path, images: Images, columns: int) -> None:
+def save_images(path: Path, images: Images, columns: int, classes: Sequence[str] | None = None) -> None:
     """Write images by the ending of `path`: `.png` a grid, `.npz` an array (key `images`), `.gif` an animation, none a
-    folder of numbered PNGs."""
+    folder of numbered PNGs.
+
+    `classes` are the names of each image's class: they go into the `.npz` (key `labels`), and in the folder each class
+    has a folder of its own, so that either can be trained on.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    WRITERS[path.suffix.lower()](path, images, columns)
+    WRITERS[path.suffix.lower()](path, images, columns, classes)
 
 
-def _save_grid(path: Path, images: Images, columns: int) -> None:
+def _save_grid(path: Path, images: Images, columns: int, classes: Sequence[str] | None) -> None:
     scale = grid_scale(*images.shape[1:3])
     save_picture(path, grid(images, math.ceil(len(images) / columns), columns, scale))
 
 
-def _save_npz(path: Path, images: Images, columns: int) -> None:
-    atomic.write_file(path, lambda partial: np.savez_compressed(partial, images=images))
+def _save_npz(path: Path, images: Images, columns: int, classes: Sequence[str] | None) -> None:
+    arrays = {"images": images} | ({} if classes is None else {"labels": np.array(classes)})
+    atomic.write_file(path, lambda partial: np.savez_compressed(partial, allow_pickle=False, **arrays))
 
 
-def _save_walk(path: Path, images: Images, columns: int) -> None:
+def _save_walk(path: Path, images: Images, columns: int, classes: Sequence[str] | None) -> None:
     scale = 4 * grid_scale(*images.shape[1:3])
     frames = [picture(image.repeat(scale, axis=0).repeat(scale, axis=1)) for image in on_squares(images)]
     save_gif(path, frames, WALK_MILLISECONDS, WALK_MILLISECONDS)
 
 
-def _save_folder(path: Path, images: Images, columns: int) -> None:
-    path.mkdir(exist_ok=True)
+def _save_folder(path: Path, images: Images, columns: int, classes: Sequence[str] | None) -> None:
     digits = len(str(len(images) - 1))
     for i, image in enumerate(images):
-        save_picture(path / f"{i:0{digits}d}.png", image)
+        folder = path if classes is None else path / _as_folder(classes[i])
+        folder.mkdir(exist_ok=True, parents=True)
+        save_picture(folder / f"{i:0{digits}d}.png", image)
+
+
+def _as_folder(name: str) -> str:
+    """The name of a class as one of a folder."""
+    return "".join("_" if char in '/\\:*?"<>|' or not char.isprintable() else char for char in name).strip(". ") or "_"
 
 
 SQUARES, SQUARE_GRAYS = 8, (204, 255)
 """So many squares a side lie behind an image with alpha, in turn of these grays."""
 WALK_MILLISECONDS = 80
-WRITERS: dict[str, Callable[[Path, Images, int], None]] = {
+WRITERS: dict[str, Callable[[Path, Images, int, Sequence[str] | None], None]] = {
     ".png": _save_grid,
     ".npz": _save_npz,
     ".gif": _save_walk,

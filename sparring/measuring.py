@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sparring import atomic, report, sampling
 from sparring.checkpoint import newest_step
+from sparring.classes import Labels
 from sparring.data import AS_THEY_ARE, Shaping, has_pictures, shaping_of
 from sparring.errors import DataError
 from sparring.images import Images, some_places
@@ -83,7 +85,8 @@ def _measure_run(
         )
     tell("samples")
     generator = sampling.load(run.path, best)
-    samples = generator.sample(protocol.samples_to_draw(real, count), seed)
+    drawn = protocol.samples_to_draw(real, count)
+    samples, labels = generator.sample(drawn, seed), generator.usual_labels(drawn)
     step = int(generator.description["trained"]["step"])
     subject = {
         "kind": "run",
@@ -96,8 +99,10 @@ def _measure_run(
         "command": _command(run.path, data, onnx, count=count, seed=seed, best=best),
     }
     protocol.check_samples(samples, real)
-    told = _ask_discriminator(run, best, step, real, samples)
-    verdict = protocol.judge(samples, real, _extractor(real, onnx, tell), told, tell, subject=subject, seed=seed)
+    foreign = generator.classes and list(generator.classes) != list(real.training.class_names)
+    told = None if foreign else _ask_discriminator(run, best, step, real, samples, labels)
+    extractor, asked = _extractor(real, onnx, tell), None if foreign else labels
+    verdict = protocol.judge(samples, real, extractor, told, tell, subject=subject, seed=seed, labels=asked)
     tell("report")
     _write(run.measures, run.report, verdict, samples, real, run)
     return verdict
@@ -143,18 +148,26 @@ def _extractor(real: RealImages, onnx: Path | None, tell: Tell) -> Extractor:
     return choose_extractor(real.training, onnx, progress)
 
 
-def _ask_discriminator(run: Run, best: bool, step: int, real: RealImages, samples: Images) -> Discrimination | None:
-    """What the discriminator says of training images, unseen ones and the samples; None if its state is not there."""
+def _ask_discriminator(
+    run: Run, best: bool, step: int, real: RealImages, samples: Images, labels: Labels | None
+) -> Discrimination | None:
+    """What the discriminator says of training images, unseen ones and the samples; None if its state is not there.
+
+    `labels` are those of the samples, where it is told them.
+    """
     if newest_step(run.best if best else run.checkpoints) != step:
         return None
     trained = load_trained(run, best)
-    logits = logits_of(trained.game.discriminator)
-    state = trained.state
-    training, unseen, fake = (
-        logits(state.discriminator, state.discriminator_statistics, images[some_places(len(images), DISCRIMINATED)])
-        for images in (real.training.images, real.unseen.images, samples)
+    logits = partial(
+        logits_of(trained.game.discriminator), trained.state.discriminator, trained.state.discriminator_statistics
     )
-    return discrimination(training, unseen, fake)
+
+    def some(images: Images, shown: Labels | None) -> Any:
+        places = some_places(len(images), DISCRIMINATED)
+        return logits(images[places], None if labels is None or shown is None else shown[places])
+
+    training, unseen = (some(part.images, part.labels) for part in (real.training, real.unseen))
+    return discrimination(training, unseen, some(samples, labels))
 
 
 def _training_seconds(run: Run, step: int) -> float | None:

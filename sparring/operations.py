@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
 
+from sparring.examples import Examples
 from sparring.game import ImageShape, game_of
 from sparring.networks import convolution
 from sparring.randomness import random_key
@@ -31,16 +32,21 @@ FORMULA = (
 )
 
 
+CLASSES = 10
+"""That conditional networks are counted with."""
+
+
 def step_operations(recipe: Recipe, image_shape: ImageShape) -> int:
     """Floating-point operations of one step of the recipe, on images of that shape."""
-    game = game_of(recipe, image_shape)
+    game = game_of(recipe, image_shape, CLASSES)
     state = jax.eval_shape(lambda key: first_state(game, key), random_key(0, "weights"))
-    real = _numbers(recipe.reals_per_step, *image_shape)
+    labels = jnp.zeros(recipe.reals_per_step, jnp.int32) if game.classes else None
+    real = Examples(_numbers(recipe.reals_per_step, *image_shape), labels)
     noise = _numbers(recipe.reals_per_step, recipe.latent_size)
     fresh = _numbers(recipe.batch_size, recipe.latent_size)
     reuse = recipe.generator_noise == "reuse"
 
-    def step(state: TrainState, real: Array, noise: Array, fresh: Array) -> tuple[TrainState, Array]:
+    def step(state: TrainState, real: Examples, noise: Array, fresh: Array) -> tuple[TrainState, Array]:
         return train_step(game, state, real, noise, noise if reuse else fresh, jax.random.key(0))
 
     with _direct_convolutions():

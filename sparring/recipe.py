@@ -111,6 +111,8 @@ class Recipe:
     """Mode of the generator's BatchNorm when it makes the discriminator's fakes."""
     generator_noise: Literal["fresh", "reuse"] = "fresh"
     """The generator's update draws new latents, or takes those of the discriminator's fakes again."""
+    conditional: bool = False
+    """Both networks are told the class of each image, so that classes can be asked for; the data need labels."""
     data: str = "mnist"
     """The images to learn from: the name of a data set, or the path of a folder, a zip, an NPZ or an IDX file."""
     size: Annotated[int | None, arg(metavar="INT")] = None

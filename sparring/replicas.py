@@ -143,12 +143,12 @@ def _train(sessions: Sequence[Session], told: Reporter, stop: Stop, checkpoint_s
             session.sample()
     state = stack_states([session.state for session in sessions])
     seeds = [session.recipe.seed for session in sessions]
-    chunk = compile_chunk(first.game, first.recipe, state, first.images, seeds=seeds)
+    chunk = compile_chunk(first.game, first.recipe, state, first.data, seeds=seeds)
     wanted, saved = 1, time.monotonic()
     while first.step < plan.steps and not stop.requested:
         began = time.perf_counter()
         orders = jnp.stack([session.permutation(plan.epoch(first.step)) for session in sessions])
-        state, rows = chunk(state, first.images, orders, plan.chunk_end(first.step, wanted) - first.step)
+        state, rows = chunk(state, first.data, orders, plan.chunk_end(first.step, wanted) - first.step)
         seconds = time.perf_counter() - began
         wanted = min(CAPACITY, int(CHUNK_SECONDS * len(rows) / seconds))
         _take(sessions, rows, seconds)

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from sparring import atomic
 from sparring.charts import bar
+from sparring.comparison import class_words, shown_classes
 from sparring.errors import SparringError
 from sparring.history import history
 from sparring.images import Images, some_places
+from sparring.metrics.asked import Asked
 from sparring.metrics.balance import Balance
 from sparring.metrics.discriminator import Discrimination
 from sparring.metrics.memorisation import Memorisation
@@ -53,6 +55,7 @@ def page(verdict: Verdict, samples: Images, real: RealImages, run: Run | None) -
         _measures(verdict),
         _side_by_side(verdict, samples, real),
         _classes(verdict, real.training.class_names),
+        _asked(verdict.asked),
         _modes(verdict, real.training.class_names),
         _closest(verdict.memorisation, samples, real.training.images),
         history(run) if run is not None else "",
@@ -208,6 +211,26 @@ def _against(share: float, band: tuple[float, float]) -> str:
     if share < band[0]:
         return "▼ too few"
     return "▲ too many" if share > band[1] else ""
+
+
+def _asked(asked: Asked | None) -> str:
+    if asked is None:
+        return ""
+    places, notice = shown_classes(asked)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(asked.names[i])}</th>'
+        + "".join(f'<td class="number">{words}</td>' for words in class_words(asked, i))
+        + "</tr>"
+        for i in places
+    )
+    return (
+        "<section><h2>What was asked for</h2>"
+        f"<p>The judge takes {asked.recognised:.1%} of the samples for the class that was asked for; of real training "
+        f"images it takes {asked.recognised_real:.1%} for what their label says. Each class's distance is from the "
+        f"unseen images of that class, its floor that of as many training images. {notice}</p>"
+        f"{table(('Class', 'Recognised', 'Distance', 'Floor', 'Distance / floor'), rows, 'classes')}"
+        "</section>"
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the modes

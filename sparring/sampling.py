@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sparring import atomic, checkpoint, networks
 from sparring.batched import batched
+from sparring.classes import Labels, usual_labels
 from sparring.errors import CheckpointError, RunError
 from sparring.game import Latents
 from sparring.images import Images, to_uint8
@@ -50,27 +51,47 @@ class Generator:
         height, width, channels = self.description["image_shape"]
         return height, width, channels
 
-    def draw_latents(self, count: int, seed: int = 0) -> NDArray[np.float32]:
-        """`count` random latents (count, latent size). The first ones of a larger count are those of a smaller one."""
-        return np.asarray(_latents(self.latents, random_key(seed, "samples"), count))
+    @property
+    def classes(self) -> dict[str, int]:
+        """Of a conditional generator how many images of each class it was trained on, by its name; else empty."""
+        known: dict[str, int] = self.description.get("classes", {})
+        return known
+
+    def draw_latents(self, count: int, seed: int = 0, first: int = 0) -> NDArray[np.float32]:
+        """`count` random latents (count, latent size), from the `first` of an endless row of them on."""
+        return np.asarray(_latents(self.latents, random_key(seed, "samples"), first, count))
 
     def sample(self, count: int, seed: int = 0) -> Images:
-        """`count` images (count, H, W, C), uint8. The same seed gives the same images."""
-        return self.images(self.draw_latents(count, seed))
+        """`count` images (count, H, W, C), uint8. The same seed gives the same images.
 
-    def images(self, latents: NDArray[np.floating[Any]]) -> Images:
-        """The images (N, H, W, C), uint8, of latents (N, latent size)."""
+        A conditional generator's have the classes of `usual_labels`.
+        """
+        return self.images(self.draw_latents(count, seed), self.usual_labels(count))
+
+    def usual_labels(self, count: int) -> Labels | None:
+        """Of a conditional generator: `count` labels, each class as often as the training images have it."""
+        return usual_labels(count, self.classes) if self.classes else None
+
+    def images(self, latents: NDArray[np.floating[Any]], labels: Labels | None = None) -> Images:
+        """The images (N, H, W, C), uint8, of latents (N, latent size) and, if it is conditional, labels (N,)."""
         if latents.ndim != 2 or latents.shape[1] != self.latents.size:
             raise ValueError(f"latents should have the shape (N, {self.latents.size}), not {latents.shape}")
-        made: Images = batched(lambda z: to_uint8(np.asarray(self._apply(z))), latents.astype(np.float32), BATCH)
+        if (labels is None) == bool(self.classes):
+            raise ValueError("a conditional generator needs labels, and no other one takes them")
+        if labels is not None and labels.shape != latents.shape[:1]:
+            raise ValueError(f"labels should have the shape {latents.shape[:1]}, not {labels.shape}")
+        asked = (latents.astype(np.float32), labels)
+        made: Images = batched(lambda part: to_uint8(np.asarray(self._apply(*part))), asked, BATCH)
         return made
 
-    def interpolate(self, stops: int, images: int, seed: int = 0, closed: bool = False) -> Images:
+    def interpolate(
+        self, stops: int, images: int, seed: int = 0, closed: bool = False, label: int | None = None
+    ) -> Images:
         """A walk through `stops` random latents, `images` from each to the next: ((stops - 1) * images, H, W, C).
 
         A closed walk goes back to the first: (stops * images, H, W, C), without a seam. An open one ends on the last
         stop. The way from one stop to the next is a great circle (Shoemake 1985), because that is where normal latents
-        lie: on the straight line they would be too short.
+        lie: on the straight line they would be too short. A conditional generator walks within the class `label`.
         """
         points = self.draw_latents(stops, seed)
         ways = list(zip(points, np.roll(points, -1, axis=0), strict=True))[: stops if closed else stops - 1]
@@ -78,12 +99,13 @@ class Generator:
             _great_circle(a, b, np.linspace(0, 1, images, endpoint=not closed and i == len(ways) - 1))
             for i, (a, b) in enumerate(ways)
         ]
-        return self.images(np.concatenate(walk))
+        latents = np.concatenate(walk)
+        return self.images(latents, None if label is None else np.full(len(latents), label, np.int32))
 
     @cached_property
     def _apply(self) -> Any:
         network = _network(self.description)
-        return jax.jit(lambda z: network.apply(self.weights, self.statistics, z, train=False)[0])
+        return jax.jit(lambda z, labels: network.apply(self.weights, self.statistics, z, labels, train=False)[0])
 
 
 def load(path: str | Path, best: bool = False) -> Generator:
@@ -113,17 +135,31 @@ def load(path: str | Path, best: bool = False) -> Generator:
     return _load_files(run.generator_description, run.generator_weights)
 
 
-def save(run: Run, recipe: Recipe, image_shape: tuple[int, int, int], state: Any, trained: dict[str, Any]) -> None:
+def save(
+    run: Run,
+    recipe: Recipe,
+    image_shape: tuple[int, int, int],
+    classes: dict[str, int],
+    state: Any,
+    trained: dict[str, Any],
+) -> None:
     """Write the generator of a training state into the run: weights, and a description that rebuilds it."""
-    generator = Generator(describe(recipe, image_shape, trained), state.sampled, state.generator_statistics)
+    description = describe(recipe, image_shape, classes, trained)
+    generator = Generator(description, state.sampled, state.generator_statistics)
     content, about = checkpoint.pack(checkpoint.named_arrays(_tree(generator.weights, generator.statistics)))
     atomic.write_bytes(run.generator_weights, content)
     atomic.write_json(run.generator_description, generator.description | {"weights": about})
 
 
-def describe(recipe: Recipe, image_shape: tuple[int, int, int], trained: dict[str, Any]) -> dict[str, Any]:
-    """All that is needed to rebuild the recipe's generator, but for the weights; and how it was `trained`."""
-    return {
+def describe(
+    recipe: Recipe, image_shape: tuple[int, int, int], classes: dict[str, int], trained: dict[str, Any]
+) -> dict[str, Any]:
+    """All that is needed to rebuild the recipe's generator, but for the weights; and how it was `trained`.
+
+    `classes` says how many images of each the data have.
+    """
+    conditional = {"classes": classes} if recipe.conditional else {}
+    return conditional | {
         "format": FORMAT,
         "network": {"kind": recipe.generator.kind, "sizes": dataclasses.asdict(recipe.generator)},
         "latent": {"size": recipe.latent_size, "std": recipe.latent_std},
@@ -133,9 +169,9 @@ def describe(recipe: Recipe, image_shape: tuple[int, int, int], trained: dict[st
     }
 
 
-def _latents(latents: Latents, key: Array, count: int) -> Array:
+def _latents(latents: Latents, key: Array, first: int, count: int) -> Array:
     return latents.std * jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (latents.size,)))(
-        np.arange(count)
+        np.arange(first, first + count)
     )
 
 
@@ -159,6 +195,7 @@ def _network(description: dict[str, Any]) -> networks.Network:
         sizes,
         latent_size=description["latent"]["size"],
         image_shape=(height, width, channels),
+        classes=len(description.get("classes", {})),
     )
 
 
@@ -192,5 +229,6 @@ def _load_files(description_file: Path, weights_file: Path) -> Generator:
 def _from_checkpoint(run: Run, best: bool = False) -> Generator:
     trained = load_trained(run, best)
     recipe = run.recipe()
-    description = describe(recipe, trained.image_shape, {"recipe": recipe.name, "step": trained.step})
+    about = {"recipe": recipe.name, "step": trained.step}
+    description = describe(recipe, trained.image_shape, trained.classes, about)
     return Generator(description, trained.state.sampled, trained.state.generator_statistics)

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from sparring import atomic, checkpoint, environment, processes, sampling
 from sparring.alarms import Judged
 from sparring.chunk import Chunk, Rows
+from sparring.classes import Labels, grid_labels
 from sparring.data import ImageSet, batches
 from sparring.data.holdout import hold_out
 from sparring.devices import Devices
 from sparring.errors import TrainingDiverged
+from sparring.examples import Examples
 from sparring.game import Game, ImageShape, Latents, game_of
 from sparring.images import Images, grid, grid_scale, save_picture, some_places, to_uint8
 from sparring.metrics.glance import LEAST_HELD_OUT, Glance
@@ -91,12 +93,14 @@ class Session:
     monitor: Monitor | None
     image_set: ImageSet
     """What is trained on."""
-    images: Array
-    """The same images on the devices, uint8 (count, H, W, C)."""
+    data: Examples
+    """The same on the devices, images as bytes; labels where the networks are told them."""
     permutation: Callable[[int], Array]
     """Epoch -> the order of its data (count,). Sorting takes some 30 ms, so the last one is kept."""
+    grid_labels: Labels | None
+    """Of the images of a grid, where the networks are told them."""
     draw_samples: Callable[[TrainState], Array]
-    """State -> images of the fixed noise, (grid_rows * grid_columns, H, W, C) in [-1, 1]."""
+    """State -> images of the fixed noise, as many as a grid has, (N, H, W, C) in [-1, 1]."""
     state: TrainState
     step: int
     saved: int | None
@@ -124,7 +128,7 @@ class Session:
         began = time.perf_counter()
         permutation = self.permutation(self.plan.epoch(self.step))
         with processes.reaching_others():
-            self.state, rows = chunk(self.state, self.images, permutation, end - self.step)
+            self.state, rows = chunk(self.state, self.data, permutation, end - self.step)
         self.seconds += time.perf_counter() - began
         return rows
 
@@ -173,14 +177,21 @@ class Session:
             self.told.judged(values)
 
     def some_real(self) -> Images:
-        """As many real images as a grid has places, from all over the data."""
-        count = self.recipe.grid_rows * self.recipe.grid_columns
-        chosen: Images = self.image_set.images[some_places(len(self.image_set.images), count)]
+        """As many real images as a grid has places, from all over the data; of the same classes where those count."""
+        columns = self.recipe.grid_columns
+        if self.grid_labels is None:
+            places = some_places(len(self.image_set.images), self.recipe.grid_rows * columns)
+        else:
+            assert self.image_set.labels is not None
+            classes = (np.flatnonzero(self.image_set.labels == label) for label in self.grid_labels[::columns])
+            places = np.concatenate([np.resize(one[some_places(len(one), columns)], columns) for one in classes])
+        chosen: Images = self.image_set.images[places]
         return chosen
 
     def sheet(self, images: Images) -> NDArray[np.uint8]:
         """These images as one grid."""
-        return grid(images, self.recipe.grid_rows, self.recipe.grid_columns, grid_scale(*images.shape[1:3]))
+        columns = self.recipe.grid_columns
+        return grid(images, len(images) // columns, columns, grid_scale(*images.shape[1:3]))
 
     def save(self) -> None:
         """Have a checkpoint written, unless this step's is there already."""
@@ -198,7 +209,8 @@ class Session:
         self.save()
         self.writer.finish()
         about = {"recipe": self.recipe.name, "step": self.step, "data": self.image_set.name}
-        sampling.save(self.run, self.recipe, image_shape(self.image_set), self.here, about)
+        shape, classes = image_shape(self.image_set), self.image_set.class_counts
+        sampling.save(self.run, self.recipe, shape, classes, self.here, about)
         plots.write_plots(self.run)
         if self.monitor is not None and (summary := self.monitor.summary()):
             self.told.say(summary)
@@ -225,29 +237,30 @@ class Material:
     game: Game
     begin: Callable[[Array], TrainState]
     """Key -> first state, compiled."""
-    draw: Callable[[TrainState, Array], Array]
-    """State, latents (N, latent_size) -> images (N, H, W, C) in [-1, 1], compiled."""
+    draw: Callable[[TrainState, Array, Labels | None], Array]
+    """State, latents (N, latent_size), labels (N,) if any -> images (N, H, W, C) in [-1, 1], compiled."""
     training: ImageSet
     held_out: ImageSet | None
-    images: Array
-    """Those to train on, on the devices, uint8 (count, H, W, C)."""
+    data: Examples
+    """What to train on, on the devices, images as bytes; labels where the networks are told them."""
 
 
 def make_material(image_set: ImageSet, recipe: Recipe, used: Devices) -> Material:
     """The game of a recipe, and its images, some held out, the others placed on the devices."""
     training, held_out = hold_out(image_set, recipe.held_out)
-    game = game_of(recipe, image_shape(training))
+    game = game_of(recipe, image_shape(training), len(training.class_names))
 
-    def draw(state: TrainState, noise: Array) -> Array:
-        return game.generator.apply(state.sampled, state.generator_statistics, noise, train=False)[0]
+    def draw(state: TrainState, noise: Array, labels: Labels | None) -> Array:
+        return game.generator.apply(state.sampled, state.generator_statistics, noise, labels, train=False)[0]
 
+    examples = Examples(training.images, training.labels if game.classes else None)
     return Material(
         game=game,
         begin=jax.jit(partial(first_state, game)),
         draw=jax.jit(draw),
         training=training,
         held_out=held_out,
-        images=jnp.asarray(used.place(training.images)),
+        data=jax.tree.map(jnp.asarray, used.place(examples)),
     )
 
 
@@ -266,7 +279,9 @@ def open_session(
     leads = processes.leads()
     game, training, held_out = material.game, material.training, material.held_out
     latents = Latents(recipe.latent_size, recipe.latent_std)
-    noise = latents.draw(random_key(recipe.seed, "grid"), recipe.grid_rows * recipe.grid_columns)
+    labels = grid_labels(game.classes, recipe.grid_columns) if game.classes else None
+    places = recipe.grid_rows * recipe.grid_columns if labels is None else len(labels)
+    noise = latents.draw(random_key(recipe.seed, "grid"), places)
     shuffles = random_key(recipe.seed, "permutations")
     epoch = len(training.images) // recipe.reals_per_step
     key = random_key(recipe.seed, "weights")
@@ -300,11 +315,12 @@ def open_session(
         board=board,
         monitor=monitor,
         image_set=training,
-        images=material.images,
+        data=material.data,
         permutation=lru_cache(maxsize=1)(
             lambda epoch: used.place(batches.permutation(shuffles, epoch, len(training.images)))
         ),
-        draw_samples=lambda state: material.draw(state, noise),
+        grid_labels=labels,
+        draw_samples=lambda state: material.draw(state, noise, labels),
         state=used.place(state),
         step=int(state.step),
         saved=saved,

@@ -17,8 +17,9 @@ from rich.table import Table
 from sparring.catalogue import MNIST_SHAPE
 from sparring.chunk import CAPACITY, compile_chunk
 from sparring.data import batches
+from sparring.examples import Examples
 from sparring.game import ImageShape, game_of
-from sparring.operations import FORMULA, step_operations
+from sparring.operations import CLASSES, FORMULA, step_operations
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
 from sparring.state import first_state, stack_states
@@ -132,25 +133,26 @@ class Loop:
 
     def __init__(self, recipe: Recipe, images: NDArray[np.uint8], replicas: int = 1) -> None:
         height, width, channels = images.shape[1:]
-        game = game_of(recipe, (height, width, channels))
-        self._images = jnp.asarray(images)
+        game = game_of(recipe, (height, width, channels), CLASSES)
+        labels = jnp.arange(len(images), dtype=jnp.int32) % CLASSES
+        self._data = Examples(jnp.asarray(images), labels if game.classes else None)
         seeds = [recipe.seed + i for i in range(replicas)]
         begin = jax.jit(lambda key: first_state(game, key))
         states = [begin(random_key(seed, "weights")) for seed in seeds]
         orders = [batches.permutation(random_key(seed, "permutations"), 0, len(images)) for seed in seeds]
         if replicas == 1:
             self.state, self._permutation = states[0], orders[0]
-            self._chunk = compile_chunk(game, recipe, self.state, self._images)
+            self._chunk = compile_chunk(game, recipe, self.state, self._data)
         else:
             self.state = stack_states(states)
             self._permutation = jnp.stack(orders)
-            self._chunk = compile_chunk(game, recipe, self.state, self._images, seeds=seeds)
+            self._chunk = compile_chunk(game, recipe, self.state, self._data, seeds=seeds)
 
     def run(self, steps: int) -> NDArray[np.float32]:
         """Go on by that many steps, to their very end. Returns what `METRICS` names, of the last one (..., 6)."""
         while steps > 0:
             length = min(steps, CAPACITY)
-            self.state, rows = self._chunk(self.state, self._images, self._permutation, length)
+            self.state, rows = self._chunk(self.state, self._data, self._permutation, length)
             steps -= length
         self.state.step.block_until_ready()
         last: NDArray[np.float32] = rows[-1]

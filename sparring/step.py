@@ -1,5 +1,6 @@
 """THE TRAINING STEP: the discriminator learns, then the generator; a pure function of state, images, noise and key."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from sparring.examples import Examples, pairs, part, parted
 from sparring.game import Game
 from sparring.losses import LossFunction
 from sparring.networks import Weights
@@ -22,27 +24,32 @@ the mean real image and the mean fake."""
 
 
 def train_step(
-    game: Game, state: TrainState, real: Array, discriminator_noise: Array, generator_noise: Array, key: Array
+    game: Game, state: TrainState, real: Examples, discriminator_noise: Array, generator_noise: Array, key: Array
 ) -> tuple[TrainState, Array]:
     """One iteration of Goodfellow et al. 2014, algorithm 1, with k = `game.discriminator_steps`.
 
     `real` is k N real images (k N, H, W, C) in [-1, 1]; `discriminator_noise` (k N, latent_size) makes the fakes that
     the discriminator sees, `generator_noise` (M, latent_size) those that the generator is judged by; `key` decides all
-    other chances. Returns the next state and the numbers that `METRICS` names (6,), those of the last of the k batches.
+    other chances. Where labels matter, fakes are of the classes of the real images beside them. Returns the next state
+    and the numbers that `METRICS` names (6,), those of the last of the k batches.
     """
     # The discriminator learns to tell them apart.
     learnt = _Discriminator(state.discriminator, state.discriminator_statistics, state.discriminator_optimizer)
     g_statistics, reals = state.generator_statistics, real
     for k in range(game.discriminator_steps):
-        reals, noise = (_part(rows, k, game.discriminator_steps) for rows in (real, discriminator_noise))
-        fakes, g_statistics = game.generator.apply(state.generator, g_statistics, noise, train=game.fakes_train)
+        reals, noise = real.part(k, game.discriminator_steps), part(discriminator_noise, k, game.discriminator_steps)
+        images, g_statistics = game.generator.apply(
+            state.generator, g_statistics, noise, reals.labels, train=game.fakes_train
+        )
+        fakes = reals._replace(images=images)
         learnt, d_loss, d_logits = _teach(game, learnt, reals, fakes, state.step, jax.random.fold_in(key, k))
 
     # The generator learns to be taken for real by the discriminator as it is now.
     def generator_objective(weights: Weights) -> tuple[Array, Weights]:
-        images, statistics = game.generator.apply(weights, g_statistics, generator_noise, train=True)
-        fake_logits, _ = game.discriminator.apply(learnt.weights, learnt.statistics, images, train=True)
-        real_logits, _ = game.discriminator.apply(learnt.weights, learnt.statistics, reals, train=True)
+        labels = None if reals.labels is None else jnp.resize(reals.labels, (len(generator_noise),))
+        images, statistics = game.generator.apply(weights, g_statistics, generator_noise, labels, train=True)
+        fake_logits, _ = game.discriminator.apply(learnt.weights, learnt.statistics, images, labels, train=True)
+        real_logits, _ = game.discriminator.apply(learnt.weights, learnt.statistics, *reals, train=True)
         return game.generator_loss(real_logits, fake_logits), statistics
 
     (g_loss, g_statistics), gradients = jax.value_and_grad(generator_objective, has_aux=True)(state.generator)
@@ -72,7 +79,7 @@ class _Discriminator(NamedTuple):
 
 
 def _teach(
-    game: Game, learnt: _Discriminator, real: Array, fake: Array, step: Array, key: Array
+    game: Game, learnt: _Discriminator, real: Examples, fake: Examples, step: Array, key: Array
 ) -> tuple[_Discriminator, Array, tuple[Array, Array]]:
     """One update on these images for each of the discriminator's losses; their mean; its logits of both, before.
 
@@ -93,12 +100,9 @@ def _teach(
     return learnt, sum(values) / len(values), (scored[0][0], scored[-1][1])
 
 
-def _part(rows: Array, k: int, parts: int) -> Array:
-    """Every parts-th row from the k-th on: all devices have some of each part."""
-    return rows if parts == 1 else rows.reshape(-1, parts, *rows.shape[1:])[:, k]
-
-
-def _discriminator_objective(game: Game, loss: LossFunction, real: Array, fake: Array, step: Array, key: Array) -> Any:
+def _discriminator_objective(
+    game: Game, loss: LossFunction, real: Examples, fake: Examples, step: Array, key: Array
+) -> Any:
     def objective(weights: Weights, statistics: Weights) -> tuple[Array, Any]:
         real_logits, fake_logits, statistics = _logits_of_both(game, weights, statistics, real, fake)
         value = loss(real_logits, fake_logits)
@@ -109,51 +113,43 @@ def _discriminator_objective(game: Game, loss: LossFunction, real: Array, fake: 
 
 
 def _logits_of_both(
-    game: Game, weights: Weights, statistics: Weights, real: Array, fake: Array
+    game: Game, weights: Weights, statistics: Weights, real: Examples, fake: Examples
 ) -> tuple[Array, Array, Weights]:
     if game.discriminator.one_batch and len(game.discriminator_losses) == 1:  # of two losses each sees one half
-        images = _pairs(real, fake)
-        logits, statistics = game.discriminator.apply(weights, statistics, images, train=True)
-        return *_parted(logits), statistics
-    real_logits, statistics = game.discriminator.apply(weights, statistics, real, train=True)
-    fake_logits, statistics = game.discriminator.apply(weights, statistics, fake, train=True)
+        logits, statistics = game.discriminator.apply(weights, statistics, *pairs(real, fake), train=True)
+        return *parted(logits), statistics
+    real_logits, statistics = game.discriminator.apply(weights, statistics, *real, train=True)
+    fake_logits, statistics = game.discriminator.apply(weights, statistics, *fake, train=True)
     return real_logits, fake_logits, statistics
 
 
 def _penalty(
-    game: Game, weights: Weights, statistics: Weights, real: Array, fake: Array, step: Array, key: Array
+    game: Game, weights: Weights, statistics: Weights, real: Examples, fake: Examples, step: Array, key: Array
 ) -> Array:
     """What the slopes of the discriminator cost, by the images that are asked (scalar)."""
     penalties = game.penalties
     scale = penalties.schedule(step)
-    real, fake = real[:: penalties.one_in], fake[:: penalties.one_in]
+    real, fake = real.one_in(penalties.one_in), fake.one_in(penalties.one_in)
 
-    def logits(images: Array) -> Array:
-        return game.discriminator.apply(weights, statistics, images, train=True)[0]
+    def slopes(examples: Examples) -> Array:
+        return squared_slopes(partial(logits, examples.labels), examples.images)
+
+    def logits(labels: Array | None, images: Array) -> Array:
+        return game.discriminator.apply(weights, statistics, images, labels, train=True)[0]
 
     total = jnp.zeros(())
     if penalties.real and penalties.fake:
-        at_real, at_fake = _parted(squared_slopes(logits, _pairs(real, fake)))
+        at_real, at_fake = parted(slopes(pairs(real, fake)))
         total += zero_centred(at_real, scale * penalties.real) + zero_centred(at_fake, scale * penalties.fake)
     elif penalties.real:
-        total += zero_centred(squared_slopes(logits, real), scale * penalties.real)
+        total += zero_centred(slopes(real), scale * penalties.real)
     elif penalties.fake:
-        total += zero_centred(squared_slopes(logits, fake), scale * penalties.fake)
+        total += zero_centred(slopes(fake), scale * penalties.fake)
     if penalties.between:
-        where = jax.random.uniform(key, (len(real),))
-        total += one_centred(logits, real, fake, where, scale * penalties.between)
+        where = jax.random.uniform(key, (len(real.images),))
+        weight = scale * penalties.between
+        total += one_centred(partial(logits, real.labels), real.images, fake.images, where, weight)
     return total
-
-
-def _pairs(real: Array, fake: Array) -> Array:
-    """Both as one batch, a real image and a fake in turn: both of a pair lie on one device, and nothing has to move."""
-    return jnp.stack([real, fake], axis=1).reshape(-1, *real.shape[1:])
-
-
-def _parted(values: Array) -> tuple[Array, Array]:
-    """Of values (2 N,) of such a batch those of the real images and those of the fakes."""
-    real, fake = values.reshape(-1, 2).T
-    return real, fake
 
 
 def _update(

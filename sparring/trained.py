@@ -18,6 +18,8 @@ class Trained:
 
     game: Game
     image_shape: ImageShape
+    classes: dict[str, int]
+    """How many images of each class the data have, by its name; empty without labels."""
     step: int
     state: TrainState
 
@@ -28,13 +30,14 @@ def load_trained(run: Run, best: bool = False) -> Trained:
     Raises `RunError` where there is none.
     """
     recipe = run.recipe()
-    height, width, channels = run.environment()["data"]["shape"][1:]
-    image_shape = (height, width, channels)
-    game = game_of(recipe, image_shape)
+    data = run.environment()["data"]
+    height, width, channels = data["shape"][1:]
+    image_shape, classes = (height, width, channels), data.get("classes", {})  # older runs do not name them
+    game = game_of(recipe, image_shape, len(classes))
     template = jax.eval_shape(partial(first_state, game), jax.random.key(0))
     newest = checkpoint.load_newest(run.best if best else run.checkpoints, template)
     if newest is None:
         why = "it was not judged while it trained" if best else "nothing was saved before it stopped"
         raise RunError(f"{run.path} has no {'best ' if best else ''}checkpoint: {why}")
     step, state, _ = newest
-    return Trained(game, image_shape, step, state)
+    return Trained(game, image_shape, classes, step, state)

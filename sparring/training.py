@@ -149,7 +149,7 @@ def _train(session: Session, stop: Stop, checkpoint_seconds: float, stop_when_fl
     if session.step == 0:
         session.sample_real()
         session.sample()
-    chunk = compile_chunk(session.game, session.recipe, session.state, session.images, session.devices)
+    chunk = compile_chunk(session.game, session.recipe, session.state, session.data, session.devices)
     wanted, saved, end = 1, time.monotonic(), "finished"
     while session.step < plan.steps:
         # Whatever depends on a clock or a signal has to be the same in all processes.
@@ -179,6 +179,8 @@ def load_images(recipe: Recipe, strict: bool = False) -> ImageSet:
     """The images that a recipe names. Raises `DataError` where they do not fill a batch, or, if `strict`, where one
     cannot be read."""
     image_set = data.load(recipe.data, shaping=data.shaping_of(recipe), strict=strict)
+    if recipe.conditional and len(image_set.class_names) < 2:
+        raise DataError(f"{recipe.data} has no classes, so networks cannot be conditional on them")
     left = len(hold_out(image_set, recipe.held_out)[0].images)
     if left < recipe.reals_per_step:
         held = f" ({len(image_set.images) - left} more are held out)" if left < len(image_set.images) else ""

@@ -34,8 +34,9 @@ from sparring.cli import main
 from sparring.data import batches
 from sparring.devices import Devices, choose_devices
 from sparring.errors import DeviceError, ProcessError, SparringError
+from sparring.examples import Examples
 from sparring.game import Game, Latents, game_of
-from sparring.networks import Network, Weights
+from sparring.networks import Labels, Network, Weights
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
 from sparring.recipes import named_recipe
@@ -114,7 +115,7 @@ def shared_steps(name: str, digits: Path) -> dict[str, Any]:
     def trained(count: int, game: Game) -> tuple[dict[str, Any], str]:
         devices = choose_devices(count)
         state = devices.place(jax.jit(lambda key: first_state(game, key))(random_key(0, "weights")))
-        placed = jnp.asarray(devices.place(images))
+        placed = Examples(jnp.asarray(devices.place(images)))
         permutation = devices.place(batches.permutation(random_key(0, "permutations"), 0, len(images)))
         chunk = compile_chunk(game, recipe, state, placed, devices)
         for length in (3, STEPS - 3):
@@ -137,7 +138,9 @@ def shared_steps(name: str, digits: Path) -> dict[str, Any]:
 def in_parts(network: Network, count: int) -> Network:
     """The network with BatchNorm over each of `count` parts of the batch, as devices that do not add up have it."""
 
-    def apply(weights: Weights, statistics: Weights, inputs: Array, *, train: bool) -> tuple[Array, Weights]:
+    def apply(
+        weights: Weights, statistics: Weights, inputs: Array, labels: Labels | None = None, *, train: bool
+    ) -> tuple[Array, Weights]:
         parts = [network.apply(weights, statistics, part, train=train) for part in jnp.split(inputs, count)]
         mean = jax.tree.map(lambda *leaves: sum(leaves) / count, *(after for _, after in parts))
         return jnp.concatenate([outputs for outputs, _ in parts]), mean

@@ -35,6 +35,7 @@ def test_all_that_may_matter_is_described(described: dict[str, Any], digits: Pat
         "name": str(digits),
         "source": images.source,
         "shape": [200, 28, 28, 1],
+        "classes": {str(digit): 20 for digit in range(10)},
         "checksum": images.checksum(),
     }
 

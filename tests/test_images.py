@@ -214,7 +214,7 @@ def test_every_writer_is_atomic(ending: str, tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(atomic, "sync", full_disk)  # when all is written, and before it has its name
     with pytest.raises(OSError, match="No space left"):
-        WRITERS[ending](path, noise(4), 2)
+        WRITERS[ending](path, noise(4), 2, None)
     assert path.read_bytes() == b"the old content"
     assert list(tmp_path.iterdir()) == [path]
 

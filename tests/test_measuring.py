@@ -24,7 +24,7 @@ from sparring.recipe import Recipe
 from sparring.run import Run
 from sparring.session import Silence
 
-USUAL = {name: about for name, about in MEASURES.items() if name not in ("modes", "mode_divergence")}
+USUAL = {name: about for name, about in MEASURES.items() if name not in ("modes", "mode_divergence", "recognised")}
 """The measures but for those of stacked MNIST."""
 
 

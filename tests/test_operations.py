@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 from jax import Array
 
+from sparring.examples import Examples
 from sparring.game import game_of
 from sparring.networks import convolution
 from sparring.operations import count_operations, step_operations
@@ -84,9 +85,14 @@ def test_xla_counts_about_the_same(name: str) -> None:
     state = jax.eval_shape(lambda key: first_state(game, key), random_key(0, "weights"))
     noise = jnp.zeros((recipe.batch_size, recipe.latent_size))
 
-    def step(state: Any, real: Array, noise: Array, fresh: Array) -> Any:
+    def step(state: Any, images: Array, noise: Array, fresh: Array) -> Any:
         return train_step(
-            game, state, real, noise, noise if recipe.generator_noise == "reuse" else fresh, random_key(0, "steps")
+            game,
+            state,
+            Examples(images),
+            noise,
+            noise if recipe.generator_noise == "reuse" else fresh,
+            random_key(0, "steps"),
         )
 
     compiled = jax.jit(step).lower(state, jnp.zeros((recipe.batch_size, *MNIST)), noise, noise).compile()

@@ -19,6 +19,7 @@ from sparring import atomic, charts, data, report
 from sparring.data import ImageSet
 from sparring.history import MOST_GRIDS
 from sparring.images import Images, save_picture, some_places
+from sparring.metrics.asked import Asked
 from sparring.metrics.balance import Balance
 from sparring.metrics.discriminator import Discrimination
 from sparring.metrics.memorisation import Memorisation, Pair
@@ -46,6 +47,7 @@ FIGURES = {
     "variation": (Measure(0.323, None, 0.033), "32.3%", "3.3%"),
     "confident": (Measure(1.0, 0.0, 0.997), "100%", "100%"),
     "score": (Measure(4.83, float("nan"), 9.9), "4.83", "9.90"),
+    "recognised": (Measure(0.981, 0.001, 0.999), "98.10% ± 0.20", "99.90%"),
     "copies": (Measure(0.0, 0.0, 0.01), "0.0%", "1.0%"),
     "memorising": (Measure(0.509, 0.004, 0.5), "50.9% ± 0.8", "50.0%"),
 }
@@ -209,6 +211,15 @@ def verdict() -> Verdict:
         discriminator=Discrimination(0.61, 0.58, 0.12, 0.86, 0.88, 0.514, 0.01, False),
         alarms=(),
         notices=(),
+        asked=Asked(
+            names=("ant", HOSTILE, "cat"),
+            recognised=0.981,
+            error=0.001,
+            recognised_real=0.999,
+            shares=(0.875, None, 1.0),
+            distances=(3.21, None, None),
+            floors=(0.5, None, None),
+        ),
     )
 
 
@@ -251,6 +262,7 @@ def test_the_page_is_whole(verdict: Verdict, samples: Images, real: RealImages, 
         "The measures",
         "Real images and samples",
         "Classes",
+        "What was asked for",
         "Closest training images",
         "How it was trained",
         "The discriminator",
@@ -323,7 +335,7 @@ def test_no_text_is_believed(verdict: Verdict, samples: Images, real: RealImages
 
 
 def test_samples_made_elsewhere(verdict: Verdict, samples: Images, real: RealImages) -> None:
-    elsewhere = changed(verdict, seed=None, discriminator=None)
+    elsewhere = changed(verdict, seed=None, discriminator=None, asked=None)
     subject = {"kind": "samples", "path": "folder/mine.npz", "command": "sparring measure folder/mine.npz"}
     root = read(page(dataclasses.replace(elsewhere, subject=subject), samples, real, None))
     assert root.one("h1").text() == "samples of mine.npz"
@@ -790,3 +802,26 @@ def test_a_run_whose_recipe_is_of_another_version(
     atomic.write_json(copied_run.recipe_file, copied_run.recipe().to_json() | {"new": 1})
     part = section(read(page(verdict, samples, real, copied_run)), "How to repeat this")
     assert not list(part.all("dl", "settings")) and "Device" in part.text()
+
+
+# ------------------------------------------------------------------------------------------------ what was asked for
+
+
+def test_each_class_that_was_asked_for_has_its_numbers(verdict: Verdict, samples: Images, real: RealImages) -> None:
+    written = page(verdict, samples, real, None)
+    part = written[written.index("What was asked for") :].partition("</section>")[0]
+    assert "takes 98.1% of the samples" in part and "it takes 99.9%" in part
+    rows = re.findall(r"<tr>(.*?)</tr>", part.partition("<tbody>")[2])
+    cells = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in rows]
+    assert cells == [["ant", "87.5%", "3.21", "0.50", "6.42"], ["cat", "100.0%", "", "", ""]]
+    assert "What was asked for" not in page(changed(verdict, asked=None), samples, real, None)
+
+
+def test_of_many_classes_the_worst_are_shown(verdict: Verdict, samples: Images, real: RealImages) -> None:
+    count = 30
+    shares = tuple(1 - i / 100 for i in range(count))
+    many = {"names": tuple(f"c{i}" for i in range(count)), "shares": shares}
+    none = {"distances": (None,) * count, "floors": (None,) * count}
+    written = page(changed(verdict, asked=many | none), samples, real, None)
+    assert "These 10 of 30 classes are recognised least." in written
+    assert "c29" in written and "c20" in written and ">c19<" not in written

@@ -123,7 +123,7 @@ def test_a_closed_walk_has_no_seam(generator: Generator, images: Images) -> None
 def test_a_walk_keeps_the_length_of_its_latents(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     walked: list[NDArray[np.floating[Any]]] = []
 
-    def note(self: Generator, latents: NDArray[np.floating[Any]]) -> Images:
+    def note(self: Generator, latents: NDArray[np.floating[Any]], labels: None) -> Images:
         walked.append(latents)
         return np.zeros((0, 28, 28, 1), np.uint8)
 
@@ -140,7 +140,7 @@ def test_a_walk_keeps_the_length_of_its_latents(generator: Generator, monkeypatc
 def test_walks_work_with_latents_of_one_number(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Any two of them lie on one line, so that there is no circle through them."""
     walked: list[NDArray[np.floating[Any]]] = []
-    monkeypatch.setattr(Generator, "images", lambda self, latents: walked.append(latents))
+    monkeypatch.setattr(Generator, "images", lambda self, latents, labels: walked.append(latents))
     Generator(generator.description | {"latent": {"size": 1, "std": 1.0}}, None, None).interpolate(4, 5)
     assert np.isfinite(walked[0]).all()
 

@@ -11,6 +11,7 @@ import pytest
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
+from sparring.examples import Examples
 from sparring.game import Game, game_of
 from sparring.parts import SGD
 from sparring.recipe import Recipe
@@ -27,7 +28,7 @@ def stepped(game: Game, name: str) -> tuple[TrainState, Array]:
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(1), 3)
         state = jax.tree.map(lambda x: x.astype("float64") if x.dtype.kind == "f" else x, first_state(game, keys[0]))
-        real = jax.random.uniform(keys[1], (recipe.real_batch_size, *IMAGE), "float64", -1, 1)
+        real = Examples(jax.random.uniform(keys[1], (recipe.real_batch_size, *IMAGE), "float64", -1, 1))
         noise = jax.random.normal(keys[2], (recipe.batch_size, recipe.latent_size), "float64")
         step = jax.jit(lambda state: compiled(game)(state, real, noise[: recipe.real_batch_size], noise, keys[0]))
         trained: tuple[TrainState, Array] = step(state)
@@ -74,7 +75,7 @@ def trained(recipe: Recipe, steps: int = 1) -> list[TrainState]:
     states, step = [first_state(game, jax.random.key(0))], compiled(game)
     for i in range(steps):
         keys = jax.random.split(jax.random.key(i + 1), 4)
-        real = jax.random.uniform(keys[0], (recipe.reals_per_step, 6, 5, 1), minval=-1)
+        real = Examples(jax.random.uniform(keys[0], (recipe.reals_per_step, 6, 5, 1), minval=-1))
         first, second = jax.random.normal(keys[1], (recipe.reals_per_step, 3)), jax.random.normal(keys[2], (4, 3))
         states.append(step(states[-1], real, first, second, keys[3])[0])
     return states
@@ -117,10 +118,12 @@ def test_penalties_on_one_image_in_two_are_those_of_every_second_image() -> None
     game = game_of(small(r1=1.0, r2=0.5, penalty_one_in=2), (6, 5, 1))
     whole = game_of(small(r1=1.0, r2=0.5), (6, 5, 1))
     state = first_state(game, jax.random.key(0))
-    real, fake = jax.random.uniform(jax.random.key(1), (2, 4, 6, 5, 1))
+    real, fake = map(Examples, jax.random.uniform(jax.random.key(1), (2, 4, 6, 5, 1)))
     parts = (state.discriminator, state.discriminator_statistics)
     half = _penalty(game, *parts, real, fake, state.step, jax.random.key(2))
-    assert half == pytest.approx(float(_penalty(whole, *parts, real[::2], fake[::2], state.step, jax.random.key(2))))
+    assert half == pytest.approx(
+        float(_penalty(whole, *parts, real.one_in(2), fake.one_in(2), state.step, jax.random.key(2)))
+    )
     assert half != pytest.approx(float(_penalty(whole, *parts, real, fake, state.step, jax.random.key(2))))
 
 
@@ -128,12 +131,12 @@ def test_two_discriminator_steps_are_two_updates_on_batches_of_their_own() -> No
     recipe = small(discriminator_steps=2, discriminator_optimizer=SGD(learning_rate=0.1))
     both, once = game_of(recipe, (6, 5, 1)), game_of(recipe.replace(discriminator_steps=1), (6, 5, 1))
     state, keys = first_state(both, jax.random.key(0)), jax.random.split(jax.random.key(1), 3)
-    real, noise = jax.random.uniform(keys[0], (8, 6, 5, 1)), jax.random.normal(keys[1], (8, 3))
+    real, noise = Examples(jax.random.uniform(keys[0], (8, 6, 5, 1))), jax.random.normal(keys[1], (8, 3))
     last = jax.random.normal(keys[2], (4, 3))
     together, _ = compiled(both)(state, real, noise, last, keys[0])
-    first, _ = compiled(once)(state, real[::2], noise[::2], last, keys[0])
+    first, _ = compiled(once)(state, real.part(0, 2), noise[::2], last, keys[0])
     kept = dataclasses.replace(first, generator=state.generator, generator_optimizer=state.generator_optimizer)
-    second, _ = compiled(once)(kept, real[1::2], noise[1::2], last, keys[0])
+    second, _ = compiled(once)(kept, real.part(1, 2), noise[1::2], last, keys[0])
     assert_close(together.discriminator, second.discriminator)
     assert_close(together.generator, second.generator)
 
@@ -145,7 +148,8 @@ def test_rates_and_penalties_follow_the_schedule() -> None:
     ended = game_of(small(schedule_steps=10, learning_rate_end=0.1, **changes), (6, 5, 1))
     state = first_state(plain, jax.random.key(0))
     late = dataclasses.replace(state, step=jnp.int32(10))
-    real, noise = jax.random.uniform(jax.random.key(1), (4, 6, 5, 1)), jax.random.normal(jax.random.key(2), (4, 3))
+    real = Examples(jax.random.uniform(jax.random.key(1), (4, 6, 5, 1)))
+    noise = jax.random.normal(jax.random.key(2), (4, 3))
     moves = [
         ravel_pytree(moved([late, compiled(game)(late, real, noise, noise, jax.random.key(0))[0]]))[0]
         for game in (plain, ended)
@@ -156,7 +160,8 @@ def test_rates_and_penalties_follow_the_schedule() -> None:
 def test_where_only_differences_count_the_middle_is_the_border() -> None:
     game = game_of(small(), (6, 5, 1))
     state = first_state(game, jax.random.key(0))
-    real, noise = jax.random.uniform(jax.random.key(1), (4, 6, 5, 1)), jax.random.normal(jax.random.key(2), (4, 3))
+    real = Examples(jax.random.uniform(jax.random.key(1), (4, 6, 5, 1)))
+    noise = jax.random.normal(jax.random.key(2), (4, 3))
     shifted = jax.tree.map(lambda leaf: leaf, state.discriminator)
     shifted["output"]["bias"] = shifted["output"]["bias"] + 100.0
     rows = [
@@ -170,3 +175,46 @@ def test_where_only_differences_count_the_middle_is_the_border() -> None:
 def assert_close(found: Any, expected: Any) -> None:
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+# ------------------------------------------------------------------------------------------------ labels
+
+
+def conditional_step(labels: list[int], **changes: Any) -> TrainState:
+    """The state after one step on the same images and noise, the images said to be of these classes."""
+    game = game_of(small(conditional=True, **changes), (6, 5, 1), classes=3)
+    keys = jax.random.split(jax.random.key(1), 3)
+    images = jax.random.uniform(keys[0], (len(labels), 6, 5, 1), minval=-1)
+    noise = [jax.random.normal(key, (count, 3)) for key, count in zip(keys[1:], (len(labels), 4), strict=True)]
+    state = first_state(game, jax.random.key(0))
+    after: TrainState = compiled(game)(state, Examples(images, jnp.array(labels, jnp.int32)), *noise, keys[0])[0]
+    return after
+
+
+def test_only_classes_that_a_batch_has_are_learnt() -> None:
+    sgd = SGD(learning_rate=0.1)
+    recipe: dict[str, Any] = {"discriminator_optimizer": sgd, "generator_optimizer": sgd, "r1": 1.0, "r2": 1.0}
+    before = first_state(game_of(small(conditional=True, **recipe), (6, 5, 1), classes=3), jax.random.key(0))
+    after = conditional_step([0, 2, 2, 0], **recipe)
+    for old, new in ((before.generator, after.generator), (before.discriminator, after.discriminator)):
+        moved = np.abs(np.asarray(new["embedding"]["embedding"] - old["embedding"]["embedding"])).max(axis=1)
+        assert moved[1] == 0 and moved[0] > 0 and moved[2] > 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"discriminator_steps": 2},
+        {"gradient_penalty": 1.0, "loss": "wasserstein"},
+        {"discriminator_batch": "half", "loss": "hinge"},
+        {"discriminator_updates": "separate", "loss": "cross-entropy", "discriminator_batch": "half"},
+    ],
+)
+def test_labels_go_wherever_images_go(changes: dict[str, Any]) -> None:
+    count = {"full": 4, "half": 2}[changes.get("discriminator_batch", "full")] * changes.get("discriminator_steps", 1)
+    sgd = SGD(learning_rate=0.1)
+    changes = changes | {"discriminator_optimizer": sgd, "generator_optimizer": sgd}
+    same, other = conditional_step([0] * count, **changes), conditional_step([0] * (count - 1) + [1], **changes)
+    for network in ("generator", "discriminator"):
+        one, two = (np.asarray(getattr(state, network)["embedding"]["embedding"]) for state in (same, other))
+        assert (one[0] != two[0]).any() and (one[1] != two[1]).any() and (one[2] == two[2]).all()

@@ -20,6 +20,7 @@ from sparring import checkpoint, data, training
 from sparring.chunk import compile_chunk
 from sparring.data import batches
 from sparring.errors import DataError, ResumeError, RunError, TrainingDiverged
+from sparring.examples import Examples
 from sparring.game import game_of
 from sparring.randomness import PURPOSES, random_key
 from sparring.recipe import Recipe
@@ -83,21 +84,21 @@ def curves(run: Run) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", SMALLER)
 def test_the_length_of_the_chunks_does_not_matter(name: str, digits: Path) -> None:
     recipe = small(name, digits)
-    images = jnp.asarray(data.load(str(digits)).images)
+    examples = Examples(jnp.asarray(data.load(str(digits)).images))
     game = game_of(recipe, (28, 28, 1))
-    permutation = batches.permutation(random_key(0, "permutations"), 0, len(images))
+    permutation = batches.permutation(random_key(0, "permutations"), 0, len(examples.images))
 
     begun = jax.jit(lambda key: first_state(game, key))(random_key(0, "weights"))
 
     def trained(*lengths: int) -> tuple[list[bytes], bytes]:
         state, rows = jax.tree.map(jnp.copy, begun), []  # a chunk uses its state up
         for length in lengths:
-            state, some = chunk(state, images, permutation, length)
+            state, some = chunk(state, examples, permutation, length)
             rows.append(some)
         arrays = checkpoint.named_arrays(state)
         return [arrays[key].tobytes() for key in sorted(arrays)], np.concatenate(rows).tobytes()
 
-    chunk = compile_chunk(game, recipe, begun, images)
+    chunk = compile_chunk(game, recipe, begun, examples)
     assert trained(6) == trained(1, 1, 1, 1, 1, 1) == trained(2, 4)
     assert trained(6) != trained(5)
 

@@ -60,6 +60,14 @@ class ImageSet:
                 f"{self.name}: the labels run from {lowest} to {highest}, but there are {len(self.class_names)} classes"
             )
 
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """How many images there are of each class, by its name; empty when there are no labels."""
+        if self.labels is None:
+            return {}
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return dict(zip(self.class_names, counts.tolist(), strict=True))
+
     def only(self, chosen: NDArray[Any]) -> "ImageSet":
         """Some of the images, by their places or by a mask (N,), with their labels."""
         labels = None if self.labels is None else self.labels[chosen]

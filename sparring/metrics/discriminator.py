@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,6 +12,8 @@ from jax import Array
 from numpy.typing import NDArray
 
 from sparring.batched import batched
+from sparring.classes import Labels
+from sparring.examples import Examples
 from sparring.images import Images
 from sparring.networks import Network, Weights
 
@@ -43,15 +46,16 @@ class Discrimination:
     """Whether it knows its training images: `memorising` is .6 or more, and that beyond four standard errors."""
 
 
-def logits_of(discriminator: Network) -> Callable[[Weights, Weights, Images], Logits]:
-    """(weights, statistics, images (N, H, W, C), uint8) -> the discriminator's logits (N,)."""
+def logits_of(discriminator: Network) -> Callable[[Weights, Weights, Images, Labels | None], Logits]:
+    """(weights, statistics, images (N, H, W, C), uint8, labels (N,) of a conditional one) -> its logits (N,)."""
 
     @jax.jit
-    def apply(weights: Weights, statistics: Weights, images: Array) -> Array:
-        return discriminator.apply(weights, statistics, images.astype(jnp.float32) / 127.5 - 1, train=False)[0]
+    def apply(weights: Weights, statistics: Weights, part: Examples) -> Array:
+        images = part.images.astype(jnp.float32) / 127.5 - 1
+        return discriminator.apply(weights, statistics, images, part.labels, train=False)[0]
 
-    def logits(weights: Weights, statistics: Weights, images: Images) -> Logits:
-        found: Logits = batched(lambda part: apply(weights, statistics, part), images, BATCH)
+    def logits(weights: Weights, statistics: Weights, images: Images, labels: Labels | None) -> Logits:
+        found: Logits = batched(partial(apply, weights, statistics), Examples(images, labels), BATCH)
         return found
 
     return logits

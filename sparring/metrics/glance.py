@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.batched import batched
+from sparring.classes import Labels, usual_labels
 from sparring.data import ImageSet
 from sparring.game import Game, Latents
 from sparring.images import Images, some_places, to_uint8
@@ -37,18 +38,19 @@ class Glance:
 
     def __init__(self, game: Game, latents: Latents, seed: int, training: ImageSet, held_out: ImageSet) -> None:
         self._noise = np.asarray(latents.draw(random_key(seed, "glances"), SAMPLES))
+        self._labels = usual_labels(SAMPLES, training.class_counts) if game.classes else None
         self._generate = jax.jit(
-            lambda weights, statistics, z: game.generator.apply(weights, statistics, z, train=False)[0]
+            lambda weights, statistics, z: game.generator.apply(weights, statistics, *z, train=False)[0]
         )
         self._logits = logits_of(game.discriminator)
-        self._training = training.images[some_places(len(training.images), SAMPLES)]
-        self._held_out = held_out.images[some_places(len(held_out.images), SAMPLES)]
+        self._training = training.only(some_places(len(training.images), SAMPLES))
+        self._held_out = held_out.only(some_places(len(held_out.images), SAMPLES))
         self._extractor = ready_extractor(training)
         self._classes = training.class_names
         self._frequencies = class_frequencies(training)
         self._real = self._extractor(held_out.images).values
         self._moments = moments(self._real)
-        like_samples = self._extractor(self._training)
+        like_samples = self._extractor(self._training.images)
         self._floor = self._score(like_samples.values)
         self._modes_real = (
             modes(like_samples.probabilities).captured
@@ -56,18 +58,23 @@ class Glance:
             else None
         )
         self._find = lookup(training.images)
-        self._unseen = self._find(self._held_out[:LOOKED_UP])
+        self._unseen = self._find(self._held_out.images[:LOOKED_UP])
 
     def judge(self, state: TrainState) -> dict[str, Any]:
         """The numbers of one judgement, as they are written into the events."""
         samples = self._draw(state)
         features = self._extractor(samples)
         copied = memorisation(self._find(samples[:LOOKED_UP]), self._unseen)
-        training, unseen, fake = (
-            self._logits(state.discriminator, state.discriminator_statistics, images)
-            for images in (self._training, self._held_out, samples)
+        told = discrimination(
+            *(
+                self._logits(state.discriminator, state.discriminator_statistics, images, labels)
+                for images, labels in (
+                    self._shown(self._training),
+                    self._shown(self._held_out),
+                    (samples, self._labels),
+                )
+            )
         )
-        told = discrimination(training, unseen, fake)
         values: dict[str, Any] = {
             "score": self._score(features.values),
             "floor": self._floor,
@@ -118,11 +125,15 @@ class Glance:
     def _draw(self, state: TrainState) -> Images:
         """The samples of the fixed latents."""
 
-        def images(latents: NDArray[np.float32]) -> Images:
-            return to_uint8(np.asarray(self._generate(state.sampled, state.generator_statistics, latents)))
+        def images(asked: tuple[NDArray[np.float32], Labels | None]) -> Images:
+            return to_uint8(np.asarray(self._generate(state.sampled, state.generator_statistics, asked)))
 
-        samples: Images = batched(images, self._noise, BATCH)
+        samples: Images = batched(images, (self._noise, self._labels), BATCH)
         return samples
+
+    def _shown(self, real: ImageSet) -> tuple[Images, Labels | None]:
+        """Real images as the discriminator is shown them."""
+        return real.images, None if self._labels is None else real.labels
 
     @property
     def _by_frechet(self) -> bool:

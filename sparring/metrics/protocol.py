@@ -17,12 +17,14 @@ from typing import Any
 
 from sparring import data
 from sparring.alarms import DOMINATION, copying, knowing
+from sparring.classes import Labels
 from sparring.data import AS_THEY_ARE, ImageSet, Shaping
 from sparring.data.holdout import hold_out
 from sparring.data.stacked import STACKED
 from sparring.errors import DataError
 from sparring.images import Images, some_places
 from sparring.metrics import modes
+from sparring.metrics.asked import asked_for
 from sparring.metrics.balance import Balance, balance, class_frequencies
 from sparring.metrics.discriminator import Discrimination
 from sparring.metrics.features import Extractor, Features
@@ -105,16 +107,22 @@ def judge(
     *,
     subject: dict[str, Any],
     seed: int | None,
+    labels: Labels | None = None,
 ) -> Verdict:
     """Measure samples (N, H, W, C), N at least 20. `told` is what the discriminator of the same run says, if any;
-    `subject` and `seed` go into the verdict."""
+    `subject` and `seed` go into the verdict; `labels` (N,) are the classes that the samples were asked to be of."""
     check_samples(samples, real)
     used = min(len(samples), modes.SAMPLES if extractor.modes else SAMPLES, len(real.training.images))
     count = min(used, SAMPLES)
-    like_samples = real.training.images[some_places(len(real.training.images), used)]
+    like_samples = real.training.only(some_places(len(real.training.images), used))
     tell("features")
-    unseen, floor, fake = (extractor(images) for images in (real.unseen.images, like_samples, samples[:used]))
+    unseen, floor, fake = (extractor(images) for images in (real.unseen.images, like_samples.images, samples[:used]))
     counted, counted_real = (_count_modes(features, extractor) for features in (fake, floor))
+    asked = None
+    if labels is not None and like_samples.labels is not None and real.unseen.labels is not None:
+        asked = asked_for(
+            like_samples.class_names, fake, labels[:used], floor, like_samples.labels, unseen, real.unseen.labels
+        )
     samples, fake, floor = samples[:count], fake[:count], floor[some_places(used, count)]
     tell("distances")
     reference = _Reference(unseen, class_frequencies(real.training), extractor.modes)
@@ -131,6 +139,8 @@ def judge(
         measures["modes"] = Measure(counted.captured, None, counted_real.captured)
         measures["mode_divergence"] = Measure(counted.divergence, counted.error, counted_real.divergence)
         alarms = [*modes.missing(counted, counted_real), *alarms]
+    if asked is not None:
+        measures["recognised"] = Measure(asked.recognised, asked.error, asked.recognised_real)
     measures["copies"] = Measure(copied.copies, copied.error, copied.copies_unseen)
     if told is not None:
         measures["memorising"] = Measure(told.memorising, told.error, 0.5)
@@ -153,6 +163,7 @@ def judge(
         alarms=tuple(alarms),
         notices=tuple(_notices(count, counted, real)),
         modes=counted,
+        asked=asked,
     )
 
 

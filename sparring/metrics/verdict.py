@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparring.errors import RunError
+from sparring.metrics.asked import Asked
 from sparring.metrics.balance import Balance
 from sparring.metrics.discriminator import Discrimination
 from sparring.metrics.memorisation import Memorisation, Pair
@@ -74,6 +75,9 @@ MEASURES: dict[str, About] = {
     "score": About(
         "class score", "higher", "1 to the number of classes: clear pictures of all classes (the MNIST score)."
     ),
+    "recognised": About(
+        "recognised", "higher", "Share of samples that the judge takes for the class that was asked for.", True
+    ),
     "copies": About(
         "copies",
         "",
@@ -116,6 +120,8 @@ class Verdict:
     """What one should know of these numbers."""
     modes: Modes | None = None
     """Of stacked MNIST only."""
+    asked: Asked | None = None
+    """Of conditional generators only."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -127,11 +133,12 @@ class Verdict:
         try:
             if value["format"] != FORMAT:
                 raise RunError(f"measures of format {value['format']} cannot be read; this version reads {FORMAT}")
-            given = {field.name: value[field.name] for field in dataclasses.fields(cls) if field.name != "modes"}
+            # Measures of before there were any do not name modes or what was asked for.
+            given = {f.name: value[f.name] for f in dataclasses.fields(cls) if f.name not in ("modes", "asked")}
             copied = dict(given["memorisation"])
             copied["closest"] = tuple(Pair(**pair) for pair in copied["closest"])
             balance, told = given["balance"], given["discriminator"]
-            counted = value.get("modes")  # measures of before there were any do not name them
+            counted, asked = value.get("modes"), value.get("asked")
             return cls(
                 **given
                 | {
@@ -142,6 +149,7 @@ class Verdict:
                     "alarms": tuple(given["alarms"]),
                     "notices": tuple(given["notices"]),
                     "modes": counted and Modes(**{k: _tuples(v) for k, v in counted.items()}),
+                    "asked": asked and Asked(**{k: _tuples(v) for k, v in asked.items()}),
                 }
             )
         except (KeyError, TypeError, AttributeError) as error:

@@ -4,13 +4,16 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import jax
+import numpy as np
 from flax import nnx
 from jax import Array
+from numpy.typing import NDArray
 
-from sparring.networks import dcgan_tanh, mlp, patch
+from sparring.networks import conditional, dcgan_tanh, mlp, patch
 from sparring.networks.features import FeatureNetwork
 
 GENERATORS: dict[str, Callable[..., nnx.Module]] = {
@@ -26,14 +29,17 @@ DISCRIMINATORS: dict[str, Callable[..., nnx.Module]] = {
 
 Weights = Any
 """A nested dictionary of arrays."""
+Labels = Array | NDArray[np.int32]
+"""(N,) int32."""
 
 
 class Apply(Protocol):
-    """(weights, statistics, inputs) -> (outputs, statistics). In training mode BatchNorm uses the batch's own mean and
-    variance and the moving statistics come back moved on; else it uses the moving ones."""
+    """(weights, statistics, inputs, labels of conditional ones) -> (outputs, statistics). In training mode BatchNorm
+    uses the batch's own mean and variance and the moving statistics come back moved on; else it uses the moving ones.
+    """
 
     def __call__(
-        self, weights: Weights, statistics: Weights, inputs: Array, *, train: bool
+        self, weights: Weights, statistics: Weights, inputs: Array, labels: Labels | None = None, *, train: bool
     ) -> tuple[Array, Weights]: ...
 
 
@@ -50,17 +56,39 @@ class Network:
     """Whether one batch goes through faster than its two halves; so with dense layers and small convolutions."""
 
 
-def generator(kind: str, sizes: Mapping[str, Any], *, latent_size: int, image_shape: tuple[int, int, int]) -> Network:
-    """The generator of that kind and those sizes: latents (N, latent_size) -> images (N, H, W, C) in [-1, 1]."""
-    make = GENERATORS[kind]
-    return _taken_apart(lambda rngs: make(latent_size=latent_size, image_shape=image_shape, **sizes, rngs=rngs))
+def generator(
+    kind: str, sizes: Mapping[str, Any], *, latent_size: int, image_shape: tuple[int, int, int], classes: int = 0
+) -> Network:
+    """The generator of that kind and those sizes: latents (N, latent_size) -> images (N, H, W, C) in [-1, 1].
+
+    With `classes`, a conditional one: latents and labels (N,) -> images.
+    """
+
+    def make(rngs: nnx.Rngs, size: int = latent_size) -> nnx.Module:
+        return GENERATORS[kind](latent_size=size, image_shape=image_shape, **sizes, rngs=rngs)
+
+    def make_conditional(rngs: nnx.Rngs) -> nnx.Module:
+        return conditional.Generator(partial(make, rngs), classes=classes, latent_size=latent_size, rngs=rngs)
+
+    return _taken_apart(make_conditional if classes else make)
 
 
-def discriminator(kind: str, sizes: Mapping[str, Any], *, image_shape: tuple[int, int, int]) -> Network:
-    """The discriminator of that kind and those sizes: images (N, H, W, C) -> logits (N,)."""
-    make = DISCRIMINATORS[kind]
-    network = _taken_apart(lambda rngs: make(image_shape=image_shape, **sizes, rngs=rngs))
-    return dataclasses.replace(network, one_batch=make in (mlp.Discriminator, patch.Discriminator))
+def discriminator(
+    kind: str, sizes: Mapping[str, Any], *, image_shape: tuple[int, int, int], classes: int = 0
+) -> Network:
+    """The discriminator of that kind and those sizes: images (N, H, W, C) -> logits (N,).
+
+    With `classes`, a conditional one: images and labels (N,) -> logits.
+    """
+
+    def make(rngs: nnx.Rngs) -> Any:
+        return DISCRIMINATORS[kind](image_shape=image_shape, **sizes, rngs=rngs)
+
+    def make_conditional(rngs: nnx.Rngs) -> nnx.Module:
+        return conditional.Discriminator(make(rngs), classes=classes, rngs=rngs)
+
+    network = _taken_apart(make_conditional if classes else make)
+    return dataclasses.replace(network, one_batch=kind in ("mlp", "patch"))
 
 
 def features(image_shape: tuple[int, int, int], *, in_loop: bool = False) -> Network:
@@ -86,9 +114,11 @@ def _taken_apart(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
         module = make(nnx.Rngs(params=key))
         return nnx.to_pure_dict(nnx.state(module, nnx.Param)), nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 
-    def apply(weights: Weights, statistics: Weights, inputs: Array, *, train: bool) -> tuple[Array, Weights]:
+    def apply(
+        weights: Weights, statistics: Weights, inputs: Array, labels: Labels | None = None, *, train: bool
+    ) -> tuple[Array, Weights]:
         module = nnx.merge(graph, nnx.State(weights), nnx.State(statistics))
-        outputs = module(inputs, train=train)
+        outputs = module(inputs, train=train) if labels is None else module(inputs, labels, train=train)
         return outputs, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 
     return Network(apply, init, normalised)

@@ -60,11 +60,14 @@ class Discriminator(nnx.Module):
         self.dense = _dense(rows * columns * channels[1], dense, rngs)
         self.output = _dense(dense, 1, rngs)
 
-    def __call__(self, images: Array, *, train: bool) -> Array:
+    def features(self, images: Array, *, train: bool) -> Array:
+        """What the last layer sees (N, features)."""
         x = jnp.tanh(max_pool(self.conv_1(images)))  # (N, 14, 14, 64)
         x = jnp.tanh(max_pool(self.conv_2(x)))  # (N, 5, 5, 128)
-        x = jnp.tanh(self.dense(x.reshape(len(x), -1)))  # (N, 1024)
-        return self.output(x)[:, 0]
+        return jnp.tanh(self.dense(x.reshape(len(x), -1)))  # (N, 1024)
+
+    def __call__(self, images: Array, *, train: bool) -> Array:
+        return self.output(self.features(images, train=train))[:, 0]
 
 
 def _dense(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:

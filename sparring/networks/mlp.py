@@ -63,8 +63,12 @@ class Discriminator(nnx.Module):
         self.hidden = nnx.List([dense(a, b, initialization, rngs=rngs) for a, b in zip(widths, hidden, strict=False)])
         self.output = dense(widths[-1], 1, initialization, rngs=rngs)
 
-    def __call__(self, images: Array, *, train: bool) -> Array:
+    def features(self, images: Array, *, train: bool) -> Array:
+        """What the last layer sees (N, features)."""
         x = images.reshape(len(images), -1)
         for layer in self.hidden:
             x = nnx.leaky_relu(layer(x), self.negative_slope)
-        return self.output(x)[:, 0]
+        return x
+
+    def __call__(self, images: Array, *, train: bool) -> Array:
+        return self.output(self.features(images, train=train))[:, 0]

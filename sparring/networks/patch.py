@@ -92,12 +92,16 @@ class Discriminator(nnx.Module):
         self.dense = _dense(rows * columns * widths[-1], dense, rngs)
         self.output = _dense(dense, 1, rngs)
 
-    def __call__(self, images: Array, *, train: bool) -> Array:
+    def features(self, images: Array, *, train: bool) -> Array:
+        """What the last layer sees (N, features)."""
         x = self.stages[0](self.input(space_to_depth(images, PATCH)))
         for halving, stage in zip(self.halvings, self.stages[1:], strict=True):
             x = stage(halving(space_to_depth(nnx.leaky_relu(x, SLOPE), 2)))
         x = nnx.leaky_relu(x.reshape(len(x), -1), SLOPE)
-        return self.output(nnx.leaky_relu(self.dense(x), SLOPE))[:, 0]
+        return nnx.leaky_relu(self.dense(x), SLOPE)
+
+    def __call__(self, images: Array, *, train: bool) -> Array:
+        return self.output(self.features(images, train=train))[:, 0]
 
 
 class _Stage(nnx.Module):

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sparring import networks
 from sparring.images import Images
 from sparring.metrics.discriminator import BATCH, discrimination, logits_of
-from sparring.networks import Network
+from sparring.networks import Labels, Network
 from sparring.randomness import random_key
 
 Logits = NDArray[np.floating[Any]]
@@ -82,7 +82,9 @@ def test_the_alarm_is_not_raised_by_chance_or_for_little(n: int, shift: float) -
 # -------------------------------------------------------------------------------------------------------- its logits
 
 
-def mean_of_pixels(weights: Any, statistics: Any, inputs: Array, *, train: bool) -> tuple[Array, Any]:
+def mean_of_pixels(
+    weights: Any, statistics: Any, inputs: Array, labels: Labels | None = None, *, train: bool
+) -> tuple[Array, Any]:
     assert not train
     return weights["scale"] * inputs.mean(axis=(1, 2, 3)) + statistics["shift"], statistics
 
@@ -91,7 +93,7 @@ def mean_of_pixels(weights: Any, statistics: Any, inputs: Array, *, train: bool)
 def test_images_reach_the_discriminator_scaled_and_once_each(count: int) -> None:
     logits = logits_of(Network(mean_of_pixels, lambda key: ({}, {}), normalised=False))
     images = pictures(count)
-    found = logits({"scale": jnp.float32(2)}, {"shift": jnp.float32(3)}, images)
+    found = logits({"scale": jnp.float32(2)}, {"shift": jnp.float32(3)}, images, None)
     assert found.shape == (count,)
     np.testing.assert_allclose(found, 2 * (images.mean(axis=(1, 2, 3)) / 127.5 - 1) + 3, rtol=1e-5)
 
@@ -108,10 +110,10 @@ def test_logits_in_batches_are_those_of_all_images_at_once(kind: str, sizes: dic
     state = network.init(random_key(0, "weights"))
     images = pictures(2 * BATCH + 7)
     logits = logits_of(network)
-    found = logits(*state, images)
+    found = logits(*state, images, None)
     whole = network.apply(*state, jnp.asarray(images, jnp.float32) / 127.5 - 1, train=False)[0]
     np.testing.assert_allclose(found, whole, rtol=1e-4, atol=1e-6)
     for part in (slice(3), slice(BATCH - 1), slice(BATCH + 1)):
-        np.testing.assert_array_equal(logits(*state, images[part]), found[part])
+        np.testing.assert_array_equal(logits(*state, images[part], None), found[part])
     for part in (slice(BATCH - 1, BATCH + 2), slice(None, None, -1)):  # other places in a batch: the last bits differ
-        np.testing.assert_allclose(logits(*state, images[part]), found[part], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(logits(*state, images[part], None), found[part], rtol=1e-4, atol=1e-6)

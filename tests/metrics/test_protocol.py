@@ -80,7 +80,7 @@ def test_without_anything_unseen_there_is_no_judgement(digits: Path) -> None:
 def test_every_measure_is_there_with_that_of_real_images(real: RealImages, judge: Extractor) -> None:
     told = Discrimination(0.6, 0.5, 0.4, 0.7, 0.8, 0.55, 0.02, False)
     verdict = verdict_on(printed(140, 1), real, judge, told)
-    assert set(verdict.measures) == set(MEASURES) - {"modes", "mode_divergence"}  # which only stacked MNIST has
+    assert set(verdict.measures) == set(MEASURES) - {"modes", "mode_divergence", "recognised"}
     assert all(measure.real is not None for measure in verdict.measures.values())
     assert verdict.measures["frechet_ratio"].value == pytest.approx(
         verdict.measures["frechet"].value / (verdict.measures["frechet"].real or 0)
@@ -163,7 +163,11 @@ def test_of_stacked_mnist_the_modes_are_counted(
 
 def test_so_many_classes_have_no_balance_and_the_verdict_can_be_read_again(stacked: RealImages, quick: None) -> None:
     verdict = verdict_on(stack_of(100, seed=2), stacked, stacked_judge())
-    assert verdict.balance is None and set(verdict.measures) == set(MEASURES) - {"variation", "memorising"}
+    assert verdict.balance is None and set(verdict.measures) == set(MEASURES) - {
+        "variation",
+        "memorising",
+        "recognised",
+    }
     assert Verdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict
 
 

@@ -1,0 +1,84 @@
+"""CLASSES that are asked for: how many images of each, and the labels of a grid with one class a row."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparring.errors import ClassError
+
+GRID_CLASSES = 16
+"""Of more classes a grid shows so many, from the first to the last."""
+
+Balance = Literal["training", "uniform"]
+"""As often as the training images have each class, or all equally often."""
+Labels = NDArray[np.int32]
+Counts = NDArray[np.int64]
+"""Images of each class (classes,)."""
+
+
+def grid_labels(classes: int, columns: int) -> Labels:
+    """One class a row: (rows * columns,)."""
+    shown: Labels = np.linspace(0, classes - 1, min(classes, GRID_CLASSES)).round().astype(np.int32)
+    return shown.repeat(columns)
+
+
+def labels_of(counts: Counts) -> Labels:
+    """So many labels of each class, in the classes' order (sum of the counts,)."""
+    return np.arange(len(counts), dtype=np.int32).repeat(counts)
+
+
+def usual_labels(count: int, frequencies: Mapping[str, int]) -> Labels:
+    """`count` labels, each class as often as the training images have it; in an order that is chance, but always the
+    same."""
+    labels = labels_of(balanced(count, frequencies, "training"))
+    return np.random.Generator(np.random.PCG64(0)).permutation(labels)
+
+
+def balanced(count: int, frequencies: Mapping[str, int], balance: Balance) -> Counts:
+    """`count` images shared out among the classes, given how often the training images have each.
+
+    Each class gets its share rounded down; what is left goes to the largest remainders, of equal ones by chance.
+    """
+    weights = np.ones(len(frequencies)) if balance == "uniform" else np.array(list(frequencies.values()), np.float64)
+    shares = count * weights / weights.sum()
+    counts: Counts = np.floor(shares + 1e-9).astype(np.int64)
+    chance = np.random.Generator(np.random.PCG64(0)).permutation(len(counts))
+    first = np.lexsort((chance, counts - shares))[: count - counts.sum()]
+    counts[first] += 1
+    return counts
+
+
+def of_classes(count: int, names: Sequence[str], labels: Sequence[str]) -> Counts:
+    """`count` images of some classes, as evenly as it goes. Raises `ClassError` for a class that there is not."""
+    counts = np.zeros(len(names), np.int64)
+    for i, label in enumerate(labels):
+        counts[place_of(names, label)] += count // len(labels) + (i < count % len(labels))
+    return counts
+
+
+def counted(names: Sequence[str], words: Sequence[str]) -> Counts:
+    """What words like "7=100" ask for. Raises `ClassError` where one is not so, or there is no such class."""
+    counts = np.zeros(len(names), np.int64)
+    for word in words:
+        label, equals, number = word.rpartition("=")
+        if not equals or not number.isdecimal():
+            raise ClassError(f"{word!r} should be a class and a number of images, such as {names[0]}=100")
+        counts[place_of(names, label)] += int(number)
+    if not counts.any():
+        raise ClassError("the counts add up to no image")
+    return counts
+
+
+def place_of(names: Sequence[str], label: str) -> int:
+    """The place of a class by its name. Raises `ClassError` where there is none."""
+    if label in names:
+        return list(names).index(label)
+    close = difflib.get_close_matches(label, names, 1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    known = ", ".join(names) if len(names) <= GRID_CLASSES else f"{len(names):,} others, from {names[0]} to {names[-1]}"
+    raise ClassError(f"there is no class {label!r}{hint} (known are {known})")

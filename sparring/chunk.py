@@ -12,7 +12,7 @@ from sparring.data import batches
 from sparring.devices import ONE_DEVICE, Devices
 from sparring.examples import Examples
 from sparring.game import Game, Latents
-from sparring.randomness import IMPLEMENTATION, random_key
+from sparring.randomness import random_key, step_keys
 from sparring.recipe import LONGEST_LOG_INTERVAL, Recipe
 from sparring.state import TrainState
 from sparring.step import METRICS, train_step
@@ -20,15 +20,13 @@ from sparring.step import METRICS, train_step
 CAPACITY = 2 * LONGEST_LOG_INTERVAL
 """The most steps of one chunk."""
 
-OTHER_CHANCES = 3
-"""What is folded into a step's key for all that is neither data nor noise."""
-
 Rows = NDArray[np.float32]
 """What `METRICS` names, for each step: (steps, 6), or with replicas (steps, replicas, 6)."""
 
 Chunk = Callable[[TrainState, Examples, Array, int], tuple[TrainState, Rows]]
 """(state, the whole data with images as bytes, the epoch's permutation (count,), steps) -> (state, metrics (steps, 6)).
-The state that goes in is used up. A chunk stays within one epoch."""
+The state that goes in is used up. A chunk stays within one epoch. Instead of all data and the permutation it takes a
+window of them and the step that it begins with."""
 
 
 def compile_chunk(
@@ -38,23 +36,25 @@ def compile_chunk(
     data: Examples,
     devices: Devices = ONE_DEVICE,
     seeds: Sequence[int] | None = None,
+    streamed: bool = False,
 ) -> Chunk:
     """The compiled loop over `data`. One compilation serves every length, for the trip count is traced.
 
     State, data and permutation lie where `devices.place` puts them; each batch is shared by the devices.
 
+    If `streamed`, the data are windows as `sparring.windows` has them, and an example's shape and type are enough.
+
     With `seeds`, as many replicas are trained at once instead of the recipe's seed alone: states and permutations are
     stacked, one a seed, and the metrics are (steps, seeds, 6).
     """
-    draw = batches.DRAWS[recipe.data_order]
+    draw = batches.in_window if streamed else batches.DRAWS[recipe.data_order]
     latents = Latents(recipe.latent_size, recipe.latent_std)
-    count, real_batch, fake_batch = len(data.images), recipe.reals_per_step, recipe.batch_size
+    count, real_batch, fake_batch = data.images.shape[0], recipe.reals_per_step, recipe.batch_size
     reuse = recipe.generator_noise == "reuse"
 
-    def one_step(state: TrainState, data: Examples, permutation: Array, seed_key: Array) -> tuple[TrainState, Array]:
-        key = jax.random.fold_in(jax.random.wrap_key_data(seed_key, impl=IMPLEMENTATION), state.step)
-        which, first, second, rest = (*jax.random.split(key, 3), jax.random.fold_in(key, OTHER_CHANCES))
-        indices = draw(which, state.step, permutation, count, real_batch)
+    def one_step(state: TrainState, data: Examples, where: Array, seed_key: Array) -> tuple[TrainState, Array]:
+        which, first, second, rest = step_keys(seed_key, state.step)
+        indices = draw(which, state.step, where, count, real_batch)
         images, labels = jax.tree.map(lambda rows: devices.share(rows[indices]), data)
         real = Examples(images.astype(jnp.float32) / 127.5 - 1, labels)  # uint8 => [-1, 1]
         noise = devices.share(latents.draw(first, real_batch))
@@ -62,15 +62,16 @@ def compile_chunk(
         trained: tuple[TrainState, Array] = devices.gather(train_step(game, state, real, noise, again, rest))
         return trained
 
-    step = one_step if seeds is None else jax.vmap(one_step, in_axes=(0, None, 0, 0))
+    several = (0, 1, None, 0) if streamed else (0, None, 0, 0)  # each has an order, or a part of the window, of its own
+    step = one_step if seeds is None else jax.vmap(one_step, in_axes=several)
     rows = (CAPACITY, len(METRICS)) if seeds is None else (CAPACITY, len(seeds), len(METRICS))
 
     def chunk(
-        state: TrainState, data: Examples, permutation: Array, seed_key: Array, steps: Array
+        state: TrainState, data: Examples, where: Array, seed_key: Array, steps: Array
     ) -> tuple[TrainState, Array]:
         def body(i: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
             state, metrics = carry
-            state, row = step(state, data, permutation, seed_key)
+            state, row = step(state, data, where, seed_key)
             return state, metrics.at[i].set(row)
 
         trained: tuple[TrainState, Array] = jax.lax.fori_loop(0, steps, body, (state, jnp.zeros(rows)))
@@ -80,13 +81,13 @@ def compile_chunk(
     keys = np.stack([jax.random.key_data(random_key(seed, "steps")) for seed in seeds or [recipe.seed]])
     seed_key = keys if seeds else keys[0]
     orders = (count,) if seeds is None else (len(seeds), count)
-    permutation = devices.place(np.zeros(orders, np.int32))
-    compiled = jax.jit(chunk, donate_argnums=0).lower(state, data, permutation, seed_key, np.int32(1)).compile()
+    where = devices.place(np.zeros(() if streamed else orders, np.int32))
+    compiled = jax.jit(chunk, donate_argnums=0).lower(state, data, where, seed_key, np.int32(1)).compile()
 
-    def run(state: TrainState, data: Examples, permutation: Array, steps: int) -> tuple[TrainState, Rows]:
+    def run(state: TrainState, data: Examples, where: Array, steps: int) -> tuple[TrainState, Rows]:
         if not 1 <= steps <= CAPACITY:
             raise ValueError(f"a chunk has 1 to {CAPACITY} steps, not {steps}")
-        state, metrics = compiled(state, data, permutation, seed_key, np.int32(steps))
+        state, metrics = compiled(state, data, where, seed_key, np.int32(steps))
         return state, np.asarray(metrics)[:steps]
 
     return run

@@ -74,6 +74,9 @@ class Train:
     """Train so many seeds at once, the recipe's and those that follow; each leaves a run, and the mean is told."""
     devices: Annotated[int | Literal["all"] | None, arg(metavar="INT|all")] = None
     """Devices that share every batch; 1 by default, or all where several processes train together."""
+    window: Annotated[int | None, arg(metavar="MIB")] = None
+    """Most MiB of images on the devices; more are streamed there while it trains. By default half of what a GPU has, or
+    of what is free here on a CPU. What is trained is the same."""
     coordinator: Annotated[str | None, arg(metavar="HOST:PORT")] = None
     """Train together with other processes, which meet at this port of process 0."""
     processes: Annotated[int | None, arg(metavar="INT")] = None
@@ -114,6 +117,7 @@ def train(words: list[str]) -> int:
         stop_when_flat=given.stop_when_flat,
         strict=given.strict,
         devices=given.devices,
+        window=given.window,
     )
     ended = processes.exchange({"ended": run.ended()})[0]["ended"]  # only process 0 needs to see the folder
     if not processes.leads():
@@ -143,6 +147,7 @@ def _train_replicas(given: Train) -> int:
         tensorboard=given.tensorboard,
         checkpoint_seconds=given.checkpoint_seconds,
         strict=given.strict,
+        window=given.window,
     )
     folder = shlex.quote(str(done.path))
     if done.stopped:

@@ -6,6 +6,7 @@ over the whole batch on any number of devices. For one device alone nothing here
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import jax
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import NDArray
 
 from sparring.errors import DeviceError
 
@@ -23,6 +25,8 @@ WHOLE = PartitionSpec()  # type: ignore[no-untyped-call]
 """All of an array on every device."""
 SHARED = PartitionSpec("batch")  # type: ignore[no-untyped-call]
 """Each device has its part of the first axis."""
+SHARED_LATER = PartitionSpec(None, "batch")  # type: ignore[no-untyped-call]
+"""Each device has its part of the second axis."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,24 @@ class Devices:
             return jax.make_array_from_callback(value.shape, whole, lambda index: value[index])
 
         return jax.tree.map(placed, tree)
+
+    def put(self, tree: Any) -> Any:
+        """The arrays of a pytree as JAX's, whole on every device; not copied where a device takes them as they are."""
+        if self.mesh is not None:
+            return self.place(tree)
+        return jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf)), tree)
+
+    def divided(self, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+        """Batches of many steps (steps, N, ...): each device has its part of every batch."""
+        sharding = None if self.mesh is None else NamedSharding(self.mesh, SHARED_LATER)
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)  # type: ignore[no-untyped-call]
+
+    def divide(self, like: jax.ShapeDtypeStruct, part: Callable[[Any], NDArray[Any]]) -> Array:
+        """Such an array; `part` is asked for what this process needs of it, by slices of each axis."""
+        if self.mesh is None:
+            whole: Array = jax.device_put(part((slice(None),) * len(like.shape)))
+            return whole
+        return jax.make_array_from_callback(like.shape, like.sharding, part)
 
     def local(self, tree: Any) -> Any:
         """The same arrays on the first device of this process alone, for what only this process computes."""

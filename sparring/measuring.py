@@ -26,6 +26,7 @@ from sparring.metrics.verdict import Verdict
 from sparring.recipe import HELD_OUT, Channels
 from sparring.run import Run, read_json
 from sparring.samples import read_samples
+from sparring.selection import ManyImages
 from sparring.trained import load_trained
 
 DISCRIMINATED = 5_000
@@ -162,7 +163,7 @@ def _ask_discriminator(
         logits_of(trained.game.discriminator), trained.state.discriminator, trained.state.discriminator_statistics
     )
 
-    def some(images: Images, shown: Labels | None) -> Any:
+    def some(images: ManyImages, shown: Labels | None) -> Any:
         places = some_places(len(images), DISCRIMINATED)
         return logits(images[places], None if labels is None or shown is None else shown[places])
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from sparring import environment, processes, terminal
@@ -38,6 +37,7 @@ from sparring.state import TrainState, stack_states
 from sparring.stopping import Stop, stop_requests
 from sparring.sweeps.ranking import distance_words
 from sparring.training import CHECKPOINT_SECONDS, CHUNK_SECONDS, load_images
+from sparring.windows import Feed, check
 from sparring.writer import Writer
 
 MOST = 64
@@ -78,6 +78,7 @@ def train_replicas(
     tensorboard: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     strict: bool = False,
+    window: int | None = None,
     reporter: Reporter | None = None,
     **changes: Any,
 ) -> Replicas:
@@ -94,6 +95,7 @@ def train_replicas(
         raise RecipeError(f"replicas must lie between 2 and {MOST}, not {count}")
     if processes.count() > 1:
         raise RecipeError("replicas are trained in one process; leave the others out")
+    check(window)
     told = terminal.reporter() if reporter is None else reporter
     recipes = [resolved.replace(seed=resolved.seed + i) for i in range(count)]
     image_set = load_images(resolved, strict)
@@ -112,7 +114,7 @@ def train_replicas(
             locked.enter_context(run.lock())
         if any(run.ended() != "finished" or run.reached() < resolved.steps for run in found):
             writer = locked.enter_context(Writer())
-            material = make_material(image_set, resolved, ONE_DEVICE)
+            material = make_material(image_set, resolved, ONE_DEVICE, told, window, count)
 
             def open_one(run: Run, each: Recipe) -> Session:
                 voice = _Voice(told, each.seed, first=each is recipes[0])
@@ -124,7 +126,8 @@ def train_replicas(
             try:
                 with stop_requests() as stop:
                     told.begin(Run(folder), resolved, sessions[0].step, sessions[0].epoch, replicas=count)
-                    _train(sessions, told, stop, checkpoint_seconds)
+                    feed = material.feed(resolved, ONE_DEVICE, [each.seed for each in recipes])
+                    _train(sessions, feed, told, stop, checkpoint_seconds)
             finally:
                 told.end()
     held_out = hold_out(image_set, resolved.held_out)[1]
@@ -133,7 +136,7 @@ def train_replicas(
     return Replicas(folder, tuple(found), _scores(found, told) if can_judge else ())
 
 
-def _train(sessions: Sequence[Session], told: Reporter, stop: Stop, checkpoint_seconds: float) -> None:
+def _train(sessions: Sequence[Session], feed: Feed, told: Reporter, stop: Stop, checkpoint_seconds: float) -> None:
     """Train all to the end, or until asked to stop; then leave every run in order."""
     first = sessions[0]
     plan = first.plan
@@ -143,12 +146,15 @@ def _train(sessions: Sequence[Session], told: Reporter, stop: Stop, checkpoint_s
             session.sample()
     state = stack_states([session.state for session in sessions])
     seeds = [session.recipe.seed for session in sessions]
-    chunk = compile_chunk(first.game, first.recipe, state, first.data, seeds=seeds)
+    chunk = compile_chunk(first.game, first.recipe, state, feed.data, seeds=seeds, streamed=feed.streamed)
     wanted, saved = 1, time.monotonic()
     while first.step < plan.steps and not stop.requested:
         began = time.perf_counter()
-        orders = jnp.stack([session.permutation(plan.epoch(first.step)) for session in sessions])
-        state, rows = chunk(state, first.data, orders, plan.chunk_end(first.step, wanted) - first.step)
+        parts = []
+        for piece in feed.pieces(first.step, plan.chunk_end(first.step, wanted)):
+            state, some = chunk(state, *piece)
+            parts.append(some)
+        rows = np.concatenate(parts)
         seconds = time.perf_counter() - began
         wanted = min(CAPACITY, int(CHUNK_SECONDS * len(rows) / seconds))
         _take(sessions, rows, seconds)

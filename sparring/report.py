@@ -32,6 +32,7 @@ from sparring.metrics.verdict import DOUBT, MEASURES, About, Measure, Verdict
 from sparring.page import facts, figure, sheet, table, whole
 from sparring.recipe import settings_of
 from sparring.run import Run
+from sparring.selection import ManyImages
 
 SHEET_SIDE = 8
 """Rows and columns of the two sheets of images."""
@@ -272,7 +273,7 @@ def _squares(histogram: NDArray[np.integer[Any]]) -> Images:
 # ------------------------------------------------------------------------------------------------ copies
 
 
-def _closest(copied: Memorisation, samples: Images, training: Images) -> str:
+def _closest(copied: Memorisation, samples: Images, training: ManyImages) -> str:
     figures = "".join(
         figure(
             sheet(np.stack([samples[pair.sample], training[pair.training]]), 2, LARGEST_PAIR),

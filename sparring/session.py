@@ -6,13 +6,12 @@ open_session -> the first state, or the newest checkpoint's -> advance, log, sam
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from sparring import atomic, checkpoint, environment, processes, sampling
 from sparring.alarms import Judged
 from sparring.chunk import Chunk, Rows
 from sparring.classes import Labels, grid_labels
-from sparring.data import ImageSet, batches
+from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.devices import Devices
 from sparring.errors import TrainingDiverged
@@ -37,6 +36,7 @@ from sparring.run import Run
 from sparring.state import TrainState, first_state
 from sparring.step import METRICS
 from sparring.tensorboard import TensorBoard
+from sparring.windows import Feed, Held, Order, Windows, steps_in_window, words
 from sparring.writer import Writer
 
 BOARD = ("score", "floor", "variation", "modes", "confident", "diversity", "copies", "memorising")
@@ -93,10 +93,8 @@ class Session:
     monitor: Monitor | None
     image_set: ImageSet
     """What is trained on."""
-    data: Examples
-    """The same on the devices, images as bytes; labels where the networks are told them."""
-    permutation: Callable[[int], Array]
-    """Epoch -> the order of its data (count,). Sorting takes some 30 ms, so the last one is kept."""
+    feed: Feed
+    """The same as the steps take it; labels where the networks are told them."""
     grid_labels: Labels | None
     """Of the images of a grid, where the networks are told them."""
     draw_samples: Callable[[TrainState], Array]
@@ -126,11 +124,13 @@ class Session:
     def advance(self, chunk: Chunk, end: int) -> Rows:
         """Train up to step `end`, which lies in the same epoch."""
         began = time.perf_counter()
-        permutation = self.permutation(self.plan.epoch(self.step))
+        rows = []
         with processes.reaching_others():
-            self.state, rows = chunk(self.state, self.data, permutation, end - self.step)
+            for piece in self.feed.pieces(self.step, end):
+                self.state, some = chunk(self.state, *piece)
+                rows.append(some)
         self.seconds += time.perf_counter() - began
-        return rows
+        return np.concatenate(rows)
 
     def log(self, rows: Rows) -> None:
         """Write down the means of what was just trained. Raises `TrainingDiverged` where one is no longer a number."""
@@ -241,12 +241,29 @@ class Material:
     """State, latents (N, latent_size), labels (N,) if any -> images (N, H, W, C) in [-1, 1], compiled."""
     training: ImageSet
     held_out: ImageSet | None
-    data: Examples
-    """What to train on, on the devices, images as bytes; labels where the networks are told them."""
+    data: Examples | None
+    """What to train on, on the devices, images as bytes; labels where the networks are told them. None where it is
+    streamed."""
+    window: int | None
+    """The steps of a window, where it is."""
+
+    def feed(self, recipe: Recipe, used: Devices, seeds: Sequence[int] | None = None) -> Feed:
+        """What a run takes its images from, or several replicas at once."""
+        order = Order(recipe, len(self.training.images), seeds)
+        if self.data is not None:
+            return Held(self.data, order, used)
+        assert self.window is not None
+        labels = self.training.labels if self.game.classes else None
+        return Windows(Examples(self.training.images, labels), order, self.window, recipe.steps, used)
 
 
-def make_material(image_set: ImageSet, recipe: Recipe, used: Devices) -> Material:
-    """The game of a recipe, and its images, some held out, the others placed on the devices."""
+def make_material(
+    image_set: ImageSet, recipe: Recipe, used: Devices, told: Reporter, window: int | None = None, replicas: int = 1
+) -> Material:
+    """The game of a recipe, and its images, some held out, the others placed on the devices, where these have room.
+
+    `window` is how many MiB of images may be there; None is what they have room for.
+    """
     training, held_out = hold_out(image_set, recipe.held_out)
     game = game_of(recipe, image_shape(training), len(training.class_names))
 
@@ -254,13 +271,17 @@ def make_material(image_set: ImageSet, recipe: Recipe, used: Devices) -> Materia
         return game.generator.apply(state.sampled, state.generator_statistics, noise, labels, train=False)[0]
 
     examples = Examples(training.images, training.labels if game.classes else None)
+    steps = steps_in_window(training.images, recipe, used, window, replicas)
+    if steps is not None:
+        told.say(words(training.images, recipe, steps, replicas))
     return Material(
         game=game,
         begin=jax.jit(partial(first_state, game)),
         draw=jax.jit(draw),
         training=training,
         held_out=held_out,
-        data=jax.tree.map(jnp.asarray, used.place(examples)),
+        data=used.put(examples) if steps is None else None,
+        window=steps,
     )
 
 
@@ -282,7 +303,6 @@ def open_session(
     labels = grid_labels(game.classes, recipe.grid_columns) if game.classes else None
     places = recipe.grid_rows * recipe.grid_columns if labels is None else len(labels)
     noise = latents.draw(random_key(recipe.seed, "grid"), places)
-    shuffles = random_key(recipe.seed, "permutations")
     epoch = len(training.images) // recipe.reals_per_step
     key = random_key(recipe.seed, "weights")
     state, saved, seconds, board, monitor = jax.eval_shape(material.begin, key), None, 0.0, None, None
@@ -315,10 +335,7 @@ def open_session(
         board=board,
         monitor=monitor,
         image_set=training,
-        data=material.data,
-        permutation=lru_cache(maxsize=1)(
-            lambda epoch: used.place(batches.permutation(shuffles, epoch, len(training.images)))
-        ),
+        feed=material.feed(recipe, used),
         grid_labels=labels,
         draw_samples=lambda state: material.draw(state, noise, labels),
         state=used.place(state),

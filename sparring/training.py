@@ -14,7 +14,7 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sparring import checkpoint, data, environment, processes, terminal
+from sparring import checkpoint, data, environment, processes, terminal, windows
 from sparring.chunk import CAPACITY, compile_chunk
 from sparring.continuation import choose_run, refuse_changes
 from sparring.data import ImageSet
@@ -44,6 +44,7 @@ def train(
     stop_when_flat: bool = False,
     strict: bool = False,
     devices: Asked = None,
+    window: int | None = None,
     reporter: Reporter | None = None,
     stop: Stop | None = None,
     **changes: Any,
@@ -64,14 +65,17 @@ def train(
     rounding. Several processes that have met (`sparring.processes.join`) train together on all of their devices: each
     calls this function with the same arguments, and process 0 alone writes and tells its reporter.
 
+    `window` is how many MiB of images may be on the devices; if they take more, they are streamed there while it
+    trains, and what is trained is the same. None is half of what a GPU has, or of what is free here on a CPU.
+
     Ctrl-C (SIGINT) or SIGTERM, in any process, lets the chunk of steps finish, saves everything and returns; a second
     one interrupts. Who trains several runs listens once for all of them (`stop_requests`) and passes the `stop`, and
     says once for all of them what there is to say of the data.
 
     Raises `RecipeError` for an impossible setting, `DataError` for unusable data, `ResumeError` where the run in `out`
     was made with other settings or data, `RunError` where it is in use, `TrainingDiverged` where a loss is no number,
-    `DeviceError` where there are not so many devices or they cannot share a batch evenly, `ProcessError` where another
-    process failed, is gone, or was started with other settings or data.
+    `DeviceError` where there are not so many devices, they cannot share a batch evenly, or a window has no room,
+    `ProcessError` where another process failed, is gone, or was started with other settings or data.
     """
     resolved = (named_recipe(recipe) if isinstance(recipe, str) else recipe).replace(**changes)
     leads = processes.leads()
@@ -79,6 +83,7 @@ def train(
     processes.refuse_different("settings", checkpoint.sha256(json.dumps(resolved.to_json()).encode()))
     with processes.together():
         used = _choose_devices(devices, resolved)
+        windows.check(window)
         image_set = load_images(resolved, strict)
     if image_set.notice and stop is None:
         told.say(image_set.notice)
@@ -99,7 +104,7 @@ def train(
         run = Run(Path(found["path"]))
         if found["done"]:
             return run
-        material = make_material(image_set, resolved, used)
+        material = make_material(image_set, resolved, used, told, window)
         writer = locked.enter_context(Writer())
         session = open_session(run, resolved, material, surroundings, writer, told, tensorboard, used)
         try:
@@ -149,7 +154,10 @@ def _train(session: Session, stop: Stop, checkpoint_seconds: float, stop_when_fl
     if session.step == 0:
         session.sample_real()
         session.sample()
-    chunk = compile_chunk(session.game, session.recipe, session.state, session.data, session.devices)
+    feed = session.feed
+    chunk = compile_chunk(
+        session.game, session.recipe, session.state, feed.data, session.devices, streamed=feed.streamed
+    )
     wanted, saved, end = 1, time.monotonic(), "finished"
     while session.step < plan.steps:
         # Whatever depends on a clock or a signal has to be the same in all processes.

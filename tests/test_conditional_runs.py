@@ -153,7 +153,7 @@ def test_the_judge_says_what_came_of_what_was_asked_for(run: Run) -> None:
     )
     said = (np.arange(100, dtype=np.int32) + 3 * (np.arange(100) < 50)) % 10  # half of the labels are wrong
     verdict = protocol.judge(
-        real.unseen.images, real, shipped_judge("mnist"), None, lambda what: None, subject={}, seed=0,
+        np.asarray(real.unseen.images), real, shipped_judge("mnist"), None, lambda what: None, subject={}, seed=0,
         labels=said.astype(np.int32),
     )  # fmt: skip
     assert verdict.asked is not None

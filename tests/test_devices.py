@@ -28,7 +28,7 @@ import pytest
 from jax import Array
 
 import sparring
-from sparring import checkpoint, data, processes, training
+from sparring import checkpoint, data, processes, training, windows
 from sparring.chunk import compile_chunk
 from sparring.cli import main
 from sparring.data import batches
@@ -97,6 +97,9 @@ def four_devices(folder: Path, digits: Path) -> dict[str, Any]:
         run = sparring.train(recipe, out=folder / name, devices=then, reporter=said)  # type: ignore[arg-type]
         found[name] = difference(whole, saved(run, STEPS))
     found["said"] = said.said
+    streamed = sparring.train(recipe, out=folder / "streamed", devices=4, window=small_windows(), reporter=said)
+    held = sparring.train(recipe, out=folder / "held", devices=4, reporter=Silence())
+    found["streamed"] = [said.said[-1], difference(saved(held, STEPS), saved(streamed, STEPS))]
     half = recipe.replace(batch_size=12, discriminator_batch="half")
     found["errors"] = [
         sentence(partial(sparring.train, asked, out=folder / "none", devices=devices))
@@ -104,6 +107,12 @@ def four_devices(folder: Path, digits: Path) -> dict[str, Any]:
     ]
     found["written by the refused"] = (folder / "none").exists()
     return found
+
+
+def small_windows() -> int:
+    """How much room to ask for, for windows of three steps of 20 digits; it is in KiB from now on."""
+    windows.MIB = 1024
+    return 100
 
 
 def shared_steps(name: str, digits: Path) -> dict[str, Any]:
@@ -208,6 +217,12 @@ def test_what_is_drawn_does_not_depend_on_the_devices(four: dict[str, Any]) -> N
     assert four["draws"] == {"equal": True, "shapes": [[2, 5]] * 4, "gathered": [[8, 5]] * 4}
 
 
+def test_many_devices_share_a_window(four: dict[str, Any]) -> None:
+    said, difference = four["streamed"]
+    assert "in windows of 3 steps" in said
+    assert difference == 0
+
+
 @pytest.mark.parametrize("way", ["1-4", "4-2", "2-1"])
 def test_a_run_goes_on_with_another_number_of_devices(four: dict[str, Any], way: str) -> None:
     assert four[way] < ROUNDING
@@ -256,6 +271,8 @@ def two_processes(folder: Path, digits: Path, place: int, port: int) -> None:
     leaf = np.array([0.0, -0.0, np.nan, place], np.float32)
     found["from leader"] = processes.from_leader({"leaf": leaf})["leaf"].tobytes().hex()
     found["recipe"] = training.recipe_of(folder / ("whole" if place == 0 else "nowhere")) == recipe
+    found["read"], windows._read = read_parts()
+    sparring.train(recipe, out=folder / "streamed", window=small_windows(), reporter=Silence())
     with contextlib.chdir(folder / str(place)):  # its "images" are others than the other process's
         found["errors"] = [
             sentence(lambda: sparring.train(recipe, out=folder / "none", seed=place)),
@@ -275,6 +292,18 @@ def two_processes(folder: Path, digits: Path, place: int, port: int) -> None:
     if place == 1:
         when_reached(Run(folder / "killed"), 10, lambda: os.kill(os.getpid(), signal.SIGKILL))
     main([*words, "--steps", "100000", "--checkpoint-seconds", "0.5", "--out", str(folder / "killed")])
+
+
+def read_parts() -> tuple[list[list[int]], Any]:
+    """(steps and images a step of what will be read of windows, what to read them with)."""
+    read, shapes = windows._read, []
+
+    def spy(*words: Any) -> Any:
+        part = read(*words)
+        shapes.append(list(part.shape[:2]))
+        return part
+
+    return shapes, spy
 
 
 class Broken(Silence):
@@ -356,6 +385,12 @@ def test_two_processes_train_what_one_trains(two: Two, digits: Path, tmp_path: P
     assert difference(saved(alone, STEPS), saved(together, STEPS)) < ROUNDING
     assert together.recipe() == recipe
     assert together.environment()["processes"] == together.environment()["device"]["count"] == 2
+
+
+def test_each_of_two_processes_reads_its_part_of_a_window(two: Two) -> None:
+    held, streamed = Run(two.folder / "whole"), Run(two.folder / "streamed")
+    assert difference(saved(held, STEPS), saved(streamed, STEPS)) == 0
+    assert [found["read"] for found in two.found] == [[[8, 4], [8, 4]]] * 2  # of 8 images a step, 10 steps
 
 
 def test_only_process_0_writes_and_shows_how_it_goes(two: Two) -> None:

@@ -126,9 +126,9 @@ def test_the_held_out_images_are_never_trained_on(
     seen: list[int] = []
     compile_chunk = chunk.compile_chunk
 
-    def spy(game: Any, recipe: Any, state: Any, examples: Any, devices: Any) -> Any:
-        seen.append(len(examples.images))
-        return compile_chunk(game, recipe, state, examples, devices)
+    def spy(game: Any, recipe: Any, state: Any, images: Any, devices: Any, **how: Any) -> Any:
+        seen.append(len(images))
+        return compile_chunk(game, recipe, state, images, devices, **how)
 
     monkeypatch.setattr(training, "compile_chunk", spy)
     training.train(judged_recipe, out=tmp_path / "run")

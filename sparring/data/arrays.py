@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +15,7 @@ from sparring.data.idx import MAX_CONTENT
 from sparring.data.named import NPZ_ERRORS
 from sparring.errors import DataError
 from sparring.images import Images, to_uint8
+from sparring.selection import PIECE_BYTES
 
 KEYS = ("images", "samples", "x", "arr_0")
 """Names under which an `.npz` may hold its images; or under any, if it holds one array only, or one of 3 or 4
@@ -21,6 +23,10 @@ dimensions."""
 LABELS = "labels"
 ROWS = 1024
 """Images that are converted at once."""
+MAPPED = 256 << 20
+"""An array of so many bytes, uint8 and not compressed, is not read into memory but mapped from the disk."""
+LOCAL_HEADER = "<26x2H"
+"""What stands in a zip file before a name: the last two numbers are the lengths of the name and of what comes after."""
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -114,24 +120,45 @@ def _header(archive: zipfile.ZipFile, name: str) -> Shape:
         return _read_header(member)[0]
 
 
-def _read_header(member: IO[bytes]) -> tuple[Shape, np.dtype[Any]]:
+def _read_header(member: IO[bytes]) -> tuple[Shape, np.dtype[Any], bool]:
+    """(shape, type, whether the first axis changes fastest); what comes next are the values."""
     version = np.lib.format.read_magic(member)
     if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
     elif version == (2, 0):
-        shape, _, dtype = np.lib.format.read_array_header_2_0(member)
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(member)
     else:
         raise ValueError(f"an array of the unknown version {version}")
-    return shape, dtype
+    return shape, dtype, fortran
 
 
 def _read(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
-    with archive.open(f"{name}.npy") as member:
-        shape, dtype = _read_header(member)
+    about = archive.getinfo(f"{name}.npy")
+    with archive.open(about) as member:
+        shape, dtype, fortran = _read_header(member)
+        header = member.tell()
     promised = math.prod(shape) * dtype.itemsize
     if promised > MAX_CONTENT:
         raise DataError(f"{path} promises {promised:,} bytes of {name}, more than the {MAX_CONTENT:,} that are allowed")
-    if not dtype.hasobject and promised > archive.getinfo(f"{name}.npy").file_size:
+    if not dtype.hasobject and promised > about.file_size:
         raise DataError(f"{path} is damaged: it promises {promised:,} bytes of {name} and holds fewer")
-    with archive.open(f"{name}.npy") as member:
+    if promised >= MAPPED and dtype == np.uint8 and not fortran and about.compress_type == zipfile.ZIP_STORED:
+        _check_sum(archive, about)
+        return np.memmap(path, dtype, "r", _begin(path, about) + header, shape)
+    with archive.open(about) as member:
         return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+
+
+def _check_sum(archive: zipfile.ZipFile, about: zipfile.ZipInfo) -> None:
+    """Raise `BadZipFile` where the content is not what it was when it was put in."""
+    with archive.open(about) as member:
+        while member.read(PIECE_BYTES):
+            pass
+
+
+def _begin(path: Path, about: zipfile.ZipInfo) -> int:
+    """Where the content of something that is not compressed begins in the archive."""
+    with path.open("rb") as file:
+        file.seek(about.header_offset)
+        name, extra = struct.unpack(LOCAL_HEADER, file.read(struct.calcsize(LOCAL_HEADER)))
+    return about.header_offset + struct.calcsize(LOCAL_HEADER) + int(name) + int(extra)

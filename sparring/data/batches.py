@@ -28,6 +28,11 @@ def shuffled(key: Array, step: Array, permutation: Array, count: int, batch: int
     return permutation[step % (count // batch) * batch + jnp.arange(batch)]
 
 
+def in_window(key: Array, step: Array, first: Array, count: int, batch: int) -> Array:
+    """Of a window (steps, batch, ...) that begins with the step `first`, where each batch lies as it is used: ()."""
+    return step - first
+
+
 DRAWS: dict[str, Callable[[Array, Array, Array, int, int], Array]] = {
     "replacement": replacement,
     "slice": neighbours,

@@ -21,15 +21,16 @@ from sparring.data.images import ImageSet
 from sparring.data.pictures import Collection
 from sparring.data.shaping import SIDES, Shaping
 from sparring.errors import DataError
-from sparring.images import Images, grid, grid_scale, picture, save_picture, some_places
+from sparring.images import grid, grid_scale, picture, save_picture, some_places
 from sparring.recipe import Recipe
+from sparring.selection import ManyImages, pieces
 
 LISTED = 20
 """Lines of a list in the text; JSON has all."""
 SHEET_COLUMNS, SHEET_ROWS = 12, 20
 """Pictures of a class on the contact sheet, and classes; without classes it has as many rows as columns."""
 MARGIN = 120
-"""Pixels for the name of a class."""
+"""ManyImages for the name of a class."""
 LEAST_HELD_OUT, LARGEST_SHARE = 50, 0.2
 """So many images are wanted unseen, to judge a run by, unless that is a larger share of all."""
 EDGES = (*SIDES, 256, 512, 1024, 2048, 4096)
@@ -61,7 +62,7 @@ def refuse_untrainable(collection: Collection) -> ImageSet:
         first = f": {collection.problems[0].name}, {collection.problems[0].reason}" if collection.problems else ""
         others = f"; {collection.ignored:,} other files are there" if collection.ignored else ""
         raise DataError(f"{collection.name} holds no picture that can be trained on{first}{others}")
-    if (images.images == images.images[0]).all():
+    if all((piece == images.images[0]).all() for piece in pieces(images.images)):
         how_many = "one picture" if collection.count == 1 else f"the same picture {collection.count:,} times"
         raise DataError(f"{collection.name} holds {how_many}, and a GAN needs two different ones at the least")
     return images
@@ -75,7 +76,7 @@ def class_counts(images: ImageSet) -> dict[str, int] | None:
     return dict(zip(map(shown, images.class_names), counts.tolist(), strict=True))
 
 
-def duplicates(images: Images, names: Sequence[str]) -> list[list[str | int]]:
+def duplicates(images: ManyImages, names: Sequence[str]) -> list[list[str | int]]:
     """Groups of images whose pixels are the same as they are trained on, by file, or by number where they have none."""
     groups: dict[bytes, list[str | int]] = {}
     for i, image in enumerate(images):

@@ -1,4 +1,4 @@
-"""What every data set becomes: an `ImageSet`, images with or without labels, held in memory as bytes."""
+"""What every data set becomes: an `ImageSet`, images in memory or mapped from the disk, perhaps with labels."""
 
 import dataclasses
 import hashlib
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.errors import DataError
+from sparring.selection import ManyImages, pieces, select
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +23,7 @@ class ImageSet:
     name: str
     """The name of the set ("mnist"), or the path as it was given."""
 
-    images: NDArray[np.uint8]
+    images: ManyImages
     """(N, H, W, C), brightness from 0 to 255; N is at least 1."""
 
     labels: NDArray[np.int32] | None
@@ -68,10 +69,10 @@ class ImageSet:
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return dict(zip(self.class_names, counts.tolist(), strict=True))
 
-    def only(self, chosen: NDArray[Any]) -> "ImageSet":
-        """Some of the images, by their places or by a mask (N,), with their labels."""
-        labels = None if self.labels is None else self.labels[chosen]
-        return dataclasses.replace(self, images=self.images[chosen], labels=labels)
+    def only(self, which: NDArray[Any]) -> "ImageSet":
+        """Some of the images, by their places or by a mask (N,), with their labels. No image is copied."""
+        labels = None if self.labels is None else self.labels[which]
+        return dataclasses.replace(self, images=select(self.images, which), labels=labels)
 
     def checksum(self) -> str:
         """The identity of the data: SHA-256, in hexadecimal, over the shape, the images and the labels.
@@ -79,7 +80,8 @@ class ImageSet:
         Name, source and class names do not count, so the same data found in two places have the same checksum.
         """
         digest = hashlib.sha256(f"images {self.images.shape} labels {self.labels is not None}\n".encode())
-        digest.update(np.ascontiguousarray(self.images).data)
+        for piece in pieces(self.images):
+            digest.update(np.ascontiguousarray(piece).data)
         if self.labels is not None:
             digest.update(np.ascontiguousarray(self.labels, dtype="<i4").data)
         return digest.hexdigest()

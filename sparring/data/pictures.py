@@ -31,6 +31,7 @@ from sparring.data.shaping import DEPTHS, Pixels, Shaping, Size, choose_size, sh
 from sparring.data.store import CHUNK_BYTES, Failed, Shape, Stored, key_of, stored
 from sparring.errors import DataError
 from sparring.recipe import Channels
+from sparring.selection import ManyImages, pieces
 
 Row = Pixels | str
 """One shaped picture (H, W, C), or why there is none."""
@@ -173,15 +174,16 @@ def _shaped(images: ImageSet, shaping: Shaping) -> ImageSet:
     same_depth = depth == DEPTHS[shaping.channels] != 4 or (shaping.channels == "auto" and depth == 1)
     if size == (height, width) and same_depth and not (shaping.channels == "auto" and _all_gray(images.images)):
         return images
-    pixels = np.ascontiguousarray(images.images)
-    digest = hashlib.sha256(pixels.data).hexdigest()
-    key = key_of("array", size, shaping.fit, shaping.channels, pixels.shape, digest)
+    digest = hashlib.sha256()
+    for piece in pieces(images.images):
+        digest.update(np.ascontiguousarray(piece).data)
+    key = key_of("array", size, shaping.fit, shaping.channels, images.images.shape, digest.hexdigest())
 
     def row(image: Pixels) -> Row:
-        picture = Image.fromarray(image[..., 0] if depth == 1 else image)
+        picture = Image.fromarray(np.ascontiguousarray(image[..., 0] if depth == 1 else image))
         return shape(picture, size, shaping.fit, shaping.channels)
 
-    rows = partial(in_order, row, list(pixels), f"scaling {images.name}")
+    rows = partial(in_order, row, list(images.images), f"scaling {images.name}")
     kept = _kept(key, rows, count, size, shaping.channels).pixels
     words = [f"at {size[1]} x {size[0]}"] if size != (height, width) else []
     words += [DEPTH_WORDS[kept.shape[-1]]] if kept.shape[-1] != depth else []
@@ -191,7 +193,7 @@ def _shaped(images: ImageSet, shaping: Shaping) -> ImageSet:
 DEPTH_WORDS = {1: "in gray", 3: "in color", 4: "with alpha"}
 
 
-def _all_gray(images: Pixels) -> bool:
+def _all_gray(images: ManyImages) -> bool:
     if images.shape[-1] == 1:
         return False  # of one channel already
     return all(_is_gray(image) for image in images)

@@ -29,6 +29,7 @@ from sparring.game import ImageShape
 from sparring.images import Images
 from sparring.metrics.judge import Augmentation, Judge, Progress, accuracy, pack_judge, read_judge, train_judge
 from sparring.randomness import random_key
+from sparring.selection import ManyImages
 
 BATCH = 250
 """Images that go through a network at once."""
@@ -69,7 +70,7 @@ class Extractor:
     """Whether its classes are so many that they are counted as modes (`sparring.metrics.modes`): for the balance of
     each there would be too few samples."""
 
-    def __call__(self, images: Images) -> Features:
+    def __call__(self, images: ManyImages) -> Features:
         """The features of any number of images (N, H, W, C). An image's do not depend on its neighbours."""
         if images.shape[1:] != self.image_shape:
             raise DataError(f"{self.name} takes images of the shape {self.image_shape}, not {images.shape[1:]}")

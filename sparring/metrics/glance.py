@@ -21,6 +21,7 @@ from sparring.metrics.kernel import kernel_distance
 from sparring.metrics.memorisation import lookup, memorisation
 from sparring.metrics.modes import modes
 from sparring.randomness import random_key
+from sparring.selection import ManyImages
 from sparring.state import TrainState
 
 SAMPLES = 4 * BATCH
@@ -131,7 +132,7 @@ class Glance:
         samples: Images = batched(images, (self._noise, self._labels), BATCH)
         return samples
 
-    def _shown(self, real: ImageSet) -> tuple[Images, Labels | None]:
+    def _shown(self, real: ImageSet) -> tuple[ManyImages, Labels | None]:
         """Real images as the discriminator is shown them."""
         return real.images, None if self._labels is None else real.labels
 

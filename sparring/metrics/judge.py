@@ -102,24 +102,34 @@ def train_judge(
         losses = optax.softmax_cross_entropy_with_integer_labels(_head(trained["head"], features), labels)
         return losses.mean(), statistics
 
+    def keys_of(step: Array) -> Array:
+        return jax.random.split(jax.random.fold_in(steps_key, step))
+
+    @jax.jit
+    def places_of(start: Array) -> Array:
+        """The images of the steps of a chunk (CHUNK, BATCH)."""
+        return jax.vmap(lambda step: jax.random.randint(keys_of(step)[0], (BATCH,), 0, len(images.images)))(
+            start + jnp.arange(CHUNK)
+        )
+
     @partial(jax.jit, donate_argnums=0)
-    def chunk(carry: Any, start: Array, end: Array, all_images: Array, all_labels: Array) -> Any:
+    def chunk(carry: Any, start: Array, end: Array, chunk_images: Array, chunk_labels: Array) -> Any:
         def body(step: Array, carry: Any) -> Any:
             trained, statistics, state = carry
-            which, how = jax.random.split(jax.random.fold_in(steps_key, step))
-            places = jax.random.randint(which, (BATCH,), 0, len(all_images))
-            batch = _vary(how, all_images[places].astype(jnp.float32) / 127.5 - 1, augmentation)
-            gradients, statistics = jax.grad(objective, has_aux=True)(trained, statistics, batch, all_labels[places])
+            how = keys_of(step)[1]
+            batch = _vary(how, chunk_images[step - start].astype(jnp.float32) / 127.5 - 1, augmentation)
+            labels = chunk_labels[step - start]
+            gradients, statistics = jax.grad(objective, has_aux=True)(trained, statistics, batch, labels)
             updates, state = optimizer.update(gradients, state, trained)
             return optax.apply_updates(trained, updates), statistics, state
 
         return jax.lax.fori_loop(start, end, body, carry)
 
     carry = (trained, weights["statistics"], optimizer.init(trained))
-    device_images, device_labels = jnp.asarray(images.images), jnp.asarray(images.labels)
     for start in range(0, steps, CHUNK):
         end = min(start + CHUNK, steps)
-        carry = chunk(carry, jnp.int32(start), jnp.int32(end), device_images, device_labels)
+        places = np.asarray(places_of(jnp.int32(start)))
+        carry = chunk(carry, jnp.int32(start), jnp.int32(end), images.images[places], images.labels[places])
         if progress is not None:
             jax.tree.map(np.asarray, carry[0]["head"])  # waits until it is done
             progress(end, steps)

@@ -122,7 +122,7 @@ def test_hidden_colours_of_an_array_leave_no_trace(tmp_path: Path) -> None:
     clear[0, 0, 0] = 255
     white = load(npz(tmp_path, images=clear))
     assert white.images.shape == (2, 8, 8, 1)
-    assert (white.images == 255).all()
+    assert np.all(np.asarray(white.images) == 255)
     kept = load(npz(tmp_path, images=clear), shaping=Shaping(channels="alpha"))
     assert not kept.images[1].any()
     assert kept.images[0, 0, 0].tolist() == [255] * 4

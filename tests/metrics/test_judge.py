@@ -39,7 +39,9 @@ Train = Callable[[int], Judge]
 def labelled(digits: Path) -> ImageSet:
     """The made-up digits at half their size, for speed."""
     images = data.load(str(digits))
-    return replace(images, images=images.images.reshape(-1, 14, 2, 14, 2, 1).mean(axis=(2, 4)).astype(np.uint8))
+    return replace(
+        images, images=np.asarray(images.images).reshape(-1, 14, 2, 14, 2, 1).mean(axis=(2, 4)).astype(np.uint8)
+    )
 
 
 def trained_on(images: ImageSet, seed: int = 0, **options: Any) -> Judge:

@@ -203,7 +203,7 @@ def test_measures_of_before_there_were_modes_are_read(real: RealImages, judge: E
 def stack_of(count: int, seed: int) -> Images:
     """Stacked images of printed digits."""
     digits = data.ImageSet("digits", printed(140, seed), np.arange(140, dtype=np.int32) % 10, NAMES, "")
-    return stack(digits, count, seed).images
+    return np.asarray(stack(digits, count, seed).images)
 
 
 # ------------------------------------------------------------------------------------------------ alarms and refusals

@@ -1,0 +1,83 @@
+"""A SELECTION of images, known by their places and read when they are asked for: to choose some copies none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PIECE_BYTES = 16 << 20
+"""As much is in memory at once where all images are gone through."""
+ALIGNMENT = 64
+"""Bytes: a CPU device of JAX takes an array as it is that begins at a multiple of these, and copies others."""
+
+
+class Selection:
+    """Images `whole[places]` (N, H, W, C), uint8. Only those that are asked for are read.
+
+    They are asked for as those of an array: `some[7]`, `some[10:20]`, `some[places]`; `np.asarray(some)` reads all.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(self, whole: NDArray[np.uint8], places: NDArray[Any]) -> None:
+        self.whole, self.places = whole, places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, C)."""
+        return (len(self.places), *self.whole.shape[1:])
+
+    @property
+    def size(self) -> int:
+        """How many values there are, which is how many bytes, too."""
+        return len(self.places) * int(np.prod(self.whole.shape[1:]))
+
+    def __getitem__(self, which: Any) -> NDArray[np.uint8]:
+        found: NDArray[np.uint8] = np.asarray(self.whole)[self.places[which]]
+        return found
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return (self.whole[place] for place in self.places)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("images that lie apart cannot be an array without being copied")
+        whole, done = aligned(self.shape), 0
+        for piece in pieces(self):
+            whole[done : done + len(piece)] = piece
+            done += len(piece)
+        return whole if dtype is None else whole.astype(dtype, copy=False)
+
+
+ManyImages = NDArray[np.uint8] | Selection
+"""Images (N, H, W, C), 0 to 255: in memory, or mapped from the disk, or a selection of such."""
+
+
+def select(images: ManyImages, which: NDArray[Any]) -> Selection:
+    """Some of the images, by their places or by a mask (N,)."""
+    places = np.flatnonzero(which) if which.dtype == bool else which
+    if isinstance(images, Selection):
+        return Selection(images.whole, images.places[places])
+    return Selection(images, places)
+
+
+def aligned(shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[Any]:
+    """An array with nothing in it yet."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT
+    array: NDArray[Any] = memory[begin : begin + size].view(dtype).reshape(shape)
+    return array
+
+
+def pieces(images: ManyImages) -> Iterator[NDArray[np.uint8]]:
+    """All images in their order, a few megabytes at a time."""
+    count = max(1, PIECE_BYTES // max(1, int(np.prod(images.shape[1:]))))
+    return (images[start : start + count] for start in range(0, len(images), count))

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sparring.batched import batched
 from sparring.classes import Labels
 from sparring.examples import Examples
-from sparring.images import Images
 from sparring.networks import Network, Weights
+from sparring.selection import ManyImages
 
 BATCH = 250
 """Images that go through the discriminator at once."""
@@ -46,7 +46,7 @@ class Discrimination:
     """Whether it knows its training images: `memorising` is .6 or more, and that beyond four standard errors."""
 
 
-def logits_of(discriminator: Network) -> Callable[[Weights, Weights, Images, Labels | None], Logits]:
+def logits_of(discriminator: Network) -> Callable[[Weights, Weights, ManyImages, Labels | None], Logits]:
     """(weights, statistics, images (N, H, W, C), uint8, labels (N,) of a conditional one) -> its logits (N,)."""
 
     @jax.jit
@@ -54,7 +54,7 @@ def logits_of(discriminator: Network) -> Callable[[Weights, Weights, Images, Lab
         images = part.images.astype(jnp.float32) / 127.5 - 1
         return discriminator.apply(weights, statistics, images, part.labels, train=False)[0]
 
-    def logits(weights: Weights, statistics: Weights, images: Images, labels: Labels | None) -> Logits:
+    def logits(weights: Weights, statistics: Weights, images: ManyImages, labels: Labels | None) -> Logits:
         found: Logits = batched(partial(apply, weights, statistics), Examples(images, labels), BATCH)
         return found
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sparring.data import Shaping, load
+from sparring.data import Shaping, arrays, load
 from sparring.errors import DataError
 
 GRAY = np.random.default_rng(0).integers(0, 256, (6, 9, 8), dtype=np.uint8)
@@ -144,3 +144,38 @@ def test_damage_is_a_data_error_or_does_no_harm(
         assert "\n" not in str(error)
     else:
         assert images.images.dtype == np.uint8
+
+
+# ------------------------------------------------------------------------------------------------ mapped from the disk
+
+
+@pytest.mark.parametrize("array", [GRAY, COLOUR, np.moveaxis(COLOUR, -1, 1)], ids=["gray", "colour", "channels first"])
+def test_large_arrays_are_mapped_and_the_same(
+    array: NDArray[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = npz(tmp_path, labels=np.arange(6), images=np.ascontiguousarray(array), zzz=np.arange(100))
+    expected = load(path)
+    assert not isinstance(expected.images, np.memmap)
+    monkeypatch.setattr(arrays, "MAPPED", 1)
+    found = load(path)
+    assert isinstance(found.images, np.memmap)
+    np.testing.assert_array_equal(found.images, expected.images)
+    assert found.checksum() == expected.checksum()
+
+
+def test_what_cannot_be_mapped_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "MAPPED", 1)
+    np.savez_compressed(tmp_path / "packed.npz", images=COLOUR)
+    for path in (str(tmp_path / "packed.npz"), npz(tmp_path, images=np.asfortranarray(COLOUR))):
+        np.testing.assert_array_equal(load(path).images, COLOUR)
+    np.testing.assert_array_equal(load(npz(tmp_path, images=COLOUR / 255.0)).images, COLOUR)
+
+
+def test_damage_is_noticed_before_it_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "MAPPED", 1)
+    path = Path(npz(tmp_path, images=COLOUR))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="is damaged or no archive"):
+        load(str(path))

@@ -8,6 +8,7 @@ from real_mnist import mnist, needs_real_mnist
 from sparring.images import Images
 from sparring.metrics import memorisation as module
 from sparring.metrics.memorisation import PAIRS, Lookup, Nearest, lookup, memorisation
+from sparring.selection import select
 
 Values = NDArray[np.float64]
 
@@ -47,6 +48,25 @@ def with_closeness(*closeness: float) -> Nearest:
 def test_the_nearest_training_images_are_those_of_an_exact_search(training: int) -> None:
     images, others = pictures(40, seed=1), pictures(training, seed=2)
     assert_equal(lookup(others)(images), exact(images, others))
+
+
+@pytest.mark.parametrize("training", [3, 50, 99, 101, 730])
+@pytest.mark.parametrize("shape", [(12, 10, 1), (40, 33, 3)], ids=["small", "reduced"])
+def test_training_images_that_do_not_stay_on_the_device_are_found_as_well(
+    training: int, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, others = pictures(40, seed=1, shape=shape), pictures(training, seed=2, shape=shape)
+    expected = lookup(others)(images)
+    monkeypatch.setattr(module, "KEPT_BYTES", 0)
+    for rows in (1, 120, 10**6):
+        monkeypatch.setattr(module, "BLOCK_BYTES", rows * module._reduced(others[:1]).size)
+        assert_equal(lookup(select(others, np.arange(training)))(images), expected)
+
+
+def test_the_means_of_blocks_are_rounded_as_exact_ones_are() -> None:
+    images = pictures(5, seed=3, shape=(70, 33, 3))
+    blocks = images[:, :69].reshape(5, 23, 3, 11, 3, 3).astype(np.float64)
+    np.testing.assert_array_equal(module._reduced(images), np.rint(blocks.mean(axis=(2, 4))).astype(np.uint8))
 
 
 @needs_real_mnist

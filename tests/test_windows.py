@@ -166,6 +166,7 @@ def test_the_next_window_is_read_while_one_is_used_and_no_more(
     wait_until(lambda: len(read) == 2)
     assert read == [0, 4]
     walk(feed, 10, step=1)
+    feed._thread.shutdown()
     assert read == [0, 4, 8]
 
 

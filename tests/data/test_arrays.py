@@ -173,7 +173,7 @@ def test_what_cannot_be_mapped_is_read(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_damage_is_noticed_before_it_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrays, "MAPPED", 1)
-    path = Path(npz(tmp_path, images=COLOUR))
+    path = Path(npz(tmp_path, images=GRAY.repeat(400, axis=0)))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)

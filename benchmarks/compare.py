@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from sparring import data
-from sparring.recipes import RECIPES
+from sparring.recipes import TUTORIALS
 
 PEERS = Path(__file__).parent / "peers"
 QUIET = 0.05
@@ -44,12 +44,12 @@ FEWEST = 3
 """Rounds that must count."""
 
 SYSTEMS: dict[str, dict[str, list[str]]] = {
-    "keras": {name: [] for name in RECIPES if name != "mlp-256"},
-    "torch": {name: ["--how", "eager"] for name in RECIPES},
+    "keras": {name: [] for name in TUTORIALS if name != "mlp-256"},
+    "torch": {name: ["--how", "eager"] for name in TUTORIALS},
     "torch-loader": {"mlp-256": ["--how", "loader"]},
-    "torch-compiled": {name: ["--how", "compiled"] for name in RECIPES},
-    "torch-bf16": {name: ["--how", "eager-bf16"] for name in RECIPES},
-    "torch-compiled-bf16": {name: ["--how", "compiled-bf16"] for name in RECIPES},
+    "torch-compiled": {name: ["--how", "compiled"] for name in TUTORIALS},
+    "torch-bf16": {name: ["--how", "eager-bf16"] for name in TUTORIALS},
+    "torch-compiled-bf16": {name: ["--how", "compiled-bf16"] for name in TUTORIALS},
 }
 """Of each peer the recipes that it has, and the words that it is started with beside the recipe."""
 USUAL = ("keras", "torch", "torch-loader", "torch-compiled")
@@ -267,7 +267,7 @@ def command_of(peer: str, recipe: str, images: Path, pythons: dict[str, str]) ->
 def main() -> None:
     """Compare what is asked for and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), metavar="RECIPE")
+    parser.add_argument("--recipes", nargs="+", choices=TUTORIALS, default=list(TUTORIALS), metavar="RECIPE")
     parser.add_argument("--peers", nargs="+", choices=SYSTEMS, default=list(USUAL), metavar="PEER")
     parser.add_argument("--keras-python", default=sys.executable, help="a Python that has keras and tensorflow")
     parser.add_argument("--torch-python", default=sys.executable, help="a Python that has torch")

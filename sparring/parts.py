@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from sparring.checks import check_count, check_fraction, check_not_negative, check_positive, check_widths
 from sparring.errors import RecipeError
 
+Normalization = Literal["batch", "spectral", "none"]
 Initialization = Literal["glorot-uniform", "torch-uniform"]
 
 
@@ -125,6 +126,34 @@ class PatchDiscriminator(_Patch):
     role: ClassVar[str] = "discriminator"
 
 
+@dataclass(frozen=True)
+class DCGANGenerator:
+    """Transposed 5x5 convolutions with BatchNorm and ReLU (see `sparring.networks.dcgan`)."""
+
+    kind: ClassVar[str] = "dcgan"
+
+    channels: int = 64
+    """Channels of the last map before the image; each map of half the side has twice as many."""
+
+    def __post_init__(self) -> None:
+        check_count("generator.channels", self.channels)
+
+
+@dataclass(frozen=True)
+class DCGANDiscriminator:
+    """Strided 5x5 convolutions, LeakyReLU, one logit (see `sparring.networks.dcgan`)."""
+
+    kind: ClassVar[str] = "dcgan"
+
+    channels: int = 64
+    """Channels after the first convolution; each map of half the side has twice as many."""
+    normalization: Normalization = "batch"
+    """`batch` for BatchNorm after each convolution but the first, `spectral` for all layers, or `none`."""
+
+    def __post_init__(self) -> None:
+        check_count("discriminator.channels", self.channels)
+
+
 # -------------------------------------------------------------------------------------------- the optimisers
 
 
@@ -175,6 +204,6 @@ class Adam:
         check_not_negative("decay", self.decay)
 
 
-Generator = MLPGenerator | DCGANTanhGenerator | PatchGenerator
-Discriminator = MLPDiscriminator | DCGANTanhDiscriminator | PatchDiscriminator
+Generator = MLPGenerator | DCGANTanhGenerator | DCGANGenerator | PatchGenerator
+Discriminator = MLPDiscriminator | DCGANTanhDiscriminator | DCGANDiscriminator | PatchDiscriminator
 Optimizer = Adam | SGD

@@ -15,19 +15,7 @@ from tyro.conf import Suppress, arg
 
 from sparring.checks import check_count, check_fraction, check_not_negative, check_positive
 from sparring.errors import RecipeError
-from sparring.parts import (
-    SGD,
-    Adam,
-    DCGANTanhDiscriminator,
-    DCGANTanhGenerator,
-    Discriminator,
-    Generator,
-    MLPDiscriminator,
-    MLPGenerator,
-    Optimizer,
-    PatchDiscriminator,
-    PatchGenerator,
-)
+from sparring.parts import Discriminator, Generator, Optimizer
 
 LossName = Literal["cross-entropy", "least-squares", "hinge", "wasserstein", "relativistic"]
 DataOrder = Literal["replacement", "slice", "sequential", "shuffle"]
@@ -221,9 +209,7 @@ def differences(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
 # ------------------------------------------------------------------------------------------------ JSON
 
 KINDS: dict[Any, dict[str, type]] = {
-    Generator: {"mlp": MLPGenerator, "dcgan-tanh": DCGANTanhGenerator, "patch": PatchGenerator},
-    Discriminator: {"mlp": MLPDiscriminator, "dcgan-tanh": DCGANTanhDiscriminator, "patch": PatchDiscriminator},
-    Optimizer: {"adam": Adam, "sgd": SGD},
+    part: {option.kind: option for option in get_args(part)} for part in (Generator, Discriminator, Optimizer)
 }
 
 

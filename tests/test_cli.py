@@ -77,7 +77,10 @@ REFUSED = [
     ("xyz", "there is no command 'xyz'; known are train, sweep, sample, measure, compare, data, recipes"),
     ("train mlp-265", "there is no recipe 'mlp-265'; did you mean 'mlp-256'?"),
     ("train '' --data {tmp}/none", "there is no recipe ''"),
-    ("train zzz", "known are quick, good, best, mlp-128, mlp-sgd, mlp-adam, dcgan-tanh, mlp-256"),
+    (
+        "train zzz",
+        "known are quick, good, best, dcgan, lsgan, wgan-gp, sngan, mlp-128, mlp-sgd, mlp-adam, dcgan-tanh, mlp-256",
+    ),
     ("train --batch-sise 3", "--batch-sise.*did you mean --batch-size?"),
     ("train mlp-256 --generator.hiden 3", "--generator.hiden.*did you mean --generator.hidden?"),
     ("sample {run} --cuont 3", "--cuont.*did you mean --count?"),

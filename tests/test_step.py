@@ -44,10 +44,10 @@ def test_reals_and_fakes_in_one_batch_teach_what_two_batches_teach(name: str) ->
         np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-12)
 
 
-def test_only_small_discriminators_see_one_batch() -> None:
-    assert [name for name in RECIPES if game_of(named_recipe(name), IMAGE).discriminator.one_batch] == [
-        name for name in RECIPES if name != "dcgan-tanh"
-    ]
+def test_all_others_see_one_batch() -> None:
+    """Of `dcgan-tanh` two are faster; with BatchNorm they are another system."""
+    in_two = [name for name in RECIPES if not game_of(named_recipe(name), IMAGE).discriminator.one_batch]
+    assert in_two == ["dcgan", "lsgan", "dcgan-tanh"]
 
 
 # ------------------------------------------------------------------------------------------------ what recipes add

@@ -42,6 +42,10 @@ SMALLER: dict[str, dict[str, Any]] = {
         "batch_size": 16, "generator.dense": 16, "generator.channels": 8, "discriminator.dense": 16,
         "discriminator.channels": 8,
     },
+    "sngan": {
+        "batch_size": 4, "generator.channels": 2, "discriminator.channels": 2, "discriminator_steps": 2,
+        "judge_every": 0,
+    },
 }  # fmt: skip
 """What makes each system small without making it another one."""
 

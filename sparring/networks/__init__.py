@@ -13,18 +13,20 @@ from flax import nnx
 from jax import Array
 from numpy.typing import NDArray
 
-from sparring.networks import conditional, dcgan_tanh, mlp, patch
+from sparring.networks import conditional, dcgan, dcgan_tanh, mlp, patch
 from sparring.networks.features import FeatureNetwork
 
 GENERATORS: dict[str, Callable[..., nnx.Module]] = {
     "mlp": mlp.Generator,
     "dcgan-tanh": dcgan_tanh.Generator,
     "patch": patch.Generator,
+    "dcgan": dcgan.Generator,
 }
 DISCRIMINATORS: dict[str, Callable[..., nnx.Module]] = {
     "mlp": mlp.Discriminator,
     "dcgan-tanh": dcgan_tanh.Discriminator,
     "patch": patch.Discriminator,
+    "dcgan": dcgan.Discriminator,
 }
 
 Weights = Any
@@ -88,7 +90,8 @@ def discriminator(
         return conditional.Discriminator(make(rngs), classes=classes, rngs=rngs)
 
     network = _taken_apart(make_conditional if classes else make)
-    return dataclasses.replace(network, one_batch=kind in ("mlp", "patch"))
+    one_batch = kind != "dcgan-tanh" and not network.normalised
+    return dataclasses.replace(network, one_batch=one_batch)
 
 
 def features(image_shape: tuple[int, int, int], *, in_loop: bool = False) -> Network:

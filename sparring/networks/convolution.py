@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from sparring.networks.layers import depth_to_space
 from sparring.networks.products import product
 from sparring.networks.winograd import saving, winograd
 
@@ -52,16 +53,18 @@ def _conv_general_dilated(x: Array, kernel: Array, strides: Any, padding: Any, *
     return convolve(x, kernel, padding)
 
 
+def plainly() -> bool:
+    """Whether XLA's own convolutions are taken: everywhere but on a CPU, where they are slow inside a compiled loop."""
+    return jax.default_backend() != "cpu"
+
+
 def convolve(x: Array, kernel: Array, padding: str) -> Array:
     """The stride-1 convolution of x (N,H,W,C) and kernel (h,w,C,F): (N,H',W',F). Equals `lax.conv`.
 
-    On a CPU, XLA's own convolution falls on a slow path inside a compiled loop. What is fast there depends on the
-    shapes (`docs/log.md` has the times).
+    What is fast on a CPU depends on the shapes (`docs/log.md` has the times).
     """
-    if jax.default_backend() != "cpu":
-        return jax.lax.conv_general_dilated(
-            x, kernel, (1, 1), padding.upper(), dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
+    if plainly():
+        return _lax_convolve(x, kernel, padding.upper())
     h, w, c, f = kernel.shape
     if padding.upper() == "SAME":
         x = jnp.pad(x, ((0, 0), ((h - 1) // 2, h // 2), ((w - 1) // 2, w // 2), (0, 0)))
@@ -89,6 +92,52 @@ def _by_taps(x: Array, kernel: Array) -> Array:
     return functools.reduce(jnp.add, parts)
 
 
+def _lax_convolve(x: Array, kernel: Array, padding: Any, *, stride: int = 1, spread: int = 1) -> Array:
+    """XLA's own, with the inputs `spread` places apart."""
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        padding,
+        lhs_dilation=(spread, spread),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def strided_convolve(x: Array, kernel: Array) -> Array:
+    """A convolution of stride 2 with padding 2: x (N,H,W,C), kernel (5,5,C,F) -> (N, H/2, W/2, F), sides rounded up.
+
+    On a CPU the image is parted into its even and odd rows and columns first: then no slice, and no gradient of one,
+    has gaps.
+    """
+    if plainly():
+        return _lax_convolve(x, kernel, ((2, 2), (2, 2)), stride=2)
+    n, height, width, c = x.shape
+    rows, columns = -(-height // 2), -(-width // 2)
+    x = jnp.pad(x, ((0, 0), (2, 2 * rows - height + 2), (2, 2 * columns - width + 2), (0, 0)))
+    x = x.reshape(n, rows + 2, 2, columns + 2, 2, c)
+    parts = [[x[:, :, i, :, j] for j in range(2)] for i in range(2)]
+    taps = [(i, j) for i in range(5) for j in range(5)]
+    slices = [parts[i % 2][j % 2][:, i // 2 : i // 2 + rows, j // 2 : j // 2 + columns] for i, j in taps]
+    patches = jnp.concatenate(slices, axis=-1)  # (N, rows, columns, 25 C)
+    return product(patches.reshape(-1, 25 * c), kernel.reshape(25 * c, -1)).reshape(n, rows, columns, -1)
+
+
+def transposed_convolve(x: Array, kernel: Array) -> Array:
+    """The transpose of a convolution of stride 2 with padding 2: x (N,H,W,C), kernel (5,5,C,F) -> (N,2H,2W,F).
+
+    Output o adds up input i under tap o - 2 i + 2, on each axis. On a CPU: each of the four phases of the output sees
+    3 x 3 inputs at most, which is a 3x3 convolution to 4 F channels, and then depth goes to space.
+    """
+    if plainly():
+        return _lax_convolve(x, kernel[::-1, ::-1], ((2, 3), (2, 3)), spread=2)
+    c, f = kernel.shape[2:]
+    taps = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0))).reshape(3, 2, 3, 2, c, f)
+    taps = taps[::-1, :, ::-1]  # the input before an output sees the later taps
+    y = convolve(x, taps.transpose(0, 2, 4, 1, 3, 5).reshape(3, 3, c, 4 * f), "same")  # (N, H, W, 4F)
+    return depth_to_space(y, 2)
+
+
 def upsample_convolve(x: Array, kernel: Array) -> Array:
     """Nearest up-sampling by 2 and then a "same" convolution, in one convolution on the small image.
 
@@ -96,12 +145,11 @@ def upsample_convolve(x: Array, kernel: Array) -> Array:
     under sums of the kernel's taps (the same function, 2.8 times fewer multiplications): taps that fall on the same
     small pixel are added up, then depth goes to space.
     """
-    n, height, width, _ = x.shape
     c, f = kernel.shape[2:]
     taps = jnp.asarray(_PHASE_TAPS, kernel.dtype)
     small = jnp.einsum("pas,qbt,stcf->abcpqf", taps, taps, kernel)  # (3, 3, C, 2, 2, F)
     y = convolve(x, small.reshape(3, 3, c, 4 * f), "same")  # (N, H, W, 4F)
-    return y.reshape(n, height, width, 2, 2, f).transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * height, 2 * width, f)
+    return depth_to_space(y, 2)
 
 
 _PHASE_TAPS = (

@@ -88,6 +88,14 @@ def _max_pool_backward(saved: tuple[Array, Array], g: Array) -> tuple[Array]:
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
+def halved(height: int, width: int, smallest: int) -> list[tuple[int, int]]:
+    """These sides, and those of each map of half the side, rounded up, until both are at most `smallest`."""
+    sides = [(height, width)]
+    while max(sides[-1]) > smallest:
+        sides.append((-(-sides[-1][0] // 2), -(-sides[-1][1] // 2)))
+    return sides
+
+
 def space_to_depth(x: Array, side: int = 2) -> Array:
     """Blocks of side x side pixels as channels: (N,H,W,C) -> (N, H / side, W / side, side^2 C).
 

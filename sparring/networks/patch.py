@@ -15,7 +15,7 @@ from flax import nnx
 from jax import Array
 
 from sparring.networks.convolution import convolution
-from sparring.networks.layers import dense, depth_to_space, he_normal, space_to_depth
+from sparring.networks.layers import dense, depth_to_space, halved, he_normal, space_to_depth
 
 PATCH = 4
 """Rows and columns of a patch, in pixels."""
@@ -28,10 +28,7 @@ SLOPE = 0.2
 
 def grids(height: int, width: int) -> list[tuple[int, int]]:
     """The sides of the grids of an image, from the largest to the smallest; patches may reach beyond its edge."""
-    sides = [(-(-height // PATCH), -(-width // PATCH))]
-    while max(sides[-1]) > SMALLEST:
-        sides.append((-(-sides[-1][0] // 2), -(-sides[-1][1] // 2)))
-    return sides
+    return halved(-(-height // PATCH), -(-width // PATCH), SMALLEST)
 
 
 def _widths(channels: int, levels: int) -> list[int]:

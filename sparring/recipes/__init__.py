@@ -1,22 +1,31 @@
-"""NAMED SET-UPS: the dictionary below shows all of them. A recipe is a function that returns a typed `Recipe`."""
+"""NAMED SET-UPS: the dictionaries below show all of them. A recipe is a function that returns a typed `Recipe`."""
 
 import difflib
 from collections.abc import Callable
 
 from sparring.errors import RecipeError
 from sparring.recipe import Recipe
-from sparring.recipes import modern, tutorials
+from sparring.recipes import classics, modern, tutorials
 
-RECIPES: dict[str, Callable[[], Recipe]] = {
+OURS: dict[str, Callable[[], Recipe]] = {
     "quick": modern.quick,
     "good": modern.good,
     "best": modern.best,
+}
+CLASSICS: dict[str, Callable[[], Recipe]] = {
+    "dcgan": classics.dcgan,
+    "lsgan": classics.lsgan,
+    "wgan-gp": classics.wgan_gp,
+    "sngan": classics.sngan,
+}
+TUTORIALS: dict[str, Callable[[], Recipe]] = {
     "mlp-128": tutorials.mlp_128,
     "mlp-sgd": tutorials.mlp_sgd,
     "mlp-adam": tutorials.mlp_adam,
     "dcgan-tanh": tutorials.dcgan_tanh,
     "mlp-256": tutorials.mlp_256,
 }
+RECIPES = OURS | CLASSICS | TUTORIALS
 
 DEFAULT = "quick"
 """What the command trains without a name: the best of those that take less than two minutes on two cores."""

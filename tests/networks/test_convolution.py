@@ -9,7 +9,7 @@ import pytest
 from jax import Array
 
 from sparring.networks import convolution
-from sparring.networks.convolution import convolve, upsample_convolve
+from sparring.networks.convolution import convolve, strided_convolve, transposed_convolve, upsample_convolve
 from sparring.networks.winograd import winograd
 
 QUICKLY: dict[str, bool | str] = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": True}
@@ -152,3 +152,57 @@ def test_every_way_can_be_mapped(way: str) -> None:
 def test_upsample_convolve_is_upsampling_and_convolution(shape: tuple[int, ...], outputs: int) -> None:
     x, kernel = arrays(shape, (5, 5, shape[-1], outputs))
     assert_same_to_second_order(upsample_convolve, plain_upsample_convolution, x, kernel)
+
+
+# ------------------------------------------------------------------------------------------------ stride 2
+
+
+def plain_strided(x: Array, kernel: Array) -> Array:
+    return jax.lax.conv_general_dilated(
+        x, kernel, (2, 2), ((2, 2), (2, 2)), dimension_numbers=("NHWC", "HWIO", "NHWC"), precision="highest"
+    )
+
+
+def plain_transposed(x: Array, kernel: Array) -> Array:
+    return jax.lax.conv_transpose(
+        x, kernel[::-1, ::-1], (2, 2), ((2, 3), (2, 3)), dimension_numbers=("NHWC", "HWIO", "NHWC"), precision="highest"
+    )
+
+
+STRIDED = [((8, 8), (3, 5)), ((7, 10), (1, 4)), ((5, 1), (2, 1)), ((14, 14), (16, 16))]
+TRANSPOSED = [((4, 4), (5, 3)), ((7, 5), (4, 1)), ((1, 2), (2, 2)), ((7, 7), (16, 16))]
+
+
+@pytest.mark.parametrize(("side", "channels"), STRIDED)
+def test_a_strided_convolution_is_the_plain_one(side: tuple[int, int], channels: tuple[int, int]) -> None:
+    x, kernel = arrays((2, *side, channels[0]), (5, 5, *channels))
+    assert_same_to_second_order(strided_convolve, plain_strided, x, kernel)
+
+
+@pytest.mark.parametrize(("side", "channels"), TRANSPOSED)
+def test_a_transposed_convolution_is_the_plain_one(side: tuple[int, int], channels: tuple[int, int]) -> None:
+    x, kernel = arrays((2, *side, channels[0]), (5, 5, *channels))
+    assert_same_to_second_order(transposed_convolve, plain_transposed, x, kernel)
+
+
+@pytest.mark.parametrize(("side", "channels"), TRANSPOSED)
+def test_it_is_the_gradient_of_a_strided_one(side: tuple[int, int], channels: tuple[int, int]) -> None:
+    x, kernel = arrays((2, *side, channels[0]), (5, 5, *channels))
+    image = jnp.zeros((2, 2 * side[0], 2 * side[1], channels[1]))
+    _, back = jax.vjp(lambda image: plain_strided(image, kernel.transpose(0, 1, 3, 2)), image)
+    np.testing.assert_allclose(transposed_convolve(x, kernel), back(x)[0], rtol=1e-4, atol=1e-4)
+
+
+def test_where_a_cpu_is_not_at_work_xla_convolves(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, kernel = arrays((2, 7, 6, 3), (5, 5, 3, 4))
+    ways: list[Callable[[], Array]] = [
+        lambda: convolve(x, kernel, "same"),
+        lambda: convolve(x, kernel, "valid"),
+        lambda: strided_convolve(x, kernel),
+        lambda: transposed_convolve(x, kernel),
+    ]
+    on_a_cpu = [way() for way in ways]
+    monkeypatch.setattr(convolution, "plainly", lambda: True)
+    monkeypatch.setattr(convolution, "product", None)
+    for way, expected in zip(ways, on_a_cpu, strict=True):
+        np.testing.assert_allclose(way(), expected, rtol=1e-4, atol=1e-4)

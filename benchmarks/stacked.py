@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from quality import judged
+from quality import AFFORDABLE, affordable, judged, times
 
 from sparring import comparison
 from sparring.comparison import Row
@@ -22,19 +22,23 @@ from sparring.metrics.protocol import TRAINING_SEEDS
 from sparring.metrics.verdict import MEASURES, Verdict
 from sparring.recipes import RECIPES, named_recipe
 
-DCGAN_STEPS = 900
-"""dcgan-tanh is not trained at full length (5 h)."""
 SHOWN = ("modes", "mode_divergence", "confident", "frechet_ratio")
 
 
 def main() -> None:
     """Train what is missing, measure what is missing, print the table as Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--recipes", type=names, default=list(RECIPES), metavar="A,B", help="all if none is said")
-    parser.add_argument(
-        "--steps", type=int, help=f"of each recipe; its own number, dcgan-tanh {DCGAN_STEPS}, if not said"
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=times(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument(
+        "--recipes",
+        type=names,
+        default=affordable(),
+        metavar="A,B",
+        help=f"those that take less than {AFFORDABLE} seconds, if none is named",
+    )
+    parser.add_argument("--steps", type=int, help="of each recipe; its own number, if not said")
     parser.add_argument("--seeds", type=numbers, default=list(TRAINING_SEEDS), metavar="0,1", help="of the trainings")
     given = parser.parse_args()
     verdicts = [verdict_on(given.out, name, given.steps, seed) for name in given.recipes for seed in given.seeds]
@@ -59,7 +63,7 @@ def numbers(text: str) -> list[int]:
 
 def verdict_on(out: Path, name: str, steps: int | None, seed: int) -> Verdict:
     """The verdict on one training."""
-    wanted = steps or (DCGAN_STEPS if name == "dcgan-tanh" else named_recipe(name).steps)
+    wanted = steps or named_recipe(name).steps
     return judged(out / f"{name}-{wanted}-{seed}", name, data=stacked.STACKED, steps=wanted, seed=seed)
 
 

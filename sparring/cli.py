@@ -605,15 +605,15 @@ def recipes(words: list[str]) -> int:
 
 @dataclass(frozen=True)
 class Bench:
-    """Time the steps of recipes on random pixels, and a matrix product beside them, the limit of the same machine. All
-    five recipes take a minute or two on two CPU cores.
+    """Time the steps of recipes on random pixels, and a matrix product beside them, the limit of the same machine.
+    Without names that takes some three minutes on two CPU cores.
 
     Prints milliseconds a step, images a second, and floating-point operations a step, counted by formulas: a dense
     layer 2 N in out, a convolution 2 N H W kh kw C_in C_out, for the forward pass and for each gradient that a step
     needs. Their rate is a share of the product's."""
 
     recipes: Annotated[Positional[tuple[str, ...]], arg(metavar="RECIPE ...")] = ()
-    """Names of recipes; all by default."""
+    """Names of recipes. By default all, but of those whose steps do the same work, such as good and best, the first."""
     json: Flag = False
     """Print JSON, with every round."""
 
@@ -621,10 +621,12 @@ class Bench:
 def bench(words: list[str]) -> int:
     """`sparring bench [RECIPE ...] [--json]`."""
     given = _parse(Bench, words, "sparring bench")
-    chosen = [named_recipe(name) for name in given.recipes or RECIPES]
+    named = [named_recipe(name) for name in given.recipes]
 
     from sparring import speed
 
+    groups = speed.alike(make() for make in RECIPES.values())
+    chosen = named or [first for first, *_ in groups]
     speeds = []
     with _stages(len(chosen)) as tell:
         for recipe in chosen:
@@ -634,6 +636,9 @@ def bench(words: list[str]) -> int:
         print(json.dumps(speed.to_json(speeds), indent=2))
     else:
         speed.print_table(speeds)
+        others = [f"{other.name} (as {first.name})" for first, *rest in groups for other in rest]
+        if others and not named:
+            print(f"\nNot timed, for a step of theirs does the same work: {', '.join(others)}.")
     return 0
 
 

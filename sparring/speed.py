@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +126,32 @@ def measure(
         times.append(_seconds(loop, steps) / steps * 1000)
     operations, real = replicas * step_operations(recipe, image_shape), replicas * recipe.reals_per_step
     return Speed(recipe.name, operations, real, steps, tuple(times), tuple(rates))
+
+
+def alike(recipes: Iterable[Recipe]) -> list[list[Recipe]]:
+    """The recipes in groups whose steps do the same work: the same networks, optimisers, batches and penalties."""
+    groups: dict[Any, list[Recipe]] = {}
+    for recipe in recipes:
+        groups.setdefault(_work(recipe), []).append(recipe)
+    return list(groups.values())
+
+
+def _work(recipe: Recipe) -> Any:
+    """What a step's time follows from; rates, weights and lengths are not among it."""
+    return (
+        recipe.generator,
+        recipe.discriminator,
+        type(recipe.generator_optimizer),
+        type(recipe.discriminator_optimizer),
+        recipe.latent_size,
+        recipe.batch_size,
+        recipe.reals_per_step,
+        recipe.discriminator_updates,
+        recipe.generator_noise,
+        recipe.loss == "relativistic",  # it has D look at real images once more
+        (recipe.r1 > 0, recipe.r2 > 0, recipe.gradient_penalty > 0, recipe.penalty_one_in),
+        recipe.average_half_life > 0,
+    )
 
 
 class Loop:

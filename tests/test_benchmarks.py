@@ -12,6 +12,7 @@ from typing import Any
 import compare
 import numpy as np
 import pytest
+import quality
 import scaling
 import stacked as stacked_benchmark
 from compare import Comparison, Turn, Worker, WorkerError
@@ -20,6 +21,8 @@ from sparring import data, measuring, speed
 from sparring.data import stacked
 from sparring.metrics import protocol
 from sparring.operations import step_operations
+from sparring.recipes import RECIPES, named_recipe
+from sparring.terminal import duration
 
 BENCHMARKS = Path(compare.__file__).parent
 
@@ -212,6 +215,47 @@ def test_the_scaling_prints_markdown(
     out = capsys.readouterr().out
     assert "| mlp-256 | 64 neurons | 1.5 | 1 to 2 | 46.9 | 4 | 3 | 30% |" in out
     assert len(json.loads((tmp_path / "s.json").read_text())) == 7
+
+
+# ------------------------------------------------------------------------------------------------ the leaderboard
+
+
+def trained_by(module: Any, words: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """(recipe, steps) of what that benchmark would train first to last, told nothing else."""
+    asked: list[tuple[str, int]] = []
+
+    def judged(out: Path, recipe: str, *, steps: int, **_: Any) -> None:
+        asked.append((recipe, steps))
+
+    monkeypatch.setattr(module, "judged", judged)
+    monkeypatch.setattr(module.comparison, "check_comparable", lambda _: sys.exit())
+    monkeypatch.setattr(sys, "argv", [module.__name__, "--out", "nowhere", *words.split()])
+    with pytest.raises(SystemExit):
+        module.main()
+    return asked
+
+
+@pytest.mark.parametrize("module", [quality, stacked_benchmark])
+def test_leaderboards_take_no_hours_unless_asked_to(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = trained_by(module, "", monkeypatch)
+    assert usual[::3] == [
+        (name, named_recipe(name).steps) for name in ("quick", "mlp-128", "mlp-sgd", "mlp-adam", "mlp-256")
+    ]
+    assert usual[0] == usual[2] and len(usual) == 3 * 5, "three seeds"
+    assert trained_by(module, "--recipes good", monkeypatch) == [("good", 16_000)] * 3
+    assert trained_by(module, "--recipes dcgan-tanh --steps 900", monkeypatch) == [("dcgan-tanh", 900)] * 3
+
+
+@pytest.mark.parametrize("module", [quality, stacked_benchmark])
+def test_their_help_tells_how_long_each_recipe_takes(
+    module: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [module.__name__, "--help"])
+    with pytest.raises(SystemExit):
+        module.main()
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for name in RECIPES:
+        assert [name, *duration(named_recipe(name).expected_seconds).split()] in shown
 
 
 # ------------------------------------------------------------------------------------------------ stacked MNIST

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sparring.examples import Examples
 from sparring.game import game_of
 from sparring.recipe import DESCRIPTIVE, differences, settings_of
 from sparring.recipes import CLASSICS, named_recipe
@@ -73,7 +74,7 @@ def test_fakes_come_to_look_like_the_images(name: str) -> None:
     @jax.jit
     def step(state: Any, key: jax.Array) -> Any:
         noise = jax.random.normal(key, (2, 16, 4))
-        return train_step(game, state, bright, noise[0], noise[1], key)[0]
+        return train_step(game, state, Examples(bright), noise[0], noise[1], key)[0]
 
     def distance(state: Any) -> float:
         latents = jax.random.normal(jax.random.key(1), (64, 4))

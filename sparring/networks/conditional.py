@@ -5,7 +5,7 @@ discriminator: image -> features of any discriminator -> its logit + <class's em
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax.numpy as jnp
 from flax import nnx
@@ -16,12 +16,15 @@ EMBEDDING = 64
 
 
 class Featured(Protocol):
-    """A discriminator that ends in a dense layer."""
+    """A discriminator in two parts, the last of which is a dense layer."""
 
-    output: nnx.Linear
+    output: Any
 
     def features(self, images: Array, *, train: bool) -> Array:
         """Images (N, H, W, C) -> what the last layer sees (N, features)."""
+
+    def logits(self, features: Array, *, train: bool) -> Array:
+        """What the last layer makes of them (N,)."""
 
 
 class Generator(nnx.Module):
@@ -40,14 +43,18 @@ class Generator(nnx.Module):
 
 
 class Discriminator(nnx.Module):
-    """Images (N, H, W, C) and labels (N,) -> logits (N,): Miyato & Koyama 2018, figure 1 (d)."""
+    """Images (N, H, W, C) and labels (N,) -> logits (N,): Miyato & Koyama 2018, figure 1 (d).
+
+    The product counts one over the root of the number of features, so that what is learnt of it, at the rate of all
+    weights, changes it less: with embeddings that were as small themselves a run of `quick` blew up.
+    """
 
     def __init__(self, network: Featured, *, classes: int, rngs: nnx.Rngs) -> None:
         self.network = network
-        size = network.output.in_features
+        size = network.output.kernel.shape[0]
         self.embedding = nnx.Embed(classes, size, embedding_init=nnx.initializers.normal(1.0), rngs=rngs)
 
     def __call__(self, images: Array, labels: Array, *, train: bool) -> Array:
         features = self.network.features(images, train=train)
         asked: Array = jnp.sum(self.embedding(labels) * features, axis=1) * features.shape[1] ** -0.5
-        return self.network.output(features)[:, 0] + asked
+        return self.network.logits(features, train=train) + asked

@@ -78,12 +78,20 @@ class Discriminator(nnx.Module):
         rows, columns = sides[-1]
         self.output = _dense(rows * columns * widths[-1], 1, bias=True, spectral=spectral, rngs=rngs)
 
-    def __call__(self, images: Array, *, train: bool) -> Array:
+    def features(self, images: Array, *, train: bool) -> Array:
+        """What the last layer sees (N, features)."""
         x = nnx.leaky_relu(self.convolutions[0](images, train=train), SLOPE)
         for i, convolution in enumerate(self.convolutions[1:]):
             x = convolution(x, train=train)
             x = nnx.leaky_relu(self.norms[i](x, use_running_average=not train) if self.norms else x, SLOPE)
-        return self.output(x.reshape(len(x), -1), train=train)[:, 0]
+        return x.reshape(len(x), -1)
+
+    def logits(self, features: Array, *, train: bool) -> Array:
+        """Of features (N, features): (N,)."""
+        return self.output(features, train=train)[:, 0]
+
+    def __call__(self, images: Array, *, train: bool) -> Array:
+        return self.logits(self.features(images, train=train), train=train)
 
 
 # ------------------------------------------------------------------------------------------------ the layers

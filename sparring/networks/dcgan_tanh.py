@@ -66,8 +66,12 @@ class Discriminator(nnx.Module):
         x = jnp.tanh(max_pool(self.conv_2(x)))  # (N, 5, 5, 128)
         return jnp.tanh(self.dense(x.reshape(len(x), -1)))  # (N, 1024)
 
+    def logits(self, features: Array, *, train: bool) -> Array:
+        """Of features (N, features): (N,)."""
+        return self.output(features)[:, 0]
+
     def __call__(self, images: Array, *, train: bool) -> Array:
-        return self.output(self.features(images, train=train))[:, 0]
+        return self.logits(self.features(images, train=train), train=train)
 
 
 def _dense(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:

@@ -70,5 +70,9 @@ class Discriminator(nnx.Module):
             x = nnx.leaky_relu(layer(x), self.negative_slope)
         return x
 
+    def logits(self, features: Array, *, train: bool) -> Array:
+        """Of features (N, features): (N,)."""
+        return self.output(features)[:, 0]
+
     def __call__(self, images: Array, *, train: bool) -> Array:
-        return self.output(self.features(images, train=train))[:, 0]
+        return self.logits(self.features(images, train=train), train=train)

@@ -97,8 +97,12 @@ class Discriminator(nnx.Module):
         x = nnx.leaky_relu(x.reshape(len(x), -1), SLOPE)
         return nnx.leaky_relu(self.dense(x), SLOPE)
 
+    def logits(self, features: Array, *, train: bool) -> Array:
+        """Of features (N, features): (N,)."""
+        return self.output(features)[:, 0]
+
     def __call__(self, images: Array, *, train: bool) -> Array:
-        return self.output(self.features(images, train=train))[:, 0]
+        return self.logits(self.features(images, train=train), train=train)
 
 
 class _Stage(nnx.Module):

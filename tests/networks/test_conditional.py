@@ -13,6 +13,7 @@ DENSE = {"negative_slope": 0.2, "initialization": "glorot-uniform"}
 PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "mlp": ({"hidden": (8,), "batch_norm_momentum": 0.8, **DENSE}, {"hidden": (7,), **DENSE}),
     "dcgan-tanh": ({"dense": 8, "channels": (4, 4), "batch_norm_momentum": 0.8}, {"channels": (4, 5), "dense": 7}),
+    "dcgan": ({"channels": 4, "normalization": "batch"}, {"channels": 4, "normalization": "spectral"}),
     "patch": ({"dense": 8, "channels": 16, "blocks": 1}, {"dense": 7, "channels": 16, "blocks": 1}),
 }
 LABELS = jnp.array([0, 1, 2, 0], jnp.int32)

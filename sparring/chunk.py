@@ -20,6 +20,9 @@ from sparring.step import METRICS, train_step
 CAPACITY = 2 * LONGEST_LOG_INTERVAL
 """The most steps of one chunk."""
 
+MIRRORED = 0
+"""What is folded into the key of the data for which of them are mirrored."""
+
 Rows = NDArray[np.float32]
 """What `METRICS` names, for each step: (steps, 6), or with replicas (steps, replicas, 6)."""
 
@@ -56,6 +59,9 @@ def compile_chunk(
         which, first, second, rest = step_keys(seed_key, state.step)
         indices = draw(which, state.step, where, count, real_batch)
         images, labels = jax.tree.map(lambda rows: devices.share(rows[indices]), data)
+        if recipe.mirror:
+            turned = jax.random.bernoulli(jax.random.fold_in(which, MIRRORED), 0.5, (real_batch, 1, 1, 1))
+            images = jnp.where(turned, images[:, :, ::-1], images)
         real = Examples(images.astype(jnp.float32) / 127.5 - 1, labels)  # uint8 => [-1, 1]
         noise = devices.share(latents.draw(first, real_batch))
         again = noise if reuse else devices.share(latents.draw(second, fake_batch))

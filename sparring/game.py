@@ -12,7 +12,7 @@ from sparring.errors import RecipeError
 from sparring.losses import LOSSES, LossFunction
 from sparring.networks import Network
 from sparring.optimizers import optimizer
-from sparring.recipe import Recipe
+from sparring.recipe import Augment, Recipe
 from sparring.schedule import Schedule
 
 ImageShape = tuple[int, int, int]
@@ -66,6 +66,8 @@ class Game:
     """Batches that the discriminator learns from before the generator does."""
     average_half_life: float
     """In steps, of the moving average of the generator's weights; 0 for none."""
+    augment: Augment
+    """`never`, `always` or `adaptive`."""
     classes: int
     """Of conditional networks, which are told labels; else 0."""
     fakes_train: bool
@@ -77,6 +79,8 @@ def game_of(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> Game:
 
     Raises `RecipeError` where they do not fit.
     """
+    if recipe.augment == "auto":
+        recipe = recipe.replace(augment="never")  # nobody has said how many images there are
     classes = classes if recipe.conditional else 0
     if recipe.conditional and classes < 2:
         raise RecipeError(f"conditional networks need images of two classes or more, not {classes}")
@@ -111,6 +115,7 @@ def game_of(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> Game:
         rate=Schedule(recipe.schedule_steps, recipe.learning_rate_end),
         discriminator_steps=recipe.discriminator_steps,
         average_half_life=recipe.average_half_life,
+        augment=recipe.augment,
         classes=classes,
         fakes_train=recipe.discriminator_fakes == "training",
     )

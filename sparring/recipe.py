@@ -20,10 +20,13 @@ from sparring.parts import Discriminator, Generator, Optimizer
 LossName = Literal["cross-entropy", "least-squares", "hinge", "wasserstein", "relativistic"]
 DataOrder = Literal["replacement", "slice", "sequential", "shuffle"]
 Fit = Literal["crop", "pad", "stretch"]
+Augment = Literal["never", "always", "adaptive", "auto"]
 Channels = Literal["auto", "gray", "color", "alpha"]
 
 HELD_OUT = 0.04
 """Share of the images that our recipes hold out: 2,400 of MNIST's 60,000."""
+FEW_IMAGES = 10_000
+"""Fewer images than these to train on are augmented, if a recipe leaves it open."""
 LARGEST_SIZE = 4096
 """Pixels of a side. Networks and memory give up long before."""
 LONGEST_LOG_INTERVAL = 1000
@@ -101,6 +104,11 @@ class Recipe:
     """The generator's update draws new latents, or takes those of the discriminator's fakes again."""
     conditional: bool = False
     """Both networks are told the class of each image, so that classes can be asked for; the data need labels."""
+    augment: Augment = "never"
+    """What D is shown is changed by chance, real images and fakes alike (`sparring.augmentation`), so that it cannot
+    learn a few images by heart: `adaptive` as much as it tries to, `auto` so where there are fewer than 10,000."""
+    mirror: bool = False
+    """Half of the real images, by chance, are mirrored: as good as twice as many, where left and right are alike."""
     data: str = "mnist"
     """The images to learn from: the name of a data set, or the path of a folder, a zip, an NPZ or an IDX file."""
     size: Annotated[int | None, arg(metavar="INT")] = None
@@ -158,6 +166,12 @@ class Recipe:
     def reals_per_step(self) -> int:
         """Real images that the discriminator sees before the generator's update."""
         return self.real_batch_size * self.discriminator_steps
+
+    def fitted(self, count: int) -> Recipe:
+        """The same recipe with all decided that depends on how many images there are to train on."""
+        if self.augment != "auto":
+            return self
+        return dataclasses.replace(self, augment="adaptive" if count < FEW_IMAGES else "never")
 
     @property
     def penalised(self) -> bool:

@@ -36,7 +36,7 @@ from sparring.session import Reporter, Session, Silence, make_material, means, o
 from sparring.state import TrainState, stack_states
 from sparring.stopping import Stop, stop_requests
 from sparring.sweeps.ranking import distance_words
-from sparring.training import CHECKPOINT_SECONDS, CHUNK_SECONDS, load_images
+from sparring.training import CHECKPOINT_SECONDS, CHUNK_SECONDS, load_images, training_count
 from sparring.windows import Feed, check
 from sparring.writer import Writer
 
@@ -97,8 +97,9 @@ def train_replicas(
         raise RecipeError("replicas are trained in one process; leave the others out")
     check(window)
     told = terminal.reporter() if reporter is None else reporter
-    recipes = [resolved.replace(seed=resolved.seed + i) for i in range(count)]
     image_set = load_images(resolved, strict)
+    resolved = resolved.fitted(training_count(image_set, resolved))
+    recipes = [resolved.replace(seed=resolved.seed + i) for i in range(count)]
     if image_set.notice:
         told.say(image_set.notice)
     surroundings = environment.describe(image_set, 1, 1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,8 @@ class TrainState:
     generator_optimizer: optax.OptState
     average: Weights
     """The moving average of the generator's weights; empty where none is kept."""
+    augmentation: Any
+    """Strength of the augmentation (scalar, 0 to 1); empty where there is none."""
     discriminator: Weights
     discriminator_statistics: Weights
     discriminator_optimizer: optax.OptState
@@ -51,6 +54,7 @@ def first_state(game: Game, key: Array) -> TrainState:
         generator_statistics=generator_statistics,
         generator_optimizer=game.generator_optimizer.init(generator),
         average=jax.tree.map(jnp.array, generator) if game.average_half_life else {},
+        augmentation={} if game.augment == "never" else jnp.float32(game.augment == "always"),
         discriminator=discriminator,
         discriminator_statistics=discriminator_statistics,
         discriminator_optimizer=game.discriminator_optimizer.init(discriminator),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from sparring.augmentation import adapted, augmented
 from sparring.examples import Examples, pairs, part, parted
 from sparring.game import Game
 from sparring.losses import LossFunction
@@ -37,17 +38,20 @@ def train_step(
     learnt = _Discriminator(state.discriminator, state.discriminator_statistics, state.discriminator_optimizer)
     g_statistics, reals = state.generator_statistics, real
     for k in range(game.discriminator_steps):
+        for_real, for_fake, for_penalty = jax.random.split(jax.random.fold_in(key, k), 3)
         reals, noise = real.part(k, game.discriminator_steps), part(discriminator_noise, k, game.discriminator_steps)
         images, g_statistics = game.generator.apply(
             state.generator, g_statistics, noise, reals.labels, train=game.fakes_train
         )
-        fakes = reals._replace(images=images)
-        learnt, d_loss, d_logits = _teach(game, learnt, reals, fakes, state.step, jax.random.fold_in(key, k))
+        fakes = reals._replace(images=_augmented(game, state, images, for_fake))
+        reals = reals._replace(images=_augmented(game, state, reals.images, for_real))
+        learnt, d_loss, d_logits = _teach(game, learnt, reals, fakes, state.step, for_penalty)
 
     # The generator learns to be taken for real by the discriminator as it is now.
     def generator_objective(weights: Weights) -> tuple[Array, Weights]:
         labels = None if reals.labels is None else jnp.resize(reals.labels, (len(generator_noise),))
         images, statistics = game.generator.apply(weights, g_statistics, generator_noise, labels, train=True)
+        images = _augmented(game, state, images, jax.random.fold_in(key, game.discriminator_steps))
         fake_logits, _ = game.discriminator.apply(learnt.weights, learnt.statistics, images, labels, train=True)
         real_logits, _ = game.discriminator.apply(learnt.weights, learnt.statistics, *reals, train=True)
         return game.generator_loss(real_logits, fake_logits), statistics
@@ -57,17 +61,29 @@ def train_step(
         game.generator_optimizer, gradients, state.generator_optimizer, state.generator, game.rate(state.step)
     )
 
+    metrics = _metrics(game, d_loss, g_loss, *d_logits)
     state = TrainState(
         step=state.step + 1,
         generator=generator,
         generator_statistics=g_statistics,
         generator_optimizer=g_optimizer,
         average=_moved(game, state.step, state.average, generator),
+        augmentation=_adapted(game, state.augmentation, metrics[METRICS.index("accuracy_real")], len(real.images)),
         discriminator=learnt.weights,
         discriminator_statistics=learnt.statistics,
         discriminator_optimizer=learnt.optimizer,
     )
-    return state, _metrics(game, d_loss, g_loss, *d_logits)
+    return state, metrics
+
+
+def _augmented(game: Game, state: TrainState, images: Array, key: Array) -> Array:
+    """Images as the discriminator is shown them."""
+    return images if game.augment == "never" else augmented(images, state.augmentation, key)
+
+
+def _adapted(game: Game, strength: Array, right: Array, images: int) -> Array:
+    """The strength of the augmentation, a step further."""
+    return adapted(strength, right, images) if game.augment == "adaptive" else strength
 
 
 class _Discriminator(NamedTuple):

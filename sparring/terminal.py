@@ -198,6 +198,8 @@ def judged_words(values: Judged) -> str:
         words.append(f"modes: {values['modes']:,} (real ones {values['modes_real']:,})")
     if "confident" in values:
         words.append(f"{values['confident']:.0%} clear")
+    if "augmentation" in values:
+        words.append(f"augmented at {values['augmentation']:.0%}")
     return ", ".join(words) + (" *best so far*" if values["best"] else "")
 
 

@@ -21,7 +21,7 @@ from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.devices import Asked, Devices, choose_devices
 from sparring.errors import DataError, SparringError
-from sparring.recipe import Recipe
+from sparring.recipe import FEW_IMAGES, Recipe
 from sparring.recipes import DEFAULT, named_recipe
 from sparring.run import Run
 from sparring.session import Reporter, Session, Silence, make_material, open_session
@@ -85,6 +85,10 @@ def train(
         used = _choose_devices(devices, resolved)
         windows.check(window)
         image_set = load_images(resolved, strict)
+    left_open = resolved.augment == "auto"
+    resolved = resolved.fitted(training_count(image_set, resolved))
+    if left_open and resolved.augment == "adaptive":
+        told.say(f"fewer than {FEW_IMAGES:,} images: D sees them changed, as much as it learns them by heart")
     if image_set.notice and stop is None:
         told.say(image_set.notice)
     surroundings = environment.describe(image_set, used.count, processes.count())
@@ -189,8 +193,13 @@ def load_images(recipe: Recipe, strict: bool = False) -> ImageSet:
     image_set = data.load(recipe.data, shaping=data.shaping_of(recipe), strict=strict)
     if recipe.conditional and len(image_set.class_names) < 2:
         raise DataError(f"{recipe.data} has no classes, so networks cannot be conditional on them")
-    left = len(hold_out(image_set, recipe.held_out)[0].images)
+    left = training_count(image_set, recipe)
     if left < recipe.reals_per_step:
         held = f" ({len(image_set.images) - left} more are held out)" if left < len(image_set.images) else ""
         raise DataError(f"{recipe.data} holds {left} images{held}, but a step takes {recipe.reals_per_step}")
     return image_set
+
+
+def training_count(image_set: ImageSet, recipe: Recipe) -> int:
+    """How many of the images are trained on."""
+    return len(hold_out(image_set, recipe.held_out)[0].images)

@@ -55,6 +55,7 @@ ORDER = [
     "networks.conditional",
     "networks.dcgan",
     "networks",
+    "augmentation",
     "examples",
     "losses",
     "penalties",

@@ -1,6 +1,7 @@
 """The step's own rewritings change nothing; what a step should do is held against the originals in `parity`."""
 
 import dataclasses
+import itertools
 from functools import partial
 from typing import Any
 
@@ -11,13 +12,14 @@ import pytest
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
+from sparring.augmentation import RAMP_IMAGES
 from sparring.examples import Examples
 from sparring.game import Game, game_of
 from sparring.parts import SGD
 from sparring.recipe import Recipe
 from sparring.recipes import RECIPES, named_recipe
 from sparring.state import TrainState, first_state
-from sparring.step import METRICS, _penalty, train_step
+from sparring.step import METRICS, _adapted, _penalty, train_step
 
 IMAGE = (28, 28, 1)
 
@@ -218,3 +220,23 @@ def test_labels_go_wherever_images_go(changes: dict[str, Any]) -> None:
     for network in ("generator", "discriminator"):
         one, two = (np.asarray(getattr(state, network)["embedding"]["embedding"]) for state in (same, other))
         assert (one[0] != two[0]).any() and (one[1] != two[1]).any() and (one[2] == two[2]).all()
+
+
+# ------------------------------------------------------------------------------------------------ augmentation
+
+
+def test_what_is_augmented_teaches_other_things() -> None:
+    never, always = trained(small())[-1], trained(small(augment="always"))[-1]
+    assert never.augmentation == {} and float(always.augmentation) == 1
+    for network in ("generator", "discriminator"):
+        assert np.abs(ravel_pytree(moved([never, always], network))[0]).max() > 1e-5
+
+
+def test_the_strength_adapts_step_by_step() -> None:
+    states = trained(small(augment="adaptive"), steps=6)
+    strengths = [float(state.augmentation) for state in states]
+    assert strengths[0] == 0
+    steps = {round((b - a) * RAMP_IMAGES / 4) for a, b in itertools.pairwise(strengths)}
+    assert steps <= {-1, 0, 1}
+    sure = dataclasses.replace(states[0], augmentation=jnp.float32(0.5))
+    assert float(_adapted(game_of(small(augment="adaptive"), (6, 5, 1)), sure.augmentation, jnp.float32(1), 8)) > 0.5

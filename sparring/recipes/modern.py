@@ -2,8 +2,8 @@
 
 After R3GAN (Huang et al. 2024): each real image is to stand above a fake, D's slope is held down at both (R1 and R2,
 taken on every fourth image), no network has a normalisation, rates fall by half a cosine, and samples come from a
-moving average of the generator's weights. The networks are ours (`sparring.networks.patch`). Times are of two CPU
-cores, on 28 x 28 gray images.
+moving average of the generator's weights. Few images are augmented (`sparring.augmentation`). The networks are ours
+(`sparring.networks.patch`). Times are of two CPU cores, on 28 x 28 gray images.
 """
 
 from sparring.parts import Adam, PatchDiscriminator, PatchGenerator
@@ -59,6 +59,7 @@ def _modern(name: str, *, steps: int, batch_size: int, learning_rate: float) -> 
         average_half_life=1000.0,
         schedule_steps=steps,
         learning_rate_end=0.1,
+        augment="auto",
         held_out=HELD_OUT,
         judge_every=steps // 20,
     )

@@ -1,0 +1,60 @@
+"""SMALL DATA: few images are augmented if a recipe leaves that open; such runs go on exactly; mirrored when asked."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparring import training
+from sparring.recipe import FEW_IMAGES, Recipe
+from sparring.recipes import named_recipe
+from sparring.run import Run
+from sparring.session import Silence
+
+
+class Listener(Silence):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def trained(recipe: Recipe, out: Path, **changes: object) -> Run:
+    return training.train(recipe.replace(**changes), out=out, reporter=Silence())
+
+
+def weights_of(run: Run) -> bytes:
+    return run.generator_weights.read_bytes()
+
+
+def test_our_own_recipes_augment_few_images_and_the_others_none() -> None:
+    quick, tutorial = named_recipe("quick"), named_recipe("mlp-256")
+    assert quick.fitted(FEW_IMAGES).augment == "never"
+    assert quick.fitted(FEW_IMAGES - 1).augment == "adaptive"
+    assert tutorial.fitted(10) == tutorial and tutorial.augment == "never"
+    assert quick.replace(augment="always").fitted(10).augment == "always"
+
+
+def test_a_run_says_and_keeps_what_was_decided_and_goes_on_exactly(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    recipe = tiny_recipe.replace(augment="auto", steps=12, average_half_life=3.0)
+    told = Listener()
+    whole = training.train(recipe, out=tmp_path / "whole", reporter=told)
+    assert sum("D sees them changed" in text for text in told.said) == 1
+    assert json.loads(whole.recipe_file.read_bytes())["augment"] == "adaptive"
+    trained(recipe, tmp_path / "parts", steps=7)
+    parts = trained(recipe, tmp_path / "parts")
+    assert weights_of(parts) == weights_of(whole)
+    assert weights_of(trained(recipe, tmp_path / "never", augment="never")) != weights_of(whole)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_images_are_mirrored_where_that_is_asked(symmetric: bool, tiny_recipe: Recipe, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 1), np.uint8)
+    if symmetric:
+        images = np.concatenate([images[:, :, :3], images[:, :, 2::-1]], axis=2)
+    np.savez(tmp_path / "images.npz", images=images)
+    recipe = tiny_recipe.replace(data=str(tmp_path / "images.npz"), steps=3)
+    plain, mirrored = (trained(recipe, tmp_path / str(mirror), mirror=mirror) for mirror in (False, True))
+    assert (weights_of(plain) == weights_of(mirrored)) == symmetric

@@ -1,5 +1,6 @@
 """Every command and every line of Python in the README works, on few digits and cut short."""
 
+import dataclasses
 import re
 import shlex
 from functools import partial
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import sparring
-from sparring import data, measuring, speed, training
+from sparring import choosing, data, measuring, speed, training
 from sparring.cli import main
 from sparring.images import save_images
 from sparring.metrics.features import shipped_judge
@@ -56,6 +57,20 @@ def test_the_commands(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert {"grid.png", "samples.npz", "walk.gif"} <= {path.name for path in elsewhere.iterdir()}
     assert (elsewhere / "runs" / "first" / "report.html").is_file()
     assert (elsewhere / "samples.npz.report.html").is_file()
+
+
+def test_the_commands_for_classes(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_sum = dataclasses.replace(
+        shipped_judge("mnist"),
+        apply=lambda images: (images[:, 0, 0], np.eye(10)[images.astype(int).sum(axis=(1, 2, 3)) % 10]),
+    )
+    monkeypatch.setattr(choosing, "choose_extractor", lambda images, onnx, tell: by_sum)
+    training.train("mlp-128", steps=2, grid_every=2, out="runs/first")
+    train, *samples = commands(SHELL[4])
+    assert main([*train[1:], "--steps", "2", "--grid-every", "2"]) == 0
+    for words in samples:
+        assert main(words[1:]) == 0
+    assert {path.name: len(list(path.iterdir())) for path in Path("made").iterdir()} == {"3": 50, "7": 100}
 
 
 def test_the_commands_for_pictures_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,16 +7,13 @@ from rich.console import Console
 from rich.table import Table
 
 from sparring import networks
-from sparring.game import game_of
+from sparring.game import MNIST_SHAPE, game_of
 from sparring.recipe import Recipe
 from sparring.terminal import duration
 
-MNIST_SHAPE = (28, 28, 1)
-"""The image shape that parameters are counted for."""
-
 
 def entry(recipe: Recipe) -> dict[str, Any]:
-    """The recipe with the parameters of its networks for 28 x 28 gray images, as JSON values."""
+    """The recipe with the parameters of its networks for MNIST's images, as JSON values."""
     game = game_of(recipe.replace(conditional=False), MNIST_SHAPE)
     return recipe.to_json() | {
         "generator_parameters": networks.count(game.generator),

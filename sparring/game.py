@@ -17,6 +17,8 @@ from sparring.schedule import Schedule
 
 ImageShape = tuple[int, int, int]
 """Height, width and channels."""
+MNIST_SHAPE: ImageShape = (28, 28, 1)
+"""What recipes are counted and timed for."""
 
 
 @dataclass(frozen=True)

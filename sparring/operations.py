@@ -16,7 +16,7 @@ from jax import Array
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
 
 from sparring.examples import Examples
-from sparring.game import ImageShape, game_of
+from sparring.game import MNIST_SHAPE, ImageShape, game_of
 from sparring.networks import convolution
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
@@ -51,6 +51,14 @@ def step_operations(recipe: Recipe, image_shape: ImageShape) -> int:
 
     with _direct_convolutions():
         return count_operations(step, state, real, noise, fresh)
+
+
+def timed(recipe: Recipe, image_shape: ImageShape) -> Recipe:
+    """The recipe with the time of a step on images of that shape, in proportion to its operations."""
+    if image_shape == MNIST_SHAPE:
+        return recipe
+    times_as_many = step_operations(recipe, image_shape) / step_operations(recipe, MNIST_SHAPE)
+    return recipe.replace(milliseconds_per_step=recipe.milliseconds_per_step * times_as_many)
 
 
 def _numbers(*shape: int) -> Any:

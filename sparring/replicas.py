@@ -28,11 +28,12 @@ from sparring.devices import ONE_DEVICE
 from sparring.errors import RecipeError, ResumeError, TrainingDiverged
 from sparring.images import Images
 from sparring.metrics.glance import LEAST_HELD_OUT
+from sparring.operations import timed
 from sparring.recipe import Recipe
 from sparring.recipes import DEFAULT, named_recipe
 from sparring.run import Run
 from sparring.scoring import judge
-from sparring.session import Reporter, Session, Silence, make_material, means, open_session
+from sparring.session import Reporter, Session, Silence, image_shape, make_material, means, open_session
 from sparring.state import TrainState, stack_states
 from sparring.stopping import Stop, stop_requests
 from sparring.sweeps.ranking import distance_words
@@ -126,7 +127,8 @@ def train_replicas(
             sessions = _open_together(found, recipes, open_one)
             try:
                 with stop_requests() as stop:
-                    told.begin(Run(folder), resolved, sessions[0].step, sessions[0].epoch, replicas=count)
+                    expected = timed(resolved, image_shape(image_set))
+                    told.begin(Run(folder), expected, sessions[0].step, sessions[0].epoch, replicas=count)
                     feed = material.feed(resolved, ONE_DEVICE, [each.seed for each in recipes])
                     _train(sessions, feed, told, stop, checkpoint_seconds)
             finally:

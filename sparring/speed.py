@@ -14,11 +14,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from sparring.catalogue import MNIST_SHAPE
 from sparring.chunk import CAPACITY, compile_chunk
 from sparring.data import batches
 from sparring.examples import Examples
-from sparring.game import ImageShape, game_of
+from sparring.game import MNIST_SHAPE, ImageShape, game_of
 from sparring.operations import CLASSES, FORMULA, step_operations
 from sparring.randomness import random_key
 from sparring.recipe import Recipe

@@ -21,10 +21,11 @@ from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.devices import Asked, Devices, choose_devices
 from sparring.errors import DataError, SparringError
+from sparring.operations import timed
 from sparring.recipe import FEW_IMAGES, Recipe
 from sparring.recipes import DEFAULT, named_recipe
 from sparring.run import Run
-from sparring.session import Reporter, Session, Silence, make_material, open_session
+from sparring.session import Reporter, Session, Silence, image_shape, make_material, open_session
 from sparring.stopping import Stop, stop_requests
 from sparring.writer import Writer
 
@@ -154,7 +155,8 @@ def recipe_of(path: str | Path) -> Recipe:
 def _train(session: Session, stop: Stop, checkpoint_seconds: float, stop_when_flat: bool) -> None:
     """Train to the end, or until asked to stop; then leave everything in order."""
     plan = session.plan
-    session.told.begin(session.run, session.recipe, session.step, session.epoch)
+    expected = timed(session.recipe, image_shape(session.image_set))
+    session.told.begin(session.run, expected, session.step, session.epoch)
     if session.step == 0:
         session.sample_real()
         session.sample()

@@ -12,7 +12,7 @@ from jax import Array
 from sparring.examples import Examples
 from sparring.game import game_of
 from sparring.networks import convolution
-from sparring.operations import count_operations, step_operations
+from sparring.operations import count_operations, step_operations, timed
 from sparring.randomness import random_key
 from sparring.recipes import RECIPES, named_recipe
 from sparring.state import first_state
@@ -184,3 +184,13 @@ def test_a_loop_of_unknown_length_cannot_be_counted() -> None:
 
     with pytest.raises(ValueError, match="unknown length"):
         count_operations(doubled, MATRIX)
+
+
+def test_the_expected_time_grows_with_the_operations() -> None:
+    recipe = named_recipe("mlp-256")
+    assert timed(recipe, MNIST) is recipe
+    larger = timed(recipe, (64, 64, 3))
+    ratio = step_operations(recipe, (64, 64, 3)) / step_operations(recipe, MNIST)
+    assert ratio > 10
+    assert larger.milliseconds_per_step == pytest.approx(ratio * recipe.milliseconds_per_step)
+    assert larger.replace(milliseconds_per_step=recipe.milliseconds_per_step) == recipe

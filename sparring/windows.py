@@ -26,7 +26,7 @@ from sparring.errors import DeviceError
 from sparring.examples import Examples
 from sparring.randomness import random_key, step_keys
 from sparring.recipe import Recipe
-from sparring.selection import ManyImages, aligned
+from sparring.selection import ManyImages, aligned, select
 
 MIB = 1 << 20
 WINDOW_BYTES = 256 * MIB
@@ -141,7 +141,8 @@ class Windows:
 
     def __init__(self, data: Examples, order: Order, steps: int, last: int, devices: Devices) -> None:
         """Windows of `steps` steps; after step `last` none is needed."""
-        self._all, self._order, self._steps, self._last, self._devices = data, order, steps, last, devices
+        self._all = data._replace(images=select(data.images, np.arange(len(data.images))))
+        self._order, self._steps, self._last, self._devices = order, steps, last, devices
         self.data = _each(lambda rows: devices.divided((*order.shape(steps), *rows.shape[1:]), rows.dtype), data)
         self._thread = ThreadPoolExecutor(1, "window")
         self._now: _Window | None = None

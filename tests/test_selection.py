@@ -1,5 +1,6 @@
 """A SELECTION of images: it is asked for as an array is, reads no more than that, and copies nothing before."""
 
+import mmap
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,40 @@ def test_only_what_is_asked_for_is_in_memory(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1.5 * (1 << 20)
+
+
+@pytest.mark.parametrize("which", [3, slice(2, 9), np.array([0, 49, 7]), np.array([[1, 2], [3, 4]])])
+def test_what_is_mapped_is_read_alike(which: Any, tmp_path: Path) -> None:
+    """Wherever it begins in the file, and in the last page, too."""
+    images = np.random.default_rng(0).integers(0, 256, (50, 40, 40, 1), np.uint8)
+    (tmp_path / "images").write_bytes(bytes(5000) + images.tobytes())
+    whole = np.memmap(tmp_path / "images", np.uint8, "r", 5000, images.shape)
+    for mapped, expected in ((whole, images), (whole[3:, ..., 0, None], images[3:]), (whole[::2], images[::2])):
+        places = np.arange(len(mapped))[::-1]
+        if np.max(np.arange(50)[which]) < len(mapped):
+            np.testing.assert_array_equal(select(mapped, places)[which], expected[places][which])
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="the system takes no such advice")
+def test_the_disk_is_told_what_will_be_read_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "images").write_bytes(bytes(100 * 5000))
+    told: list[tuple[int, int]] = []
+
+    class Mapped(mmap.mmap):
+        def madvise(self, option: int, start: int = 0, length: int = 0) -> None:
+            assert option == mmap.MADV_WILLNEED
+            told.append((start, start + length))
+
+    class Whole(np.ndarray):
+        _mmap: Mapped
+
+    with (tmp_path / "images").open("rb") as file:
+        mapped = Mapped(file.fileno(), 0, access=mmap.ACCESS_READ)
+    whole = np.frombuffer(mapped, np.uint8)[5000:].reshape(99, 50, 100, 1).view(Whole)
+    whole._mmap = mapped
+    select(whole, np.arange(99))[np.array([90, 2])]
+    page = mmap.PAGESIZE
+    assert told == [(455_000 // page * page, 460_000), (15_000 // page * page, 20_000)]
 
 
 @pytest.mark.parametrize("images", [WHOLE, select(WHOLE, np.arange(19, -1, -1))], ids=["array", "selection"])

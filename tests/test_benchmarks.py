@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import quality
 import scaling
 import stacked as stacked_benchmark
+import streaming
 from compare import Comparison, Turn, Worker, WorkerError
 
 from sparring import data, measuring, speed
@@ -296,3 +298,23 @@ def test_an_unknown_recipe_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     with pytest.raises(SystemExit):
         stacked_benchmark.main()
     assert "there is no recipe 'mlp', only quick, good" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------ streaming
+
+
+def test_the_table_of_windows_has_both_ways_and_their_ratio(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(streaming, "SIDE", 16)
+    monkeypatch.setattr(streaming, "SECONDS", 0.01)
+    words = ["streaming.py", "mlp-256", "--images", "3000", "--window", "1", "--rounds", "2"]
+    monkeypatch.setattr(sys, "argv", words)
+    streaming.main()
+    *_, line = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\| mlp-256 \| 21 \| [\d.]+ ms \| [\d.]+ ms \| x [\d.]+ \([\d.]+-[\d.]+\) \|", line)
+    for wrong, said in (("mlp", "there is no recipe 'mlp'"), ("mlp-256", "fit into 900 MiB")):
+        monkeypatch.setattr(sys, "argv", ["streaming.py", wrong, "--images", "1000", "--window", "900"])
+        with pytest.raises(SystemExit):
+            streaming.main()
+        assert said in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """STREAMING: milliseconds a step with images in windows, beside the same with all images on the device, as Markdown.
 
-    python benchmarks/windows.py                      # random colour pictures of 64 x 64, 1,172 MiB; some five minutes
-    python benchmarks/windows.py mlp-256 --images 20000 --window 16 --rounds 5
+    python benchmarks/streaming.py                   # random colour pictures of 64 x 64, 1,172 MiB; five minutes
+    python benchmarks/streaming.py mlp-256 --images 20000 --window 16 --rounds 5
 
 Both loops are compiled once and take turns, a chunk of each; the images lie in a file that is mapped from the disk. A
 line has the medians of the rounds, and the median and the range of the rounds' ratios.

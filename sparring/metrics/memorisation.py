@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sparring.batched import batched
 from sparring.images import Images
-from sparring.selection import ManyImages, pieces, select
+from sparring.selection import ManyImages, aligned, pieces, select
 
 PARTS = 50
 ROWS = 250
@@ -97,14 +97,15 @@ def lookup(training: ManyImages) -> Lookup:
 
     def block(first: int) -> tuple[Array, Array]:
         """The images from `first` on, dealt out (each, parts, D), and which of them there are (each, parts)."""
-        padded = np.zeros((parts * each, values), np.uint8)
+        padded = aligned((parts * each, values))
         here = select(training, np.arange(first, min(first + parts * each, count)))
         done = 0
         for piece in pieces(here):
             padded[done : done + len(piece)] = _reduced(piece).reshape(len(piece), -1)
             done += len(piece)
+        padded[done:] = 0
         there = np.arange(parts * each) < done
-        return jnp.asarray(padded.reshape(each, parts, -1)), jnp.asarray(there.reshape(each, parts))
+        return jax.device_put(padded.reshape(each, parts, -1)), jax.device_put(there.reshape(each, parts))
 
     only = block(0) if kept else None
 

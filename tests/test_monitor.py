@@ -127,7 +127,7 @@ def test_the_held_out_images_are_never_trained_on(
     compile_chunk = chunk.compile_chunk
 
     def spy(game: Any, recipe: Any, state: Any, images: Any, devices: Any, **how: Any) -> Any:
-        seen.append(len(images))
+        seen.append(len(images.images))
         return compile_chunk(game, recipe, state, images, devices, **how)
 
     monkeypatch.setattr(training, "compile_chunk", spy)

@@ -13,7 +13,7 @@ from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.errors import ClassError, RunError
 from sparring.images import Images
-from sparring.metrics.features import Extractor, choose_extractor
+from sparring.metrics.features import Extractor, choose_extractor, in_words
 from sparring.run import Run
 from sparring.sampling import Generator
 
@@ -47,12 +47,14 @@ def training_images(run: Run) -> ImageSet:
 
 
 def class_judge(training: ImageSet, tell: Callable[[str], None]) -> Extractor:
-    """The judge that knows the classes of these images; where none is shipped, it is trained."""
+    """The judge that knows the classes of these images; where none is shipped, it is trained.
 
-    def progress(step: int, steps: int) -> None:
-        tell(f"training a judge of these labels, once: step {step:,} of {steps:,}")
-
-    return choose_extractor(training, None, progress)
+    Raises `ClassError` where there is nothing to tell apart.
+    """
+    judge = choose_extractor(training, None, in_words(tell))
+    if not judge.knows_classes:
+        raise ClassError(f"all images of {training.name} are of one class, so none can be asked for")
+    return judge
 
 
 def choose(generator: Generator, counts: Counts, names: tuple[str, ...], judge: Extractor, seed: int) -> Chosen:

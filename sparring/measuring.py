@@ -20,7 +20,7 @@ from sparring.errors import DataError
 from sparring.images import Images, some_places
 from sparring.metrics import protocol
 from sparring.metrics.discriminator import Discrimination, discrimination, logits_of
-from sparring.metrics.features import Extractor, choose_extractor
+from sparring.metrics.features import Extractor, choose_extractor, in_words
 from sparring.metrics.protocol import SAMPLES, SEED, RealImages
 from sparring.metrics.verdict import Verdict
 from sparring.recipe import HELD_OUT, Channels
@@ -143,10 +143,7 @@ def report_of(verdict: Verdict) -> Path:
 
 
 def _extractor(real: RealImages, onnx: Path | None, tell: Tell) -> Extractor:
-    def progress(step: int, steps: int) -> None:
-        tell(f"training a judge of these labels, once: step {step:,} of {steps:,}")
-
-    return choose_extractor(real.training, onnx, progress)
+    return choose_extractor(real.training, onnx, in_words(tell))
 
 
 def _ask_discriminator(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparring import choosing, data
-from sparring.choosing import choose, training_images
+from sparring.choosing import choose, class_judge, training_images
 from sparring.cli import main
 from sparring.errors import ClassError, RunError
 from sparring.images import Images
@@ -88,6 +88,12 @@ def test_a_run_says_how_many_images_it_took(
 def test_a_generator_alone_cannot_be_asked(tiny_run: Run) -> None:
     with pytest.raises(RunError, match="the data of the run are needed"):
         training_images(Run(tiny_run.generator_weights))
+
+
+def test_one_class_alone_cannot_be_asked() -> None:
+    images = data.ImageSet("x", np.zeros((30, 8, 8, 1), np.uint8), np.zeros(30, np.int32), ("only",), "the test")
+    with pytest.raises(ClassError, match="all images of x are of one class"):
+        class_judge(images, lambda what: None)
 
 
 def test_data_without_classes_cannot_be_asked(tiny_recipe: Recipe, tmp_path: Path) -> None:

@@ -256,6 +256,15 @@ def choose_extractor(images: ImageSet, onnx: Path | None = None, progress: Progr
     return ready_extractor(images)
 
 
+def in_words(tell: Callable[[str], None]) -> Progress:
+    """Progress of such a training, told in words."""
+
+    def progress(step: int, steps: int) -> None:
+        tell(f"training a judge of these labels, once: step {step:,} of {steps:,}")
+
+    return progress
+
+
 def ready_extractor(images: ImageSet) -> Extractor:
     """The extractor for images like these that needs no training: a shipped judge, else random features."""
     return READY[images.name]() if images.name in READY else random_features(_shape(images))

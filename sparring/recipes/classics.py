@@ -44,7 +44,7 @@ def wgan_gp() -> Recipe:
     Run: `sparring train wgan-gp`.
     """
     adam = Adam(1e-4, beta1=0.0, beta2=0.9)
-    recipe = _classic("wgan-gp", "Gulrajani et al. 2017 (WGAN-GP)", adam, steps=22 * EPOCH // 5, milliseconds=150.0)
+    recipe = _classic("wgan-gp", "Gulrajani et al. 2017 (WGAN-GP)", adam, steps=22 * EPOCH // 5, milliseconds=160.0)
     return recipe.replace(
         loss="wasserstein",
         gradient_penalty=10.0,
@@ -61,7 +61,7 @@ def sngan() -> Recipe:
     Run: `sparring train sngan`.
     """
     adam = Adam(2e-4, beta1=0.0, beta2=0.9)
-    recipe = _classic("sngan", "Miyato et al. 2018 (SNGAN)", adam, steps=35 * EPOCH // 5, milliseconds=95.0)
+    recipe = _classic("sngan", "Miyato et al. 2018 (SNGAN)", adam, steps=35 * EPOCH // 5, milliseconds=100.0)
     return recipe.replace(loss="hinge", discriminator_steps=5, **{"discriminator.normalization": "spectral"})
 
 

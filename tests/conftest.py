@@ -4,6 +4,7 @@ import os
 import shutil
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Before NumPy is there: its threads that wait for a busy processor cost up to 28 times as much as one thread alone.
@@ -23,6 +24,8 @@ COMPILED = Path(__file__).parent.parent / ".pytest_cache" / "compiled" / os.envi
 """What XLA compiled is kept from one test session to the next; for each worker apart, for it writes without care."""
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+# Of what is trained so briefly compiling takes most of the time, also in the programs that tests start.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 TERMINAL_VARIABLES = (
     "COLUMNS",
@@ -105,13 +108,35 @@ def new_run(tiny_recipe: Recipe, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def compiled_quickly() -> Iterator[None]:
-    """XLA hardly optimises: where compiling takes most of the time, and how fast the program is, is not the point."""
+def compiled_fully() -> Iterator[None]:
+    """XLA optimises as it does for users."""
     import jax
 
-    jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
-    yield
     jax.config.update("jax_disable_most_optimizations", False)  # type: ignore[no-untyped-call]
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def no_plots() -> Iterator[None]:
+    """Runs end without their plots and animation, which take as long as all else of a tiny one."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("sparring.plots.write_plots", lambda run: None)
+        yield
+
+
+@pytest.fixture
+def without_plots() -> Iterator[None]:
+    """For one test."""
+    with no_plots():
+        yield
+
+
+@pytest.fixture(scope="module")
+def all_without_plots() -> Iterator[None]:
+    """From the first test of a file that asks for it to the file's end."""
+    with no_plots():
+        yield
 
 
 class Clock:

@@ -327,8 +327,7 @@ def when_reached(run: Run, step: int, act: Any) -> None:
 def start(which: str, folder: Path, digits: Path, *words: object, **environment: str) -> subprocess.Popen[str]:
     """This file as a program."""
     command = [sys.executable, __file__, which, str(folder), str(digits), *map(str, words)]
-    quickly = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # of what is trained so briefly, compiling is the most
-    surroundings = os.environ | {"JAX_PLATFORMS": "cpu"} | quickly | environment
+    surroundings = os.environ | {"JAX_PLATFORMS": "cpu"} | environment
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings)
 
 

@@ -19,6 +19,8 @@ from sparring.recipes import named_recipe
 from sparring.run import Run
 from sparring.session import Silence
 
+pytestmark = pytest.mark.usefixtures("all_without_plots")
+
 ROUNDING = 1e-5
 """What replicas may differ from a run alone after 30 steps; another seed differs by .01 and more."""
 
@@ -58,7 +60,6 @@ def test_each_replica_is_the_run_with_its_seed_alone(three: replicas.Replicas, r
     assert three.runs[1].recipe() == alone.recipe()
 
 
-@pytest.mark.usefixtures("compiled_quickly")
 def test_batch_norm_and_convolutions_have_replicas_too(digits: Path, tmp_path: Path) -> None:
     small = {"generator.channels": (8, 8), "discriminator.channels": (8, 8), "discriminator.dense": 8}
     recipe = named_recipe("dcgan-tanh").replace(

@@ -15,8 +15,6 @@ DIGITS = (28, 28, 1)
 SHAPES = [DIGITS, (17, 9, 3), (8, 8, 4), (1, 1, 1)]
 NORMALIZATIONS = ["batch", "spectral", "none"]
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 
 @cache
 def generator(shape: tuple[int, int, int]) -> networks.Network:

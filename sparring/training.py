@@ -88,8 +88,6 @@ def train(
         image_set = load_images(resolved, strict)
     left_open = resolved.augment == "auto"
     resolved = resolved.fitted(training_count(image_set, resolved))
-    if left_open and resolved.augment == "adaptive":
-        told.say(f"fewer than {FEW_IMAGES:,} images: D sees them changed, as much as it learns them by heart")
     if image_set.notice and stop is None:
         told.say(image_set.notice)
     surroundings = environment.describe(image_set, used.count, processes.count())
@@ -109,6 +107,8 @@ def train(
         run = Run(Path(found["path"]))
         if found["done"]:
             return run
+        if left_open and resolved.augment == "adaptive":
+            told.say(f"fewer than {FEW_IMAGES:,} images: D sees them changed, as much as it learns them by heart")
         material = make_material(image_set, resolved, used, told, window)
         writer = locked.enter_context(Writer())
         session = open_session(run, resolved, material, surroundings, writer, told, tensorboard, used)

@@ -203,7 +203,7 @@ def test_a_judge_learns_from_nine_tenths_and_tells_of_the_others(
     images = np.array(labelled.images)
     images[:, 0, 0, 0] = np.arange(200)  # so that each is known by its first pixel
     extractor = own_judge(replace(labelled, images=images))
-    learnt = trained[0]["images"].images[:, 0, 0, 0]
+    learnt = np.asarray(trained[0]["images"].images)[:, 0, 0, 0]
     kept = np.setdiff1d(np.arange(200), learnt)
     assert len(np.unique(learnt)) == len(learnt) == 180
     np.testing.assert_array_equal(trained[0]["images"].labels, _labels(labelled)[learnt])

@@ -20,6 +20,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sparring import optimizers
+from sparring.examples import Examples
 from sparring.game import Game, game_of
 from sparring.parts import Optimizer
 from sparring.recipes import RECIPES
@@ -107,7 +108,8 @@ def our_record(game: Game, batches: Sequence[Batch], start: Arrays) -> Record:
     state = state_from(game, start)
     reports, snapshots = [], [start]
     for batch in batches:
-        state, row = step(state, batch.real, batch.discriminator_noise, batch.generator_noise, jax.random.key(0))
+        noise = (batch.discriminator_noise, batch.generator_noise)
+        state, row = step(state, Examples(batch.real), *noise, jax.random.key(0))
         reports.append(_report(dict(zip(METRICS, row.tolist(), strict=True))))
         snapshots.append(arrays_of(state))
     return Record(batches, reports, snapshots)
@@ -128,6 +130,7 @@ def state_from(game: Game, arrays: Arrays) -> TrainState:
         step=jnp.zeros((), jnp.int32),
         generator_optimizer=game.generator_optimizer.init(parts["generator"]),
         average={},
+        augmentation={},
         discriminator_optimizer=game.discriminator_optimizer.init(parts["discriminator"]),
         **parts,
     )

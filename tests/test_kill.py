@@ -45,7 +45,7 @@ def wait_for_progress(run: Run, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.long)])
 def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(
     kills: int, digits: Path, tmp_path: Path, compiled: None
 ) -> None:

@@ -19,7 +19,7 @@ def quick() -> Recipe:
 
 
 def good() -> Recipe:
-    """Some nine minutes: digits that the judge takes for real ones nine times in ten.
+    """Some ten minutes: digits three times as far from real ones as real ones are from each other.
 
     Run: `sparring train good`.
     """

@@ -50,8 +50,11 @@ def test_the_nearest_training_images_are_those_of_an_exact_search(training: int)
     assert_equal(lookup(others)(images), exact(images, others))
 
 
-@pytest.mark.parametrize("training", [3, 50, 99, 101, 730])
-@pytest.mark.parametrize("shape", [(12, 10, 1), (40, 33, 3)], ids=["small", "reduced"])
+@pytest.mark.parametrize(
+    ("training", "shape"),
+    [(3, (12, 10, 1)), (50, (12, 10, 1)), (99, (12, 10, 1)), (730, (12, 10, 1)), (101, (40, 33, 3))],
+    ids=str,
+)
 def test_training_images_that_do_not_stay_on_the_device_are_found_as_well(
     training: int, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparring import data
-from sparring.classes import Counts, Labels
+from sparring.classes import Counts, Labels, labels_of
 from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.errors import ClassError, RunError
@@ -80,4 +80,4 @@ def choose(generator: Generator, counts: Counts, names: tuple[str, ...], judge: 
             wanted = ", ".join(repr(names[label]) for label in np.flatnonzero(missing))
             raise ClassError(f"of {drawn:,} images the last {useless:,} held none that the judge takes for {wanted}")
     images = np.concatenate([part for parts in kept for part in parts])
-    return Chosen(images, np.arange(len(counts), dtype=np.int32).repeat(counts), drawn)
+    return Chosen(images, labels_of(counts), drawn)

@@ -253,8 +253,7 @@ class Material:
         if self.data is not None:
             return Held(self.data, order, used)
         assert self.window is not None
-        labels = self.training.labels if self.game.classes else None
-        return Windows(Examples(self.training.images, labels), order, self.window, recipe.steps, used)
+        return Windows(_examples(self.training, self.game), order, self.window, recipe.steps, used)
 
 
 def make_material(
@@ -270,7 +269,6 @@ def make_material(
     def draw(state: TrainState, noise: Array, labels: Labels | None) -> Array:
         return game.generator.apply(state.sampled, state.generator_statistics, noise, labels, train=False)[0]
 
-    examples = Examples(training.images, training.labels if game.classes else None)
     steps = steps_in_window(training.images, recipe, used, window, replicas)
     if steps is not None:
         told.say(words(training.images, recipe, steps, replicas))
@@ -280,9 +278,14 @@ def make_material(
         draw=jax.jit(draw),
         training=training,
         held_out=held_out,
-        data=used.put(examples) if steps is None else None,
+        data=used.put(_examples(training, game)) if steps is None else None,
         window=steps,
     )
+
+
+def _examples(training: ImageSet, game: Game) -> Examples:
+    """What is trained on, with labels where the networks are told them."""
+    return Examples(training.images, training.labels if game.classes else None)
 
 
 def open_session(

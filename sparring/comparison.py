@@ -143,13 +143,13 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
 def _print_asked(asked: Asked, console: Console) -> None:
     """A class a line; of many classes only the ten that are recognised least."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("asked for")
+    table.add_column("asked for", no_wrap=True)
     for heading in ("recognised", "distance", "floor", "ratio"):
         table.add_column(heading, justify="right", no_wrap=True)
     places, notice = shown_classes(asked)
     for i in places:
         table.add_row(asked.names[i], *class_words(asked, i))
-    console.print(table)
+    print_whole(console, table)
     if notice:
         _say(console, notice)
 

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from sparring import atomic, charts, data, report
+from sparring.comparison import print_verdict
 from sparring.data import ImageSet
 from sparring.history import MOST_GRIDS
 from sparring.images import Images, save_picture, some_places
@@ -825,3 +827,10 @@ def test_of_many_classes_the_worst_are_shown(verdict: Verdict, samples: Images, 
     written = page(changed(verdict, asked=many | none), samples, real, None)
     assert "These 10 of 30 classes are recognised least." in written
     assert "c29" in written and "c20" in written and ">c19<" not in written
+
+
+def test_a_narrow_terminal_shows_each_class_whole(verdict: Verdict) -> None:
+    printed = io.StringIO()
+    print_verdict(verdict, Console(file=printed, width=30))
+    (line,) = (line for line in printed.getvalue().splitlines() if line.startswith(" ant "))
+    assert line.split() == ["ant", "87.5%", "3.21", "0.50", "6.42"]

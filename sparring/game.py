@@ -1,6 +1,7 @@
 """THE RULES OF THE GAME: networks, losses and optimisers, made once from a recipe; training changes none of them."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import jax
@@ -87,6 +88,7 @@ def game_of(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> Game:
     if recipe.conditional and classes < 2:
         raise RecipeError(f"conditional networks need images of two classes or more, not {classes}")
     loss = LOSSES[recipe.loss]
+    strength = math.prod(image_shape) / recipe.penalty_values if recipe.penalty_values else 1.0
     separate = (losses.real_cross_entropy, losses.fake_cross_entropy)
     discriminator = networks.discriminator(
         recipe.discriminator.kind, dataclasses.asdict(recipe.discriminator), image_shape=image_shape, classes=classes
@@ -108,8 +110,8 @@ def game_of(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> Game:
         generator_loss=loss.generator,
         relative=loss.relative,
         penalties=Penalties(
-            recipe.r1,
-            recipe.r2,
+            recipe.r1 * strength,
+            recipe.r2 * strength,
             recipe.gradient_penalty,
             recipe.penalty_one_in,
             Schedule(recipe.schedule_steps, recipe.penalty_end),

@@ -81,6 +81,9 @@ class Recipe:
     """Weight of the same penalty at fakes."""
     gradient_penalty: float = 0.0
     """Weight of WGAN-GP's penalty, which holds D's gradient between real images and fakes at length 1."""
+    penalty_values: int = 0
+    """Height x width x channels of the images that `r1` and `r2` are meant for; for other images they change in
+    proportion, as do squared distances between images. 0: they are the same for all."""
     penalty_one_in: int = 1
     """The penalties are taken on one image in so many of a batch: the same on average, and as much cheaper."""
     discriminator_steps: int = 1
@@ -151,7 +154,7 @@ class Recipe:
         if self.generator_noise == "reuse" and self.discriminator_steps > 1:
             raise RecipeError("the generator's update cannot take again the noise of several discriminator steps")
         check_fraction("held_out", self.held_out)
-        for name in ("judge_every", "schedule_steps"):
+        for name in ("judge_every", "schedule_steps", "penalty_values"):
             if getattr(self, name) < 0:
                 raise RecipeError(f"{name} must be 0 or more, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**32:

@@ -103,6 +103,12 @@ def test_a_run_is_judged_at_every_due_step_and_the_best_state_is_kept(judged_rec
         assert 0 <= event["variation"] <= 1 and 0 <= event["right_fake"] <= 1
 
 
+def test_the_strength_of_an_augmentation_is_told(judged_recipe: Recipe, tmp_path: Path) -> None:
+    adaptive = training.train(judged_recipe.replace(augment="adaptive", steps=10), out=tmp_path / "run")
+    assert all(0 <= event["augmentation"] <= 1 for event in events(adaptive, "judged"))
+    assert len(events(adaptive, "judged")) == 2
+
+
 def test_judging_changes_nothing_that_is_trained(judged_recipe: Recipe, tmp_path: Path) -> None:
     judged = training.train(judged_recipe, out=tmp_path / "judged")
     plain = training.train(judged_recipe.replace(judge_every=0), out=tmp_path / "plain")

@@ -117,6 +117,12 @@ def test_each_penalty_moves_the_discriminator_and_its_weight_counts(name: str) -
     assert np.abs(some - none).max() > 1e-4
 
 
+def test_penalties_meant_for_half_as_many_values_count_twice() -> None:
+    penalties = game_of(small(r1=1.0, r2=0.5, penalty_values=15), (6, 5, 1)).penalties
+    assert (penalties.real, penalties.fake) == (2.0, 1.0)
+    assert game_of(small(r1=1.0, penalty_values=30), (6, 5, 1)).penalties.real == 1.0
+
+
 def test_penalties_on_one_image_in_two_are_those_of_every_second_image() -> None:
     game = game_of(small(r1=1.0, r2=0.5, penalty_one_in=2), (6, 5, 1))
     whole = game_of(small(r1=1.0, r2=0.5), (6, 5, 1))

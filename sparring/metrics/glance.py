@@ -88,7 +88,7 @@ class Glance:
             "memorising": told.memorising,
             "memorising_alarm": told.alarm,
         }
-        if state.augmentation != {}:
+        if not isinstance(state.augmentation, dict):
             values["augmentation"] = float(state.augmentation)
         if features.probabilities is not None and self._frequencies is not None:
             values |= self._classes_of(features.probabilities, self._frequencies)

@@ -1,9 +1,10 @@
 """OUR OWN set-ups: one system in three lengths, on whatever images there are. Measured in `docs/results.md`.
 
 After R3GAN (Huang et al. 2024): each real image is to stand above a fake, D's slope is held down at both (R1 and R2,
-taken on every fourth image), no network has a normalisation, rates fall by half a cosine, and samples come from a
-moving average of the generator's weights. Few images are augmented (`sparring.augmentation`). The networks are ours
-(`sparring.networks.patch`). Times are of two CPU cores, on 28 x 28 gray images.
+taken on every fourth image, the stronger the larger the images), no network has a normalisation, rates fall by half a
+cosine, and samples come from a moving average of the generator's weights. Few images are augmented
+(`sparring.augmentation`). The networks are ours (`sparring.networks.patch`). Times are of two CPU cores, on 28 x 28
+gray images.
 """
 
 from sparring.parts import Adam, PatchDiscriminator, PatchGenerator
@@ -55,6 +56,7 @@ def _modern(name: str, *, steps: int, batch_size: int, learning_rate: float) -> 
         loss="relativistic",
         r1=1.0,
         r2=1.0,
+        penalty_values=28 * 28,
         penalty_one_in=4,
         average_half_life=1000.0,
         schedule_steps=steps,

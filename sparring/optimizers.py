@@ -14,7 +14,9 @@ def optimizer(settings: Optimizer) -> optax.GradientTransformation:
         return optax.sgd(settings.learning_rate, settings.momentum or None, settings.nesterov)
     scale = scale_by_adam_hat if settings.epsilon_hat else optax.scale_by_adam
     return optax.chain(
-        scale(settings.beta1, settings.beta2, settings.epsilon), optax.scale_by_learning_rate(_rate(settings))
+        scale(settings.beta1, settings.beta2, settings.epsilon),
+        *([optax.clip_by_block_rms(settings.largest_update)] if settings.largest_update else []),
+        optax.scale_by_learning_rate(_rate(settings)),
     )
 
 

@@ -195,9 +195,13 @@ class Adam:
     """Add epsilon to the root before its bias is corrected (Kingma & Ba, end of section 2), as Keras does."""
     decay: float = 0.0
     """The rate of update t = 0, 1, ... is learning_rate / (1 + decay * t), as in Keras 2."""
+    largest_update: float = 0.0
+    """Updates of a weight matrix whose root mean square is more than so many learning rates are shortened to that
+    (Shazeer & Stern 2018, section 6); 0 for never."""
 
     def __post_init__(self) -> None:
         check_positive("learning_rate", self.learning_rate)
+        check_not_negative("largest_update", self.largest_update)
         check_fraction("beta1", self.beta1)
         check_fraction("beta2", self.beta2)
         check_positive("epsilon", self.epsilon)

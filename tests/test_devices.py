@@ -59,8 +59,8 @@ SMALL: dict[str, dict[str, Any]] = {
 STEPS = 10
 COUNTS = [(name, count) for name in SMALL for count in ("2", "4") if (name, count) != ("dcgan-tanh", "2")]
 """(recipe, devices). The convolutional one takes long to compile."""
-NORMALISED = ["mlp-sgd", "dcgan-tanh"]
-"""Those with BatchNorm."""
+NORMALISED = "mlp-sgd"
+"""The one that shows what BatchNorm over each device alone would do; `dcgan-tanh` has it, too, but takes long."""
 
 
 def small(name: str, digits: Path, **changes: Any) -> Recipe:
@@ -138,7 +138,7 @@ def shared_steps(name: str, digits: Path) -> dict[str, Any]:
         state, shared_program = trained(int(count), game)
         found[count] = difference(one, state)
     found["divided"] = "all-reduce" in shared_program and "all-reduce" not in program
-    if name in NORMALISED:
+    if name == NORMALISED:
         apart, _ = trained(1, dataclasses.replace(game, generator=in_parts(game.generator, 4)))
         found["apart"] = difference(one, apart)
     return found
@@ -203,9 +203,8 @@ def test_many_devices_train_what_one_trains(four: dict[str, Any], name: str, cou
     assert four[name][count] < ROUNDING
 
 
-@pytest.mark.parametrize("name", NORMALISED)
-def test_batch_norm_over_each_device_alone_would_be_seen(four: dict[str, Any], name: str) -> None:
-    assert four[name]["apart"] > 100 * ROUNDING
+def test_batch_norm_over_each_device_alone_would_be_seen(four: dict[str, Any]) -> None:
+    assert four[NORMALISED]["apart"] > 100 * ROUNDING
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -26,9 +26,12 @@ def written_out(settings: Optimizer) -> Any:
         v = settings.beta2 * v + (1 - settings.beta2) * g**2
         bias_1, bias_2 = 1 - settings.beta1**t, 1 - settings.beta2**t
         if settings.epsilon_hat:
-            w = w - rate * np.sqrt(bias_2) / bias_1 * m / (np.sqrt(v) + settings.epsilon)
+            update = np.sqrt(bias_2) / bias_1 * m / (np.sqrt(v) + settings.epsilon)
         else:
-            w = w - rate * (m / bias_1) / (np.sqrt(v / bias_2) + settings.epsilon)
+            update = (m / bias_1) / (np.sqrt(v / bias_2) + settings.epsilon)
+        if settings.largest_update:
+            update = update * min(1, settings.largest_update / np.sqrt(np.mean(update**2)))
+        w = w - rate * update
     return w
 
 
@@ -50,6 +53,7 @@ SETTINGS: list[Optimizer] = [
     Adam(3e-4, beta1=0.5, beta2=0.9, epsilon=1e-6),
     Adam(1e-3, epsilon=1e-7, epsilon_hat=True),
     Adam(2e-4, epsilon=1e-7, epsilon_hat=True, decay=0.3),
+    Adam(1e-3, beta1=0.0, beta2=0.99, largest_update=0.5),
 ]
 
 

@@ -16,7 +16,10 @@ def quick() -> Recipe:
 
     Run: `sparring train quick`.
     """
-    return _modern("quick", steps=2_400, batch_size=32, learning_rate=3e-3).replace(judge_every=0)
+    recipe = _modern("quick", steps=2_400, batch_size=32, learning_rate=3e-3)
+    # At so high a rate a sudden steep slope would throw the weights so far that they don't come back.
+    no_leaps = {f"{network}_optimizer.largest_update": 1.0 for network in ("generator", "discriminator")}
+    return recipe.replace(judge_every=0, **no_leaps)
 
 
 def good() -> Recipe:

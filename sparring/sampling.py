@@ -152,12 +152,16 @@ def save(
     state: Any,
     trained: dict[str, Any],
 ) -> None:
-    """Write the generator of a training state into the run: weights, and a description that rebuilds it."""
+    """Write the generator of a training state into the run."""
     description = describe(recipe, image_shape, classes, trained)
-    generator = Generator(description, state.sampled, state.generator_statistics)
+    write(Generator(description, state.sampled, state.generator_statistics), run.generator_weights)
+
+
+def write(generator: Generator, path: Path) -> None:
+    """Write a `generator.safetensors`, and beside it a JSON file that says how to rebuild it; `load` reads both."""
     content, about = checkpoint.pack(checkpoint.named_arrays(_tree(generator.weights, generator.statistics)))
-    atomic.write_bytes(run.generator_weights, content)
-    atomic.write_json(run.generator_description, generator.description | {"weights": about})
+    atomic.write_bytes(path, content)
+    atomic.write_json(path.with_suffix(".json"), generator.description | {"weights": about})
 
 
 def describe(
@@ -238,6 +242,6 @@ def _load_files(description_file: Path, weights_file: Path) -> Generator:
 def _from_checkpoint(run: Run, best: bool = False) -> Generator:
     trained = load_trained(run, best)
     recipe = run.recipe()
-    about = {"recipe": recipe.name, "step": trained.step}
+    about = {"recipe": recipe.name, "step": trained.step, "data": recipe.data}
     description = describe(recipe, trained.image_shape, trained.classes, about)
     return Generator(description, trained.state.sampled, trained.state.generator_statistics)

@@ -137,7 +137,9 @@ function between(a, b, t) {
 
 const canvas = document.getElementById("grid"), context = canvas.getContext("2d");
 const status = document.getElementById("status"), walkButton = document.getElementById("walk");
-const [height, width, channels] = model.image_shape, columns = 8, rows = 6, gap = 1, budget = 14; // milliseconds a frame
+const [height, width, channels] = model.image_shape, columns = 8, gap = 1;
+const rows = model.classes.length > 1 && model.classes.length <= 16 ? model.classes.length : 6;
+const budget = 14; // milliseconds of a frame
 canvas.width = columns * (width + gap) + gap;
 canvas.height = rows * (height + gap) + gap;
 

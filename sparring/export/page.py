@@ -10,12 +10,14 @@ import base64
 import dataclasses
 import hashlib
 import json
+from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Any, Literal
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,18 +27,51 @@ from sparring.sampling import Generator
 
 LARGEST = 3_000_000
 """Bytes of a file with float16; where it would have more, it has int8."""
+ENOUGH = 0.95
+"""Share of the pixels that have to come out as ours, to one gray level, for int8 to be taken."""
+COMPARED = 100
+"""Pictures that this is found out by."""
 Kind = Literal["float16", "int8"]
 
 
-def write(generator: Generator, path: Path, title: str) -> Kind:
-    """Write the page of the generator, with that title; how its weights are kept comes back."""
+@dataclass(frozen=True)
+class Page:
+    """What was written."""
+
+    kind: Kind
+    """How the weights are kept."""
+    size: int
+    """Bytes."""
+    close: float
+    """Share of the pixels that rounding the weights changes by one gray level at most."""
+
+
+def write(generator: Generator, path: Path, title: str) -> Page:
+    """Write the page of the generator, with that title."""
     kind: Kind = "float16"
     content = to_html(generator, title, kind)
-    if len(content) > LARGEST:
+    if len(content) > LARGEST and share_close(generator, "int8") >= ENOUGH:
         kind = "int8"
         content = to_html(generator, title, kind)
     atomic.write_bytes(path, content)
-    return kind
+    return Page(kind, len(content), share_close(generator, kind))
+
+
+def share_close(generator: Generator, kind: Kind) -> float:
+    """Share of the pixels that come out as ours, to one gray level, from weights that are rounded so."""
+
+    def rounded(weights: Any) -> Any:
+        if weights.ndim == 1:
+            return weights
+        if kind == "float16":
+            return np.asarray(weights, np.float16).astype(np.float32)
+        whole, factors = quantised(np.asarray(weights))
+        return whole * factors
+
+    coarse = dataclasses.replace(generator, weights=jax.tree.map(rounded, generator.weights))
+    latents, labels = generator.draw_latents(COMPARED), generator.usual_labels(COMPARED)
+    ours, theirs = (each.images(latents, labels).astype(int) for each in (generator, coarse))
+    return float(np.mean(np.abs(ours - theirs) <= 1))
 
 
 def to_html(generator: Generator, title: str, kind: Kind) -> bytes:

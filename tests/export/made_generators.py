@@ -16,7 +16,7 @@ NARROW: dict[str, dict[str, Any]] = {
     "mlp-128": {"generator.hidden": (8,)},
     "mlp-sgd": {"generator.hidden": (8, 6)},
     "dcgan-tanh": {"generator.dense": 8, "generator.channels": (6, 4)},
-    "dcgan": {"generator.channels": 4},
+    "dcgan": {"generator.channels": 8},
     "quick": {"generator.dense": 8, "generator.channels": 16},
 }
 """A recipe of each architecture, the second with BatchNorm."""

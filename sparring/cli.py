@@ -405,6 +405,35 @@ def _sample_classes(given: Sample, generator: Generator) -> tuple[Images, list[s
 
 
 @dataclass(frozen=True)
+class Export:
+    """Write a trained generator for use elsewhere: its weights with a model card, an ONNX file, or a page that makes
+    pictures in any browser."""
+
+    run: Positional[Path]
+    """Folder of a run, or a generator.safetensors with its generator.json beside it."""
+    format: Literal["safetensors", "onnx", "html"]
+    """`safetensors`: a folder with the weights, how to rebuild the network, and a model card; `onnx`: a file for ONNX
+    runtimes (needs the extra `onnx`); `html`: one file to open, without a network or a server."""
+    out: Path | None = None
+    """Where to write it; without, in the folder `export` of the run."""
+    best: Flag = False
+    """Write the state that was judged best while it trained, not the last one."""
+    licence: str = "unknown"
+    """What the model card names as the licence."""
+
+
+def export(words: list[str]) -> int:
+    """`sparring export RUN --format FORMAT [OPTIONS]`."""
+    given = _parse(Export, words, "sparring export")
+
+    from sparring import export as exports
+
+    path, words_of_it = exports.export(given.run, given.format, out=given.out, best=given.best, licence=given.licence)
+    print(f"{path}: {words_of_it}")
+    return 0
+
+
+@dataclass(frozen=True)
 class Measure:
     """Judge a run, or samples made elsewhere: how good, how varied, how balanced, and are they copies? The numbers and
     a page (report.html) are left in the run, or beside the samples."""
@@ -648,6 +677,7 @@ COMMANDS: dict[str, Command] = {
     "train": train,
     "sweep": sweep,
     "sample": sample,
+    "export": export,
     "measure": measure,
     "compare": compare,
     "data": data,
@@ -655,7 +685,7 @@ COMMANDS: dict[str, Command] = {
     "bench": bench,
 }
 
-COMPILING = {"train", "sample", "measure", "compare", "sweep", "bench"}
+COMPILING = {"train", "sample", "export", "measure", "compare", "sweep", "bench"}
 """Commands that run networks."""
 
 HELP = """\
@@ -667,6 +697,7 @@ commands:
   train     train a GAN: sparring train, or sparring train RECIPE [OPTIONS]
   sweep     try several values of settings: sparring sweep RECIPE --seed 0,1,2
   sample    draw images from a trained generator: sparring sample RUN
+  export    write a generator for ONNX, a browser, or others: sparring export RUN --format html
   measure   judge a run, or samples made elsewhere: sparring measure RUN
   compare   put measured runs side by side: sparring compare RUN RUN...
   data      look at images before training on them: sparring data check FOLDER

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,30 +114,40 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         table.add_column("better", no_wrap=True)
     if roomy:
         table.add_column("what it says", ratio=1)
-    for name, about in MEASURES.items():
-        if name in verdict.measures:
-            measure = verdict.measures[name]
-            error = "" if measure.error is None else shown(DOUBT * measure.error, about, measure.value)
-            real = "" if measure.real is None else shown(measure.real, about)
-            says = ([] if tight else [about.better]) + ([about.meaning] if roomy else [])
-            table.add_row(about.title, shown(measure.value, about), error, real, *says)
+    for about, *numbers in measure_words(verdict):
+        says = ([] if tight else [about.better]) + ([about.meaning] if roomy else [])
+        table.add_row(about.title, *numbers, *says)
     print_whole(console, table, None if tight else 70)
     if verdict.balance is not None:
         band = verdict.balance.variation_band
         _say(console, f"class variation of perfectly balanced samples: below {band:.1%} in 95 of 100 cases")
     if verdict.modes is not None:
         _say(console, f"the modes: {protocol_words(verdict.modes)}")
-    _say(
-        console,
-        f"{verdict.samples:,} samples against {verdict.data['unseen']:,} {verdict.data['split']} images of "
-        f"{verdict.data['name']}, by {_extractor(verdict)}. {verdict.extractor['caveat']}",
-    )
+    _say(console, judged_words(verdict))
     if verdict.asked is not None:
         _print_asked(verdict.asked, console)
     for notice in verdict.notices:
         _say(console, f"note: {notice}")
     for alarm in verdict.alarms:
         _say(console, f"alarm: {alarm}")
+
+
+def measure_words(verdict: Verdict) -> Iterator[tuple[About, str, str, str]]:
+    """(what it is, value, half of the interval of 95%, what real images get) of each measure there is."""
+    for name, about in MEASURES.items():
+        if name in verdict.measures:
+            measure = verdict.measures[name]
+            error = "" if measure.error is None else shown(DOUBT * measure.error, about, measure.value)
+            real = "" if measure.real is None else shown(measure.real, about)
+            yield about, shown(measure.value, about), error, real
+
+
+def judged_words(verdict: Verdict) -> str:
+    """What was judged against what, by whom."""
+    return (
+        f"{verdict.samples:,} samples against {verdict.data['unseen']:,} {verdict.data['split']} images of "
+        f"{verdict.data['name']}, by {_extractor(verdict)}. {verdict.extractor['caveat']}"
+    )
 
 
 def _print_asked(asked: Asked, console: Console) -> None:

@@ -9,6 +9,7 @@
     │   └── ResumeError      a run cannot go on because a setting differs
     ├── ComparisonError    results that were measured differently cannot be compared
     ├── TrainingDiverged   a loss stopped being a finite number
+    ├── ExportError        what an export makes is not what the generator makes
     ├── DeviceError        there are not the devices that were asked for, or they cannot share a batch
     ├── ProcessError       processes that train together cannot meet, disagree, or one of them has failed
     │   └── ProcessLost      one of them is gone without a word
@@ -52,6 +53,10 @@ class TrainingDiverged(SparringError):
 
 class ClassError(SparringError):
     """A class was asked for that there is not, or none where one has to be named."""
+
+
+class ExportError(SparringError):
+    """What an export makes is not what the generator makes, or is more than it may be."""
 
 
 class DeviceError(SparringError):

@@ -87,13 +87,14 @@ def square_columns(count: int) -> int:
     return math.isqrt(count - 1) + 1
 
 
-def save_images(path: Path, images: Images, columns: int, classes: Sequence[str] | None = None) -> None:
+def save_images(path: str | Path, images: Images, columns: int, classes: Sequence[str] | None = None) -> None:
     """Write images by the ending of `path`: `.png` a grid, `.npz` an array (key `images`), `.gif` an animation, none a
     folder of numbered PNGs.
 
     `classes` are the names of each image's class: they go into the `.npz` (key `labels`), and in the folder each class
     has a folder of its own, so that either can be trained on.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     WRITERS[path.suffix.lower()](path, images, columns, classes)
 

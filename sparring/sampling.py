@@ -6,6 +6,7 @@ The generator's file holds sizes and weights; that and `sparring.networks` rebui
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +75,15 @@ class Generator:
 
     def images(self, latents: NDArray[np.floating[Any]], labels: Labels | None = None) -> Images:
         """The images (N, H, W, C), uint8, of latents (N, latent size) and, if it is conditional, labels (N,)."""
+        made: Images = self._made(latents, labels, to_uint8)
+        return made
+
+    def values(self, latents: NDArray[np.floating[Any]], labels: Labels | None = None) -> NDArray[np.float32]:
+        """The same as numbers in [-1, 1]."""
+        made: NDArray[np.float32] = self._made(latents, labels, lambda values: values)
+        return made
+
+    def _made(self, latents: NDArray[np.floating[Any]], labels: Labels | None, finish: Callable[[Any], Any]) -> Any:
         if latents.ndim != 2 or latents.shape[1] != self.latents.size:
             raise ValueError(f"latents should have the shape (N, {self.latents.size}), not {latents.shape}")
         if (labels is None) == bool(self.classes):
@@ -81,8 +91,7 @@ class Generator:
         if labels is not None and labels.shape != latents.shape[:1]:
             raise ValueError(f"labels should have the shape {latents.shape[:1]}, not {labels.shape}")
         asked = (latents.astype(np.float32), labels)
-        made: Images = batched(lambda part: to_uint8(np.asarray(self._apply(*part))), asked, BATCH)
-        return made
+        return batched(lambda part: finish(np.asarray(self._apply(*part))), asked, BATCH)
 
     def interpolate(
         self, stops: int, images: int, seed: int = 0, closed: bool = False, label: int | None = None
@@ -143,12 +152,16 @@ def save(
     state: Any,
     trained: dict[str, Any],
 ) -> None:
-    """Write the generator of a training state into the run: weights, and a description that rebuilds it."""
+    """Write the generator of a training state into the run."""
     description = describe(recipe, image_shape, classes, trained)
-    generator = Generator(description, state.sampled, state.generator_statistics)
+    write(Generator(description, state.sampled, state.generator_statistics), run.generator_weights)
+
+
+def write(generator: Generator, path: Path) -> None:
+    """Write a `generator.safetensors`, and beside it a JSON file that says how to rebuild it; `load` reads both."""
     content, about = checkpoint.pack(checkpoint.named_arrays(_tree(generator.weights, generator.statistics)))
-    atomic.write_bytes(run.generator_weights, content)
-    atomic.write_json(run.generator_description, generator.description | {"weights": about})
+    atomic.write_bytes(path, content)
+    atomic.write_json(path.with_suffix(".json"), generator.description | {"weights": about})
 
 
 def describe(
@@ -229,6 +242,6 @@ def _load_files(description_file: Path, weights_file: Path) -> Generator:
 def _from_checkpoint(run: Run, best: bool = False) -> Generator:
     trained = load_trained(run, best)
     recipe = run.recipe()
-    about = {"recipe": recipe.name, "step": trained.step}
+    about = {"recipe": recipe.name, "step": trained.step, "data": recipe.data}
     description = describe(recipe, trained.image_shape, trained.classes, about)
     return Generator(description, trained.state.sampled, trained.state.generator_statistics)

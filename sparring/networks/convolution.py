@@ -131,11 +131,15 @@ def transposed_convolve(x: Array, kernel: Array) -> Array:
     """
     if plainly():
         return _lax_convolve(x, kernel[::-1, ::-1], ((2, 3), (2, 3)), spread=2)
+    return depth_to_space(convolve(x, transposed_in_phases(kernel), "same"), 2)
+
+
+def transposed_in_phases(kernel: Array) -> Array:
+    """The kernel (5,5,C,F) of a transposed convolution as that of a 3x3 one to the four phases: (3,3,C,4F)."""
     c, f = kernel.shape[2:]
     taps = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0))).reshape(3, 2, 3, 2, c, f)
     taps = taps[::-1, :, ::-1]  # the input before an output sees the later taps
-    y = convolve(x, taps.transpose(0, 2, 4, 1, 3, 5).reshape(3, 3, c, 4 * f), "same")  # (N, H, W, 4F)
-    return depth_to_space(y, 2)
+    return taps.transpose(0, 2, 4, 1, 3, 5).reshape(3, 3, c, 4 * f)
 
 
 def upsample_convolve(x: Array, kernel: Array) -> Array:

@@ -8,6 +8,9 @@ from sparring.errors import RecipeError
 from sparring.networks.convolution import convolution, upsample_convolve
 from sparring.networks.layers import dense, max_pool
 
+EPSILON = 1e-3
+"""Of BatchNorm, as Keras has it."""
+
 
 class Generator(nnx.Module):
     """Latents (N, latent_size) -> images (N, H, W, C) in [-1, 1]; H and W are multiples of 4."""
@@ -29,7 +32,7 @@ class Generator(nnx.Module):
         features = height // 4 * (width // 4) * channels[0]
         self.dense_1 = _dense(latent_size, dense, rngs)
         self.dense_2 = _dense(dense, features, rngs)
-        self.norm = nnx.BatchNorm(features, momentum=batch_norm_momentum, epsilon=1e-3, rngs=rngs)
+        self.norm = nnx.BatchNorm(features, momentum=batch_norm_momentum, epsilon=EPSILON, rngs=rngs)
         self.conv_1 = convolution(channels[0], channels[1], 5, "same", rngs=rngs)
         self.conv_2 = convolution(channels[1], colours, 5, "same", rngs=rngs)
 

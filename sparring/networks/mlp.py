@@ -8,11 +8,14 @@ from jax import Array
 
 from sparring.networks.layers import dense
 
+EPSILON = 1e-3
+"""Of BatchNorm (Ioffe & Szegedy 2015), as Keras has it."""
+
 
 class Generator(nnx.Module):
     """Latents (N, latent_size) -> images (N, H, W, C) in [-1, 1]: hidden layers, then a dense layer and tanh.
 
-    After each hidden layer's LeakyReLU comes BatchNorm (Ioffe & Szegedy 2015; epsilon 1e-3) where a momentum is given.
+    After each hidden layer's LeakyReLU comes BatchNorm where a momentum is given.
     """
 
     def __init__(
@@ -31,7 +34,7 @@ class Generator(nnx.Module):
         widths = (latent_size, *hidden)
         self.hidden = nnx.List([dense(a, b, initialization, rngs=rngs) for a, b in zip(widths, hidden, strict=False)])
         self.norms = nnx.List(
-            [nnx.BatchNorm(width, momentum=batch_norm_momentum, epsilon=1e-3, rngs=rngs) for width in hidden]
+            [nnx.BatchNorm(width, momentum=batch_norm_momentum, epsilon=EPSILON, rngs=rngs) for width in hidden]
             if batch_norm_momentum is not None
             else []
         )

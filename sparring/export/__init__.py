@@ -1,0 +1,54 @@
+"""EXPORT: a trained generator for the world outside, as weights with a model card, an ONNX file, or a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from sparring import atomic, measuring, sampling
+from sparring.export import card, onnx, page
+from sparring.run import Run
+from sparring.sampling import Generator
+
+Format = Literal["safetensors", "onnx", "html"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def export(
+    path: str | Path, format: Format, *, out: str | Path | None = None, best: bool = False, licence: str = card.UNKNOWN
+) -> tuple[Path, str]:
+    """Write the generator of a run, or of a `generator.safetensors`: (where, what there is to say of it).
+
+    Without `out` it goes into the folder `export` of the run: `generator.onnx`, `generator.html`, or for safetensors
+    three files, `generator.safetensors`, `generator.json` and the model card `README.md`.
+
+    Raises `RunError` where there is no generator, `ExportError` where what was made makes other images, `MissingExtra`
+    where a package is missing.
+    """
+    path = Path(path)
+    generator = sampling.load(path, best)
+    folder = (path if path.is_dir() else path.parent) / "export"
+    target = Path(out) if out is not None else folder if format == "safetensors" else folder / f"generator.{format}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    trained = generator.description["trained"]
+    if format == "onnx":
+        difference = onnx.write(generator, target)
+        return target, f"onnxruntime's {onnx.CHECKED} images differ from ours by {difference:.1e} at most"
+    if format == "html":
+        made = page.write(generator, target, f"{trained['recipe']} on {trained['data']}")
+        close = f"{made.close:.1%} of the pixels as ours, to one gray level"
+        return target, f"{made.size / 1e6:.1f} MB; weights as {made.kind}, {close}"
+    target.mkdir(exist_ok=True)
+    sampling.write(generator, target / "generator.safetensors")
+    atomic.write_bytes(target / "README.md", _card(path, generator, best, licence).encode())
+    return target, "weights, description and model card"
+
+
+def _card(path: Path, generator: Generator, best: bool, licence: str) -> str:
+    run = Run(path)
+    if not run.exists():
+        return card.card(generator, licence=licence)
+    verdict = measuring.saved_verdict(run)
+    if verdict is not None and verdict.subject["step"] != generator.description["trained"]["step"]:
+        verdict = None  # of another state
+    return card.card(generator, run.recipe(), run.environment(), verdict, licence)

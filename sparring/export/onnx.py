@@ -1,0 +1,164 @@
+"""ONNX: a generator as a file that runs wherever ONNX does (extra `onnx`).
+
+Inputs: `latents` (batch, latent size) float32, normal numbers, and `labels` (batch,) int64 where it is conditional;
+output: `images` (batch, H, W, C) float32 in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparring import atomic
+from sparring.errors import ExportError, MissingExtra
+from sparring.export.layers import (
+    Convolution,
+    Crop,
+    Dense,
+    DepthToSpace,
+    Embedding,
+    Enlarge,
+    Layer,
+    LeakyReLU,
+    Reshape,
+    Residual,
+    Scale,
+    Tanh,
+    layers_of,
+)
+from sparring.sampling import Generator
+
+OPSET = 17
+IR_VERSION = 8
+"""Of 2022: what is older than the readers that people have."""
+TOLERANCE = 1e-4
+"""The most that a value in [-1, 1] may differ from our network's."""
+CHECKED = 100
+"""Latents that the file is held against the network by."""
+
+
+def write(generator: Generator, path: Path) -> float:
+    """Write the generator, once onnxruntime makes of it what our network makes; the largest difference comes back.
+
+    Raises `ExportError` where a value differs by more than `TOLERANCE`, `MissingExtra` without the packages.
+    """
+    content = to_bytes(generator)
+    difference = largest_difference(generator, content)
+    if not difference <= TOLERANCE:
+        raise ExportError(f"onnxruntime's images differ from ours by up to {difference:.1e}, so {path} is not written")
+    atomic.write_bytes(path, content)
+    return difference
+
+
+def to_bytes(generator: Generator) -> bytes:
+    """The model's file."""
+    onnx = _package("onnx")
+    graph = _Graph(onnx)
+    latents = graph.input("latents", onnx.TensorProto.FLOAT, ["batch", generator.latents.size])
+    if generator.classes:
+        graph.input("labels", onnx.TensorProto.INT64, ["batch"])
+    graph.layers(layers_of(generator), latents)
+    graph.nodes[-1].output[0] = "images"
+    output = onnx.helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, ["batch", *generator.image_shape])
+    made = onnx.helper.make_graph(graph.nodes, "generator", graph.inputs, [output], graph.weights)
+    model = onnx.helper.make_model(
+        made,
+        producer_name="sparring",
+        ir_version=IR_VERSION,
+        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+    )
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def largest_difference(generator: Generator, content: bytes) -> float:
+    """Between the values that onnxruntime makes of the model and those that our network makes."""
+    latents = generator.draw_latents(CHECKED)
+    labels = np.arange(CHECKED, dtype=np.int64) % max(1, len(generator.classes))
+    session = _package("onnxruntime").InferenceSession(content, providers=["CPUExecutionProvider"])
+    inputs = {"latents": latents} | ({"labels": labels} if generator.classes else {})
+    (images,) = session.run(None, inputs)
+    ours = generator.values(latents, labels.astype(np.int32) if generator.classes else None)
+    return float(np.abs(images - ours).max())
+
+
+def _package(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingExtra(f"ONNX needs the package {name}; install it with: pip install 'sparring[onnx]'") from error
+
+
+class _Graph:
+    """The nodes so far. Values are (N, H, W, C) between layers; ONNX's convolutions want (N, C, H, W)."""
+
+    def __init__(self, onnx: Any) -> None:
+        self.onnx = onnx
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
+        self.inputs: list[Any] = []
+        self.names = (f"value_{i}" for i in itertools.count())
+
+    def input(self, name: str, kind: int, shape: list[Any]) -> str:
+        self.inputs.append(self.onnx.helper.make_tensor_value_info(name, kind, shape))
+        return name
+
+    def constant(self, array: NDArray[Any]) -> str:
+        name = f"weights_{len(self.weights)}"
+        self.weights.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def node(self, kind: str, *inputs: str, **settings: Any) -> str:
+        output = next(self.names)
+        self.nodes.append(self.onnx.helper.make_node(kind, list(inputs), [output], **settings))
+        return output
+
+    def layers(self, layers: list[Layer] | tuple[Layer, ...], x: str) -> str:
+        for layer in layers:
+            x = self.layer(layer, x)
+        return x
+
+    def layer(self, layer: Layer, x: str) -> str:
+        """The value that the layer makes of x."""
+        match layer:
+            case Embedding(table):
+                return self.node("Concat", x, self.node("Gather", self.constant(table), "labels"), axis=1)
+            case Dense(weights, biases):
+                return self.node("Gemm", x, self.constant(weights), self.constant(biases))
+            case Scale(factors, offsets):
+                return self.node("Add", self.node("Mul", x, self.constant(factors)), self.constant(offsets))
+            case LeakyReLU(slope):
+                return self.node("LeakyRelu", x, alpha=slope)
+            case Tanh():
+                return self.node("Tanh", x)
+            case Reshape(height, width, channels):
+                return self.node("Reshape", x, self.constant(np.array([-1, height, width, channels])))
+            case Residual(layers):
+                return self.node("Add", x, self.layers(layers, x))
+            case Crop(height, width):
+                ends, axes = self.constant(np.array([height, width])), self.constant(np.array([1, 2]))
+                return self.node("Slice", x, self.constant(np.array([0, 0])), ends, axes)
+            case Convolution() | DepthToSpace() | Enlarge():
+                channels_first = self.node("Transpose", x, perm=[0, 3, 1, 2])
+                return self.node("Transpose", self.channels_first(layer, channels_first), perm=[0, 2, 3, 1])
+
+    def channels_first(self, layer: Convolution | DepthToSpace | Enlarge, x: str) -> str:
+        """The same of a value (N, C, H, W)."""
+        match layer:
+            case Convolution(weights, biases):
+                h, w = weights.shape[:2]
+                kernel = self.constant(weights.transpose(3, 2, 0, 1))
+                pads = [(h - 1) // 2, (w - 1) // 2, h // 2, w // 2]
+                return self.node("Conv", x, kernel, self.constant(biases), pads=pads)
+            case DepthToSpace(side):
+                return self.node("DepthToSpace", x, blocksize=side, mode="DCR")
+            case Enlarge(side):
+                scales = self.constant(np.array([1, 1, side, side], np.float32))
+                return self.node("Resize", x, "", scales, mode="nearest", coordinate_transformation_mode="asymmetric",
+                                 nearest_mode="floor")  # fmt: skip

@@ -1,0 +1,133 @@
+"""A PAGE: one HTML file that makes a generator's pictures in any browser, without a network or a server.
+
+The layers are computed by `page.js`; the weights lie in the file as float16, or, where that would be too much, as int8
+with a float32 factor for each output. Biases stay float32.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from sparring import atomic
+from sparring.export.layers import Layer, Residual, layers_of
+from sparring.sampling import Generator
+
+LARGEST = 3_000_000
+"""Bytes of a file with float16; where it would have more, it has int8."""
+ENOUGH = 0.95
+"""Share of the pixels that have to come out as ours, to one gray level, for int8 to be taken."""
+COMPARED = 100
+"""Pictures that this is found out by."""
+Kind = Literal["float16", "int8"]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What was written."""
+
+    kind: Kind
+    """How the weights are kept."""
+    size: int
+    """Bytes."""
+    close: float
+    """Share of the pixels that rounding the weights changes by one gray level at most."""
+
+
+def write(generator: Generator, path: Path, title: str) -> Page:
+    """Write the page of the generator, with that title."""
+    kind: Kind = "float16"
+    content = to_html(generator, title, kind)
+    if len(content) > LARGEST and share_close(generator, "int8") >= ENOUGH:
+        kind = "int8"
+        content = to_html(generator, title, kind)
+    atomic.write_bytes(path, content)
+    return Page(kind, len(content), share_close(generator, kind))
+
+
+def share_close(generator: Generator, kind: Kind) -> float:
+    """Share of the pixels that come out as ours, to one gray level, from weights that are rounded so."""
+
+    def rounded(weights: Any) -> Any:
+        if weights.ndim == 1:
+            return weights
+        if kind == "float16":
+            return np.asarray(weights, np.float16).astype(np.float32)
+        whole, factors = quantised(np.asarray(weights))
+        return whole * factors
+
+    coarse = dataclasses.replace(generator, weights=jax.tree.map(rounded, generator.weights))
+    latents, labels = generator.draw_latents(COMPARED), generator.usual_labels(COMPARED)
+    ours, theirs = (each.images(latents, labels).astype(int) for each in (generator, coarse))
+    return float(np.mean(np.abs(ours - theirs) <= 1))
+
+
+def to_html(generator: Generator, title: str, kind: Kind) -> bytes:
+    """The file."""
+    description, store = generator.description, _Store(kind)
+    model = {
+        "latent": description["latent"],
+        "image_shape": description["image_shape"],
+        "classes": list(generator.classes),
+        "layers": [store.layer(layer) for layer in layers_of(generator)],
+        "bytes": base64.b64encode(store.content).decode(),
+    }
+    folder = resources.files(__package__)
+    script = (folder / "page.js").read_text("utf-8")
+    page = Template((folder / "page.html").read_text("utf-8")).substitute(
+        title=escape(title),
+        about=escape(
+            f"Each picture is made here, by your browser, from {description['latent']['size']} random numbers."
+        ),
+        model=json.dumps(model).replace("<", "\\u003c"),
+        script=script,
+        hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    return page.encode()
+
+
+class _Store:
+    """The layers as JSON, and their arrays one behind the other."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.content = bytearray()
+
+    def layer(self, layer: Layer) -> dict[str, Any]:
+        if isinstance(layer, Residual):
+            return {"kind": "Residual", "layers": [self.layer(inner) for inner in layer.layers]}
+        parts = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
+        values = {name: self.array(part) if isinstance(part, np.ndarray) else part for name, part in parts.items()}
+        return {"kind": type(layer).__name__} | values
+
+    def array(self, array: NDArray[np.float32]) -> dict[str, Any]:
+        if array.ndim == 1:
+            return self.put(array.astype("<f4"), "float32", array.shape)
+        if self.kind == "float16":
+            return self.put(array.astype("<f2"), "float16", array.shape)
+        whole, factors = quantised(array)
+        return self.put(whole, "int8", array.shape) | {"factors": self.array(factors)}
+
+    def put(self, array: NDArray[Any], kind: str, shape: tuple[int, ...]) -> dict[str, Any]:
+        at = len(self.content)
+        self.content += np.ascontiguousarray(array).tobytes()
+        return {"type": kind, "at": at, "shape": list(shape)}
+
+
+def quantised(array: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Whole numbers from -127 to 127, and the factor (outputs,) of each place of the last axis."""
+    largest = np.abs(array).reshape(-1, array.shape[-1]).max(axis=0)
+    factors = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    return np.rint(array / factors).astype(np.int8), factors

@@ -1,0 +1,39 @@
+"""Generators of every architecture with weights and statistics by chance, as after a training."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from sparring.game import game_of
+from sparring.recipe import Recipe
+from sparring.recipes import named_recipe
+from sparring.sampling import Generator, describe
+from sparring.state import first_state
+
+Shape = tuple[int, int, int]
+NARROW: dict[str, dict[str, Any]] = {
+    "mlp-128": {"generator.hidden": (8,)},
+    "mlp-sgd": {"generator.hidden": (8, 6)},
+    "dcgan-tanh": {"generator.dense": 8, "generator.channels": (6, 4)},
+    "dcgan": {"generator.channels": 8},
+    "quick": {"generator.dense": 8, "generator.channels": 16},
+}
+"""A recipe of each architecture, the second with BatchNorm."""
+MADE: list[tuple[str, Shape, bool]] = [
+    *((name, (28, 28, 1), conditional) for name in NARROW for conditional in (False, True)),
+    ("dcgan", (30, 17, 3), False),
+    ("quick", (33, 50, 4), True),
+]
+"""(recipe, shape of its images, whether it is conditional)."""
+
+
+def made_generator(name: str, shape: Shape, conditional: bool) -> Generator:
+    """The recipe's generator, narrow, all its numbers drawn by chance."""
+    recipe: Recipe = named_recipe(name).replace(conditional=conditional, latent_size=5, **NARROW[name])
+    classes = {"cat": 2, "dog": 3, "fish": 4}
+    state = first_state(game_of(recipe, shape, len(classes)), jax.random.key(0))
+    random = np.random.default_rng(1)
+    weights = jax.tree.map(lambda x: np.asarray(x) + random.normal(0, 0.1, x.shape).astype("f"), state.generator)
+    statistics = jax.tree.map(lambda x: random.uniform(0.05, 0.5, x.shape).astype("f"), state.generator_statistics)
+    return Generator(describe(recipe, shape, classes, {}), weights, statistics)

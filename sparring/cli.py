@@ -401,7 +401,7 @@ def _sample_classes(given: Sample, generator: Generator) -> tuple[Images, list[s
     return made, [names[label] for label in labels], columns or images.square_columns(len(made))
 
 
-# ------------------------------------------------------------------------------------------------ measure, compare
+# ------------------------------------------------------------------------------------------------ export
 
 
 @dataclass(frozen=True)
@@ -431,6 +431,9 @@ def export(words: list[str]) -> int:
     path, words_of_it = exports.export(given.run, given.format, out=given.out, best=given.best, licence=given.licence)
     print(f"{path}: {words_of_it}")
     return 0
+
+
+# ------------------------------------------------------------------------------------------------ measure, compare
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def card(
         ("classes", ", ".join(generator.classes)),
         ("trained on", _data_words(trained["data"], environment)),
         ("recipe", f"{trained['recipe']}, {trained['step']:,} steps"),
-        ("after", recipe.source if recipe else ""),
+        ("source", recipe.source if recipe else ""),
         ("made with", _version_words(environment)),
         ("licence", licence),
     ]

@@ -7,9 +7,11 @@ import onnxruntime
 import pytest
 from made_generators import MADE, made_generator
 
+from sparring import networks
 from sparring.errors import ExportError
 from sparring.export import layers, onnx
 from sparring.export.layers import Scale
+from sparring.recipes import named_recipe
 
 
 @pytest.mark.parametrize(("name", "shape", "conditional"), MADE, ids=str)
@@ -26,6 +28,10 @@ def test_the_file_makes_our_images(name: str, shape: tuple[int, int, int], condi
         assert images.shape == ours.shape == (count, *shape)
         assert np.ptp(ours) > 0.01
         np.testing.assert_allclose(images, ours, atol=5e-5)
+
+
+def test_every_architecture_is_said_in_layers() -> None:
+    assert layers.GENERATORS.keys() == networks.GENERATORS.keys() == {named_recipe(n).generator.kind for n, *_ in MADE}
 
 
 def test_what_makes_other_images_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

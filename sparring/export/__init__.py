@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -26,7 +27,7 @@ def export(
     where a package is missing.
     """
     path = Path(path)
-    generator = sampling.load(path, best)
+    generator = without_paths(sampling.load(path, best))
     folder = (path if path.is_dir() else path.parent) / "export"
     target = Path(out) if out is not None else folder if format == "safetensors" else folder / f"generator.{format}"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -42,6 +43,13 @@ def export(
     sampling.write(generator, target / "generator.safetensors")
     atomic.write_bytes(target / "README.md", _card(path, generator, best, licence).encode())
     return target, "weights, description and model card"
+
+
+def without_paths(generator: Generator) -> Generator:
+    """The same, but of a folder or file with its images it knows only the name: where it lies is nobody's business."""
+    trained = dict(generator.description["trained"])
+    trained["data"] = Path(trained.get("data", "unknown images")).name
+    return dataclasses.replace(generator, description=generator.description | {"trained": trained})
 
 
 def _card(path: Path, generator: Generator, best: bool, licence: str) -> str:

@@ -42,9 +42,11 @@ def test_the_card_says_what_is_known(tiny_run: Run, copied_run: Run, tmp_path: P
     export.export(copied_run.path, "safetensors", out=tmp_path, licence="cc-by-4.0")
     card = (tmp_path / "README.md").read_text()
     checksum = copied_run.environment()["data"]["checksum"]
-    for words in ("license: cc-by-4.0", "# mlp-256 on", "30 steps", "200 images", checksum[:12], "28 x 28 pixels",
+    for words in ("license: cc-by-4.0", "# mlp-256 on digits", "30 steps", "200 images", checksum[:12], "28 x 28",
                   "It was not measured"):  # fmt: skip
         assert words in card
+    for name in ("README.md", "generator.json"):
+        assert str(Path(copied_run.recipe().data).parent) not in (tmp_path / name).read_text()
     code = card[card.index("```python\n") + 10 : card.rindex("```")]
     assert 4 <= len([line for line in code.splitlines() if line]) <= 5
 

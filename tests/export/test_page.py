@@ -117,6 +117,11 @@ def test_the_buttons(tab: Any, tmp_path: Path) -> None:
         assert saved.size == (233, 88)
 
 
+def test_a_generator_without_classes_has_no_buttons_for_them(tab: Any, tmp_path: Path) -> None:
+    opened(tab, made_generator("mlp-128", (28, 28, 1), False), tmp_path)
+    assert tab.get_by_role("button").all_inner_texts() == ["New", "Walk", "Save as PNG"]
+
+
 def test_names_are_text(tab: Any, tmp_path: Path) -> None:
     """Whatever a class or a data set is called."""
     generator = made_generator("mlp-128", (28, 28, 1), True)

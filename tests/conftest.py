@@ -20,9 +20,11 @@ from sparring.recipe import Recipe
 from sparring.recipes import named_recipe
 from sparring.run import Run
 
-COMPILED = Path(__file__).parent.parent / ".pytest_cache" / "compiled" / os.environ.get("PYTEST_XDIST_WORKER", "main")
-"""What XLA compiled is kept from one test session to the next; for each worker apart, for it writes without care."""
+COMPILED = Path(__file__).parent.parent / ".pytest_cache" / "compiled" / "main"
+"""What XLA compiled is kept, for all workers, the programs that they start, and the next session."""
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
+# Who reads what another is just writing compiles it himself; pytest's own processes are told so in pyproject.toml.
+os.environ.setdefault("PYTHONWARNINGS", "ignore:Error reading persistent compilation cache entry:UserWarning")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # Of what is trained so briefly compiling takes most of the time, also in the programs that tests start.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")

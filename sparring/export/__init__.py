@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from sparring import atomic, measuring, sampling
 from sparring.export import card, onnx, page
@@ -12,7 +12,6 @@ from sparring.run import Run
 from sparring.sampling import Generator
 
 Format = Literal["safetensors", "onnx", "html"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def export(
@@ -41,7 +40,7 @@ def export(
         return target, f"{made.size / 1e6:.1f} MB; weights as {made.kind}, {close}"
     target.mkdir(exist_ok=True)
     sampling.write(generator, target / "generator.safetensors")
-    atomic.write_bytes(target / "README.md", _card(path, generator, best, licence).encode())
+    atomic.write_bytes(target / "README.md", _card(path, generator, licence).encode())
     return target, "weights, description and model card"
 
 
@@ -52,11 +51,13 @@ def without_paths(generator: Generator) -> Generator:
     return dataclasses.replace(generator, description=generator.description | {"trained": trained})
 
 
-def _card(path: Path, generator: Generator, best: bool, licence: str) -> str:
+def _card(path: Path, generator: Generator, licence: str) -> str:
     run = Run(path)
     if not run.exists():
         return card.card(generator, licence=licence)
     verdict = measuring.saved_verdict(run)
     if verdict is not None and verdict.subject["step"] != generator.description["trained"]["step"]:
         verdict = None  # of another state
-    return card.card(generator, run.recipe(), run.environment(), verdict, licence)
+    recipe = run.recipe()
+    text = card.card(generator, recipe, run.environment(), verdict, licence)
+    return text.replace(recipe.data, Path(recipe.data).name)  # what was measured names the images' place, too

@@ -48,13 +48,15 @@ class Page:
 
 def write(generator: Generator, path: Path, title: str) -> Page:
     """Write the page of the generator, with that title."""
+    content = to_html(generator, title, "float16")
     kind: Kind = "float16"
-    content = to_html(generator, title, kind)
-    if len(content) > LARGEST and share_close(generator, "int8") >= ENOUGH:
-        kind = "int8"
-        content = to_html(generator, title, kind)
+    close = share_close(generator, "int8") if len(content) > LARGEST else 0.0
+    if close >= ENOUGH:
+        kind, content = "int8", to_html(generator, title, "int8")
+    else:
+        close = share_close(generator, kind)
     atomic.write_bytes(path, content)
-    return Page(kind, len(content), share_close(generator, kind))
+    return Page(kind, len(content), close)
 
 
 def share_close(generator: Generator, kind: Kind) -> float:

@@ -15,6 +15,8 @@ LEAST_DIVERSITY = 0.2
 """Variance of the samples' features over that of real images below which they are all alike."""
 DOMINATION = 0.99
 """So much right about unseen real images and about samples, and the generator learns little from it."""
+COPIES_SHARE = 0.03
+"""So large a share of copies among the samples is an alarm."""
 PATIENCE_JUDGEMENTS, PATIENCE_SHARE, LEAST_GAIN = 6, 0.25, 0.02
 """Flat: for six judgements, and a quarter of all steps so far, nothing has come 2% below the best score before."""
 

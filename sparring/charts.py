@@ -78,7 +78,7 @@ def line_chart(
     `level` is a labelled height to compare with; `best` is a point to mark; `alarms` are places on the x axis, with
     what is wrong there.
     """
-    drawn = [_grouped(line.points) for line in lines]
+    drawn = [grouped(line.points) for line in lines]
     heights = [y for groups in drawn for _, y, _, _ in groups] + [high] + ([level[1]] if level else [])
     ticks = _ticks(min(0.0, *heights), max(heights))
     frame = _Frame(max(end, 1.0), ticks[0], ticks[-1])
@@ -139,7 +139,7 @@ class _Frame:
         return f"{self.x(x):.1f} {self.y(y):.1f}"
 
 
-def _grouped(points: Sequence[Point]) -> list[tuple[float, float, float, float]]:
+def grouped(points: Sequence[Point]) -> list[tuple[float, float, float, float]]:
     """(x, mean, lowest, highest) of neighbours; of each point alone where there are few."""
     groups = min(len(points), MOST_POINTS)
     found = []

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 
-from sparring.errors import ProcessLost, SparringError
+from sparring.errors import ProcessLost, SparringError, UsageError
 from sparring.recipe import Channels, Fit, Recipe
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 from sparring.run import Run
@@ -43,10 +43,6 @@ GRID_COLUMNS, MOST_COLUMNS = 8, 32
 """Of a grid with a class a row: usual ones, and the most."""
 INTERRUPTED = 130
 """Exit status of a training that was stopped before its end, as shells have it for Ctrl-C."""
-
-
-class UsageError(SparringError):
-    """The words of a command do not make sense."""
 
 
 # ------------------------------------------------------------------------------------------------ train
@@ -85,6 +81,8 @@ class Train:
     """Which of them this one is, from 0; goes with --coordinator. Process 0 alone writes and shows how it goes."""
     distributed: Flag = False
     """Train together with the other processes that Slurm, Open MPI or Kubernetes has started."""
+    watch: Flag = False
+    """Show it in a browser while it trains (needs the extra `watch`); see `sparring watch --help`."""
 
 
 def train(words: list[str]) -> int:
@@ -104,9 +102,11 @@ def train(words: list[str]) -> int:
     if not given.checkpoint_seconds >= 0:  # nan is refused, too
         raise UsageError(f"--checkpoint-seconds cannot be {given.checkpoint_seconds:g}; it should be 0 or more")
 
-    if given.replicas is not None:
-        return _train_replicas(given)
+    with _watched(given) if given.watch else contextlib.nullcontext():
+        return _train(given) if given.replicas is None else _train_replicas(given)
 
+
+def _train(given: Train) -> int:
     from sparring import processes, training
 
     run = training.train(
@@ -158,6 +158,24 @@ def _train_replicas(given: Train) -> int:
         print(f"{done.measure} over {len(done.runs)} seeds, on held-out images: {done.words()}")
     print(f"Against the test images: sparring compare --by-recipe {folder}/seed-*")
     return 0
+
+
+@contextlib.contextmanager
+def _watched(given: Train) -> Iterator[None]:
+    """A page for as long as the training takes; of the processes that train together, beside the first one only."""
+    from sparring import processes
+    from sparring.training import RUNS
+    from sparring.web import server
+
+    if not processes.leads():
+        yield
+        return
+    folder = given.resume or given.out or Path(RUNS)
+    folder.mkdir(parents=True, exist_ok=True)
+    with server.beside(folder) as address:
+        print(f"watch it learn: {address}", flush=True)
+        yield
+    print(f"Look at it again: sparring watch {shlex.quote(str(folder))}")
 
 
 def _join(words: list[str]) -> bool:
@@ -433,6 +451,46 @@ def export(words: list[str]) -> int:
     return 0
 
 
+# ------------------------------------------------------------------------------------------------ watch
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Show runs in a browser, while they train and afterwards: their pictures, curves and alarms, side by side; and
+    play with their networks. Nothing is written, and no training is slowed. Ctrl-C ends it.
+
+    The address that is printed has a token in it: who does not have it sees nothing."""
+
+    folder: Annotated[Positional[Path], arg(metavar="RUNS|RUN")] = Path("runs")
+    """A folder of runs, or one run."""
+    port: Annotated[int | None, arg(metavar="INT")] = None
+    """By default the first free one from 8765 on."""
+    host: str = "127.0.0.1"
+    """Where to listen; anything but this machine itself needs --i-know, for what is sent there is not encrypted."""
+    i_know: Flag = False
+    """Let other machines ask, too. They need the token as well."""
+
+
+def watch(words: list[str]) -> int:
+    """`sparring watch [RUNS|RUN] [OPTIONS]`."""
+    given = _parse(Watch, words, "sparring watch")
+    _check_range("--port", given.port, 1, 65_535)
+    if not given.folder.is_dir():
+        raise UsageError(f"{given.folder} is no folder; sparring train makes runs in the folder runs")
+
+    from sparring.web import server
+
+    if not given.i_know and not server.is_loopback(given.host):
+        raise UsageError(f"on {given.host} other machines can ask, and nothing is encrypted: add --i-know if they may")
+
+    def say(address: str) -> None:
+        print(f"the page of {given.folder}: {address}")
+        print("Ctrl-C ends it", flush=True)
+
+    server.serve(given.folder, host=given.host, port=given.port, say=say)
+    return 0
+
+
 # ------------------------------------------------------------------------------------------------ measure, compare
 
 
@@ -681,6 +739,7 @@ COMMANDS: dict[str, Command] = {
     "sweep": sweep,
     "sample": sample,
     "export": export,
+    "watch": watch,
     "measure": measure,
     "compare": compare,
     "data": data,
@@ -701,6 +760,7 @@ commands:
   sweep     try several values of settings: sparring sweep RECIPE --seed 0,1,2
   sample    draw images from a trained generator: sparring sample RUN
   export    write a generator for ONNX, a browser, or others: sparring export RUN --format html
+  watch     see runs learn in a browser, and play with them: sparring watch [RUNS]
   measure   judge a run, or samples made elsewhere: sparring measure RUN
   compare   put measured runs side by side: sparring compare RUN RUN...
   data      look at images before training on them: sparring data check FOLDER

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from sparring import checkpoint
 from sparring.alarms import ALARMS, Judged, best_of
+from sparring.images import grid, grid_scale, save_picture
 from sparring.metrics.glance import Glance
 from sparring.run import Run
 from sparring.state import TrainState
@@ -18,6 +19,8 @@ SHARE = 0.05
 """The most of a run's time that judging may take."""
 PREPARATION_SECONDS, JUDGEMENT_SECONDS = 1.8, 0.25
 """What these cost on two CPU cores, for 60,000 small gray images; assumed until it is measured."""
+PAIR_COLUMNS = 8
+"""Columns of the picture of pairs: four samples, each with its training image, a row."""
 ASSUMED_VALUES = 60_000 * 28 * 28
 """The values of those images: of more, both are assumed to cost as many times as much."""
 
@@ -98,6 +101,9 @@ class Monitor:
         is_best = all(values["score"] < earlier["score"] for earlier in self.judged)
         if is_best:
             checkpoint.save(self._run.best, step, state, keep=1)
+        if (pairs := self._glance.closest) is not None:
+            scale = grid_scale(*pairs.shape[1:3])
+            save_picture(self._run.closest, grid(pairs, -(-len(pairs) // PAIR_COLUMNS), PAIR_COLUMNS, scale))
         self._budget.judged(step, time.monotonic() - began)
         values |= {"best": is_best, "cost": round(self._budget.spent, 3), "cost_share": round(self._budget.share, 4)}
         self._run.add_event("judged", **values)

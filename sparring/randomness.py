@@ -6,7 +6,7 @@ from jax import Array
 IMPLEMENTATION = "threefry2x32"
 """The generator, named, so that a change of JAX's usual one changes no run."""
 
-PURPOSES = ("weights", "steps", "permutations", "grid", "samples", "glances")
+PURPOSES = ("weights", "steps", "permutations", "grid", "samples", "glances", "page")
 """What randomness is for. Their order is part of what a seed means: add at the end."""
 
 

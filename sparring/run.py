@@ -11,6 +11,7 @@ checkpoints/00001000  what `--resume` goes on from (see `sparring.checkpoint`)
 best/00001000         the state that was judged best while it trained, as a checkpoint
 generator.safetensors the generator's weights, and generator.json, how to rebuild it
 measures.json         what `sparring measure` found, and report.html, the same as a page
+closest.png           samples, each beside its nearest training image, of the newest judgement while it trained
 tensorboard/          scalars and grids for TensorBoard, if asked for
 lock                  held by the process that trains
 """
@@ -86,6 +87,10 @@ class Run:
     @property
     def measures(self) -> Path:
         return self.path / "measures.json"
+
+    @property
+    def closest(self) -> Path:
+        return self.path / "closest.png"
 
     @property
     def report(self) -> Path:
@@ -177,6 +182,17 @@ class Run:
                 except OSError as error:
                     raise RunError(f"another process is training {self.path}") from error
             yield
+
+    def is_held(self) -> bool:
+        """Whether a process is seen to hold the lock. Only looks: a lock taken for a look might keep a trainer out.
+
+        False where the system doesn't tell (Linux does), and where the process is on another machine.
+        """
+        try:
+            place, held = self.lock_file.stat().st_ino, Path("/proc/locks").read_text()
+        except OSError:
+            return False
+        return any(" FLOCK " in line and f":{place} " in line for line in held.splitlines())
 
     def _repr_html_(self) -> str:
         """How a notebook shows the run: its name, how far it is, the newest grid, the real images, the curves."""

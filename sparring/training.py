@@ -29,6 +29,8 @@ from sparring.session import Reporter, Session, Silence, image_shape, make_mater
 from sparring.stopping import Stop, stop_requests
 from sparring.writer import Writer
 
+RUNS = "runs"
+"""Where runs lie, if nobody says where."""
 CHUNK_SECONDS = 0.25
 """How often the terminal hears something."""
 CHECKPOINT_SECONDS = 15.0
@@ -39,7 +41,7 @@ def train(
     recipe: Recipe | str = DEFAULT,
     *,
     out: str | Path | None = None,
-    runs: str | Path = "runs",
+    runs: str | Path = RUNS,
     tensorboard: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     stop_when_flat: bool = False,

@@ -74,7 +74,10 @@ def test_words_come_from_the_command_line_by_default(
 REFUSED = [
     # an unknown word, with the nearest known one
     ("trian", "there is no command 'trian'; did you mean 'train'?"),
-    ("xyz", "there is no command 'xyz'; known are train, sweep, sample, export, measure, compare, data, recipes"),
+    (
+        "xyz",
+        "there is no command 'xyz'; known are train, sweep, sample, export, watch, measure, compare, data, recipes",
+    ),
     ("train mlp-265", "there is no recipe 'mlp-265'; did you mean 'mlp-256'?"),
     ("train '' --data {tmp}/none", "there is no recipe ''"),
     (

@@ -107,6 +107,7 @@ ORDER = [
     "speed",
     "charts",
     "page",
+    "curves",
     "history",
     "comparison",
     "report",
@@ -124,6 +125,15 @@ ORDER = [
     "sweeps.ranking",
     "sweeping",
     "replicas",
+    "web",
+    "web.shelf",
+    "web.tail",
+    "web.view",
+    "web.player",
+    "web.guard",
+    "web.patience",
+    "web.app",
+    "web.server",
     "cli",
 ]
 
@@ -136,6 +146,7 @@ STRANGERS = {
     "plots": {"training", "networks", "checkpoint"},
     "sweeps": {"training", "state", "step", "networks", "metrics"},
     "report": {"training", "networks", "checkpoint", "sampling"},
+    "web": {"training", "session", "chunk", "step", "monitor", "writer"},
 }
 """Who must not know whom, although the order alone would allow it."""
 

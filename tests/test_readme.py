@@ -15,6 +15,7 @@ from sparring.cli import main
 from sparring.images import save_images
 from sparring.metrics.features import shipped_judge
 from sparring.recipes import RECIPES
+from sparring.web import server
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 SHELL = list(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
@@ -45,7 +46,9 @@ def test_the_first_screen_has_the_two_commands() -> None:
     assert README[: README.index(SHELL[1])].count("\n") < 25
 
 
-def test_the_commands(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands(elsewhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    served = list[Path]()
+    monkeypatch.setattr(server, "serve", lambda folder, **_: served.append(folder))  # else it goes on until Ctrl-C
     used = commands(SHELL[2])
     assert len(used) >= 8
     for program, *words in used:
@@ -57,6 +60,7 @@ def test_the_commands(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert {"grid.png", "samples.npz", "walk.gif"} <= {path.name for path in elsewhere.iterdir()}
     assert (elsewhere / "runs" / "first" / "report.html").is_file()
     assert (elsewhere / "samples.npz.report.html").is_file()
+    assert served == [Path("runs")]
 
 
 def test_the_commands_for_classes(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

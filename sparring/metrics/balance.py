@@ -44,17 +44,36 @@ def balance(probabilities: NDArray[np.floating[Any]], frequencies: Values) -> Ba
     n, classes = answers.shape
     histogram = np.bincount(answers.argmax(axis=1), minlength=classes)
     confident = clear(answers)
-    draws = np.random.Generator(np.random.PCG64(0)).multinomial(n, frequencies / frequencies.sum(), DRAWS) / n
-    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    chance = bands(n, frequencies)
     return Balance(
         histogram=tuple(histogram.tolist()),
         frequencies=tuple(frequencies.tolist()),
         variation=float(variation(histogram / n, frequencies)),
-        variation_band=float(np.quantile(variation(draws, frequencies), 0.95)),
-        class_bands=tuple(zip(low.tolist(), high.tolist(), strict=True)),
+        variation_band=chance.variation,
+        class_bands=chance.classes,
         confident=float(confident.mean()),
         score=score(answers),
         errors={"confident": float(confident.std() / np.sqrt(n)), "score": _score_error(answers)},
+    )
+
+
+@dataclass(frozen=True)
+class Bands:
+    """What chance leaves of a perfect balance, in 95% of cases."""
+
+    variation: float
+    """It stays below this."""
+    classes: tuple[tuple[float, float], ...]
+    """Each class's share lies between these."""
+
+
+def bands(samples: int, frequencies: Values) -> Bands:
+    """The bands of so many samples, drawn with these frequencies (K,)."""
+    draws = np.random.Generator(np.random.PCG64(0)).multinomial(samples, frequencies / frequencies.sum(), DRAWS)
+    low, high = np.quantile(draws / samples, [0.025, 0.975], axis=0)
+    return Bands(
+        variation=float(np.quantile(variation(draws / samples, frequencies), 0.95)),
+        classes=tuple(zip(low.tolist(), high.tolist(), strict=True)),
     )
 
 

@@ -18,7 +18,7 @@ from sparring.metrics.discriminator import discrimination, logits_of
 from sparring.metrics.features import BATCH, ready_extractor
 from sparring.metrics.frechet import frechet_distance, frechet_error, moments
 from sparring.metrics.kernel import kernel_distance
-from sparring.metrics.memorisation import lookup, memorisation
+from sparring.metrics.memorisation import Memorisation, lookup, memorisation
 from sparring.metrics.modes import modes
 from sparring.randomness import random_key
 from sparring.selection import ManyImages
@@ -59,13 +59,18 @@ class Glance:
             else None
         )
         self._find = lookup(training.images)
+        self._images = training.images
         self._unseen = self._find(self._held_out.images[:LOOKED_UP])
+        self.closest: Images | None = None
+        """Of the last judgement the samples that are suspiciously close to training images, each before its training
+        image: (2 pairs, H, W, C)."""
 
     def judge(self, state: TrainState) -> dict[str, Any]:
         """The numbers of one judgement, as they are written into the events."""
         samples = self._draw(state)
         features = self._extractor(samples)
         copied = memorisation(self._find(samples[:LOOKED_UP]), self._unseen)
+        self.closest = self._beside(samples, copied)
         told = discrimination(
             *(
                 self._logits(state.discriminator, state.discriminator_statistics, images, labels)
@@ -133,6 +138,10 @@ class Glance:
 
         samples: Images = batched(images, (self._noise, self._labels), BATCH)
         return samples
+
+    def _beside(self, samples: Images, copied: Memorisation) -> Images:
+        pairs = [(samples[pair.sample], self._images[pair.training]) for pair in copied.closest]
+        return np.stack([image for pair in pairs for image in pair])
 
     def _shown(self, real: ImageSet) -> tuple[ManyImages, Labels | None]:
         """Real images as the discriminator is shown them."""

@@ -17,6 +17,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from sparring.alarms import COPIES_SHARE
 from sparring.batched import batched
 from sparring.images import Images
 from sparring.selection import ManyImages, aligned, pieces, select
@@ -30,8 +31,8 @@ LARGEST_SIDE = 32
 """Larger images are compared after averaging blocks of pixels down to this."""
 UNSEEN_QUANTILE, MARGIN = 0.01, 0.75
 """Of the unseen images' closeness, and how much closer a copy is: some classes are closer to their like than others."""
-ALARM_SHARE, ALARM_COUNT = 0.03, 5
-"""So many copies, as a share and at all, are an alarm."""
+ALARM_COUNT = 5
+"""So many copies are needed for an alarm, besides their share."""
 PAIRS = 16
 
 Values = NDArray[np.float64]
@@ -140,7 +141,7 @@ def memorisation(samples: Nearest, unseen: Nearest) -> Memorisation:
         distance=float(np.median(samples.distances)),
         distance_unseen=float(np.median(unseen.distances)),
         error=float(copies.std() / np.sqrt(len(copies))),
-        alarm=bool(share >= ALARM_SHARE and copies.sum() >= ALARM_COUNT),
+        alarm=bool(share >= COPIES_SHARE and copies.sum() >= ALARM_COUNT),
         closest=_closest(samples),
     )
 

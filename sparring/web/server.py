@@ -1,0 +1,153 @@
+"""THE SERVER: the process of the page. It is bound to this machine, prints the address with its token, and yields to
+whoever trains.
+
+`beside` starts it for the time of a training: it then ends when the trainer does, however that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sparring.errors import MissingExtra, UsageError
+from sparring.web.guard import Guard
+
+LOOPBACK = "127.0.0.1"
+PORT, PORTS = 8765, 20
+"""The first port that is tried, and how many."""
+NICENESS = 10
+"""A trainer on the same machine comes first."""
+
+
+def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: Callable[[str], None] = print) -> None:
+    """Answer until Ctrl-C; `say` is told the address. Without a port the first free one from `PORT` on is taken.
+
+    Raises `MissingExtra` without the extra `watch`, `UsageError` where the port is taken or the host is not ours.
+    """
+    try:
+        import uvicorn
+
+        from sparring.web.app import make_app
+        from sparring.web.patience import Impatient
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f'the page needs {error.name}: pip install "sparring[watch]"') from None
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+    with _listener(host, port) as listener:
+        token, taken = secrets.token_urlsafe(24), listener.getsockname()[1]
+        guarded = Guard(make_app(folder), hosts=_names(host, taken), token=token)
+        config = uvicorn.Config(
+            guarded,
+            http=Impatient,
+            ws="none",
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=10,
+            timeout_graceful_shutdown=1,
+            lifespan="off",
+        )
+        say(f"http://{_shown(host)}:{taken}/?token={token}")
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+
+@contextmanager
+def beside(folder: Path) -> Iterator[str]:
+    """The page of a folder in a process of its own, for as long as the block takes: its address.
+
+    Raises `MissingExtra` or `UsageError` where it cannot start.
+    """
+    command = [sys.executable, "-m", "sparring.web.server", str(folder)]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}  # the devices are the trainer's
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the trainer
+        env=environment,
+    )
+    try:
+        assert process.stdout is not None and process.stderr is not None
+        address = process.stdout.readline().strip()
+        if not address:
+            raise MissingExtra(process.stderr.read().strip() or "the page did not start")
+        yield address
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+        process.kill()
+        process.communicate()
+
+
+def _main() -> None:
+    """The process that `beside` starts: it ends when nobody holds its standard input any more."""
+
+    def wait() -> None:
+        sys.stdin.read()
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
+    try:
+        serve(Path(sys.argv[1]), say=lambda address: print(address, flush=True))
+    except (MissingExtra, UsageError) as error:
+        sys.exit(str(error))
+
+
+def _listener(host: str, port: int | None) -> socket.socket:
+    ports = [port] if port is not None else [*range(PORT, PORT + PORTS), 0]
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for wanted in ports:
+        try:
+            return socket.create_server((host, wanted), family=family, backlog=512)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise UsageError(f"there can be no page at {host}, port {wanted}: {error.strerror}") from None
+    raise UsageError(f"port {port} is in use; leave --port out, and a free one is taken")
+
+
+def _names(host: str, port: int) -> frozenset[str]:
+    """The names that a browser may have asked for, each with the port."""
+    names = {host, _shown(host)}
+    if host in (LOOPBACK, "localhost", "::1"):
+        names |= {"localhost", LOOPBACK, "[::1]"}
+    elif host in ("0.0.0.0", "::"):
+        own = socket.gethostname()
+        names |= {own, "localhost", LOOPBACK}
+        with contextlib.suppress(OSError):
+            names |= {str(found[4][0]) for found in socket.getaddrinfo(own, None)}
+    return frozenset(f"{name}:{port}" for name in names)
+
+
+def _shown(host: str) -> str:
+    """As it stands in an address."""
+    if host == "0.0.0.0":
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can ask there."""
+    with contextlib.suppress(OSError):
+        found: list[Any] = socket.getaddrinfo(host, None)
+        return all(entry[4][0] == "::1" or str(entry[4][0]).startswith("127.") for entry in found)
+    return False
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,107 @@
+// THE PAGE: which view is shown, by what stands after the # of the address; and the first view, the list of runs.
+
+import { compareView } from "./compare.js";
+import { exploreView } from "./explore.js";
+import { duration, follow, get, h, number, stateWords } from "./parts.js";
+import { runView } from "./run.js";
+
+const main = document.getElementById("main"), trail = document.getElementById("trail");
+let leave = () => {};
+
+function show() {
+  leave();
+  leave = () => {};
+  main.replaceChildren(h("p", { class: "quiet" }, "Reading …"));
+  const [, what = "", key = "", part = ""] = location.hash.split("/");
+  trail.replaceChildren();
+  if (what === "run" && part === "explore") leave = exploreView(main, trail, key);
+  else if (what === "run") leave = runView(main, trail, key);
+  else if (what === "compare") leave = compareView(main, trail, key.split(",").filter(Boolean));
+  else leave = runsView();
+  main.focus({ preventScroll: true });
+  scrollTo(0, 0);
+}
+
+// ------------------------------------------------------------------------------------------------ the list of runs
+
+function runsView() {
+  document.title = "Sparring: runs";
+  const list = h("ul", { class: "cards" }), title = h("h1", {}, "Runs"), chosen = new Set(), cards = new Map();
+  const compare = h("button", { type: "button", onclick: () => { location.hash = `#/compare/${[...chosen].join(",")}`; } }, "Compare");
+  const bar = h("div", { class: "bar row", hidden: true }, compare, h("span", { class: "quiet" }, "the chosen runs, side by side"));
+  const empty = h("p", { class: "quiet" });
+  let first = true;
+
+  function chose(key, box) {
+    if (box.checked) chosen.add(key); else chosen.delete(key);
+    bar.hidden = chosen.size === 0;
+    compare.disabled = chosen.size < 2;
+    compare.textContent = chosen.size < 2 ? "Choose two or more" : `Compare ${chosen.size} runs`;
+  }
+
+  async function look() {
+    const found = await get("/api/runs");
+    return () => showAll(found);
+  }
+
+  function showAll({ folder, runs }) {
+    if (runs.length === 1 && first) {
+      location.replace(`#/run/${runs[0].id}`); // the one run that there is
+      return;
+    }
+    first = !runs.length;
+    title.textContent = runs.length ? `${runs.length} run${runs.length > 1 ? "s" : ""} in ${folder}` : `No runs in ${folder} yet`;
+    empty.textContent = runs.length ? "" : "sparring train makes one, and it appears here as soon as it starts.";
+    for (const key of [...cards.keys()]) if (!runs.some((run) => run.id === key)) {
+      cards.get(key).element.remove();
+      cards.delete(key);
+      if (chosen.delete(key)) bar.hidden = chosen.size === 0;
+    }
+    runs.forEach((run, i) => {
+      if (!cards.has(run.id)) cards.set(run.id, card(chose));
+      const one = cards.get(run.id);
+      one.update(run);
+      if (list.children[i] !== one.element) list.insertBefore(one.element, list.children[i] ?? null);
+    });
+  }
+
+  main.replaceChildren(title, empty, list, bar);
+  return follow("/api/changes", look);
+}
+
+function card(chose) {
+  const picture = h("img", { loading: "lazy", hidden: true }), blank = h("div", { class: "blank" }, "no samples yet");
+  const link = h("a"), box = h("input", { type: "checkbox" }), state = h("span", { class: "state" });
+  const about = h("p", { class: "note" }), progress = h("progress", { max: 1, "aria-label": "progress" }), score = h("p", { class: "note" });
+  const element = h("li", { class: "card" }, h("a", { class: "face", tabindex: -1, "aria-hidden": "true" }, picture, blank),
+    h("h3", {}, link), h("p", { class: "note" }, state), progress, about, score, h("label", { class: "note" }, box, " compare"));
+  let shown = "";
+
+  function update(run) {
+    const words = stateWords(run), address = `#/run/${run.id}`;
+    link.textContent = run.name;
+    link.href = element.querySelector(".face").href = address;
+    box.onchange = () => chose(run.id, box);
+    box.setAttribute("aria-label", `compare ${run.name}`);
+    state.className = `state ${run.state}`;
+    state.textContent = run.state === "failed" ? `failed: ${run.words}` : words.text;
+    progress.value = run.steps ? run.step / run.steps : 0;
+    about.textContent = `${run.recipe ?? "unreadable recipe"} on ${run.data || "?"}; ${words.more}${run.seconds == null ? "" : `, ${duration(run.seconds)} trained`}`;
+    score.textContent = (run.score == null ? "not judged yet" : `best distance ${number(run.score)} at step ${run.best_step}${run.floor == null ? "" : ` (real images ${number(run.floor)})`}`)
+      + (run.alarms ? `; ▲ ${run.alarms} alarm${run.alarms > 1 ? "s" : ""}` : "");
+    const source = run.grid == null ? "" : `/api/runs/${run.id}/grids/${run.grid}.png?v=${run.began}`;
+    if (source !== shown) {
+      shown = source;
+      picture.hidden = !source;
+      blank.hidden = Boolean(source);
+      picture.alt = `samples of ${run.name} after step ${run.grid}`;
+      if (source) picture.src = source;
+    }
+  }
+
+  return { element, update };
+}
+
+if (new URLSearchParams(location.search).has("token")) history.replaceState(null, "", `/${location.hash}`); // it is in a cookie now
+addEventListener("hashchange", show);
+show();

@@ -1,0 +1,109 @@
+// SMALL PARTS that every view of the page uses: elements, requests, words.
+
+// h("p", {class: "note", onclick: f}, "text", child): an element. What begins with "on" is a listener.
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child != null));
+  return element;
+}
+
+export class Problem extends Error {}
+
+// The JSON (or the blob) that an address gives; with `body` it is sent there. Throws a Problem in words for people.
+export async function get(address, { body, blob = false, signal } = {}) {
+  const sent = body && { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+  let answer;
+  try {
+    answer = await fetch(address, { ...sent, signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem("Sparring does not answer; is it still running?");
+  }
+  if (!answer.ok) throw new Problem((await answer.text()).trim() || `refused (${answer.status})`);
+  return blob ? answer.blob() : answer.json();
+}
+
+export const whole = (value) => Math.round(value).toLocaleString("en");
+
+export function number(value, percent = false) {
+  if (value == null) return "–";
+  if (percent) return `${Number((100 * value).toPrecision(3))}%`;
+  return Math.abs(value) >= 1000 ? whole(value) : String(Number(value.toPrecision(3)));
+}
+
+export function duration(seconds) {
+  if (seconds == null) return "–";
+  const s = Math.round(seconds);
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+}
+
+// The state of a run in words.
+export function stateWords({ state, words, step, steps, left }) {
+  const share = steps ? `step ${whole(step)} of ${whole(steps)}` : `step ${whole(step)}`;
+  const more = left == null ? "" : `, ${duration(left)} left`;
+  return { state, text: state === "running" && words ? `running, ${words}` : state, more: `${share}${more}` };
+}
+
+let fading;
+export function say(text) {
+  const place = document.getElementById("said");
+  place.textContent = text;
+  clearTimeout(fading);
+  fading = setTimeout(() => { place.textContent = ""; }, 6000);
+}
+
+// A function that runs `work` with the newest arguments, one at a time: those in between are left out.
+export function newestOnly(work) {
+  let busy = false, waiting = null;
+  return async function run(...given) {
+    if (busy) { waiting = given; return; }
+    busy = true;
+    try {
+      await work(...given);
+    } catch (error) {
+      if (error.name !== "AbortError") say(error.message);
+    }
+    busy = false;
+    if (waiting) { const next = waiting; waiting = null; run(...next); }
+  };
+}
+
+// Fetches and shows now, and whenever the server says that something has changed; but never so often that showing, which
+// is what keeps the processor busy, takes more than 2% of the time. `fetch` resolves to how to show. Returns how to stop.
+export function follow(address, fetch) {
+  let stopped = false, due = true, busy = false, timer = null;
+  const source = new EventSource(address);
+  async function turn() {
+    if (stopped || busy || !due || document.hidden) return;
+    busy = true;
+    due = false;
+    let began = performance.now();
+    try {
+      const show = await fetch();
+      began = performance.now();
+      if (!stopped) await show();
+    } catch (error) {
+      if (!stopped) say(error.message);
+    }
+    const wait = Math.min(8000, Math.max(1000, 50 * (performance.now() - began)));
+    timer = setTimeout(() => { busy = false; turn(); }, wait);
+  }
+  const shown = () => turn();
+  source.onmessage = () => { due = true; turn(); };
+  source.onerror = () => { if (source.readyState === EventSource.CLOSED && !stopped) say("Sparring does not answer; is it still running?"); };
+  document.addEventListener("visibilitychange", shown);
+  turn();
+  return () => {
+    stopped = true;
+    source.close();
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", shown);
+  };
+}

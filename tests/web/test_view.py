@@ -1,0 +1,154 @@
+"""THE VIEW: the page is told what the run's files say, in every state that they can be in."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparring.run import Run
+from sparring.web import view
+from sparring.web.tail import Tail
+
+
+def card(run: Run) -> dict[str, Any]:
+    return view.card("name", "key", run, Tail(run.events_file).read())
+
+
+def whole(run: Run) -> dict[str, Any]:
+    return view.whole("name", "key", run, Tail(run.events_file).read())
+
+
+def test_a_finished_run(tiny_run: Run) -> None:
+    told = whole(tiny_run)
+    assert (told["state"], told["step"], told["steps"], told["left"]) == ("finished", 30, 30, None)
+    assert told["grids"]["steps"] == [0, 10, 20, 30] and told["grid"] == 30 and told["real"]
+    assert told["recipe"] == "mlp-256" and told["settings"]["generator.hidden"] == [8]
+    assert told["image_shape"] == [28, 28, 1] and told["explorable"]
+    assert told["score"] is None and told["classes"] is None and told["closest"] is None
+    logged = [event for event in tiny_run.events() if event["event"] == "log"]
+    losses = next(chart for chart in told["charts"] if chart["title"] == "Losses")
+    assert [line["steps"] for line in losses["lines"]] == [[event["step"] for event in logged]] * 2
+    assert losses["lines"][0]["values"] == pytest.approx([event["d_loss"] for event in logged], rel=1e-4)
+    assert losses["lines"][0]["seconds"] == pytest.approx([event["seconds"] for event in logged], abs=0.006)
+
+
+def test_a_run_that_has_just_begun(new_run: Run) -> None:
+    told = whole(new_run)
+    assert (told["state"], told["words"], told["step"]) == ("running", "starting", 0)
+    assert told["grids"] == {"steps": [], "seconds": []} and told["charts"] == [] and not told["explorable"]
+
+
+def test_the_end_of_a_run_is_told_with_its_reason(new_run: Run) -> None:
+    for event, state, words in (
+        ("finished", "finished", ""),
+        ("stopped", "stopped", "go on"),
+        ("flat", "finished", "better"),
+        ("failed", "failed", "the losses are no longer finite at step 7"),
+    ):
+        new_run.add_event(event, 7, reason="the losses are no longer finite at step 7")
+        told = card(new_run)
+        assert told["state"] == state and words in told["words"]
+    new_run.add_event("resumed", 7)
+    assert card(new_run)["state"] == "running"
+
+
+def test_who_is_seen_to_hold_the_lock_trains_and_who_is_silent_without_it_was_killed(
+    new_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_run.add_event("log", 5)
+    assert card(new_run)["state"] == "running", "it wrote something just now"
+    monkeypatch.setattr(view, "QUIET_SECONDS", -1.0)
+    told = card(new_run)
+    assert told["state"] == "killed" and "killed" in told["words"]
+    if Path("/proc/locks").exists():
+        with new_run.lock():
+            assert card(new_run)["state"] == "running"
+        assert card(new_run)["state"] == "killed"
+
+
+def test_looking_keeps_no_trainer_out(new_run: Run) -> None:
+    with new_run.lock():
+        pass
+    assert not new_run.is_held()
+    with new_run.lock():  # would raise if the look had left a lock
+        new_run.is_held()
+
+
+def test_the_time_left_follows_the_latest_rate(new_run: Run) -> None:
+    for step, seconds in ((5, 100.0), (10, 101.0), (15, 102.0)):
+        new_run.add_event("log", step, seconds=seconds)
+    assert card(new_run)["left"] == pytest.approx(3.0)  # 15 steps more, 5 a second
+    assert card(new_run)["seconds"] == 102.0
+
+
+def test_judgements_alarms_and_classes(new_run: Run, tiny_run: Run) -> None:
+    new_run.environment_file.write_bytes(tiny_run.environment_file.read_bytes())
+    judged = {"floor": 1.5, "measure": "frechet", "histogram": [50] * 5 + [0] * 5, "variation": 0.5, "cost": 1}
+    for step, score in ((10, 9.0), (20, 4.0), (30, 5.0)):
+        new_run.add_event("judged", step, score=score, **judged)
+    new_run.add_event("alarm", 20, kind="collapse", text="<b>half of the digits</b>")
+    told = whole(new_run)
+    assert (told["score"], told["best_step"], told["floor"]) == (4.0, 20, 1.5)
+    assert told["alarms"] == [{"step": 20, "text": "<b>half of the digits</b>"}]
+    distance = told["charts"][0]
+    assert distance["best"] == {"step": 20, "value": 4.0} and distance["alarms"] == told["alarms"]
+    assert distance["level"] == {"label": "real images", "value": 1.5}
+    classes = told["classes"]
+    assert classes["names"] == [str(i) for i in range(10)] and classes["due"] == [0.1] * 10
+    assert classes["shares"] == [0.2] * 5 + [0.0] * 5 and classes["samples"] == 250
+    for low, high in classes["bands"]:
+        assert 0.05 < low < 0.1 < high < 0.15
+
+
+@pytest.mark.parametrize("histogram", [[1, 2], None, [0] * 10, ["a"] * 10, [-1] * 10, [True] * 10, 7])
+def test_what_is_no_histogram_is_not_shown(histogram: Any, new_run: Run, tiny_run: Run) -> None:
+    new_run.environment_file.write_bytes(tiny_run.environment_file.read_bytes())
+    new_run.add_event("judged", 10, score=1.0, histogram=histogram)
+    assert whole(new_run)["classes"] is None
+
+
+def test_damaged_files_are_told_as_far_as_they_go(copied_run: Run) -> None:
+    copied_run.recipe_file.write_text("{")
+    copied_run.environment_file.write_text("[]")
+    told = whole(copied_run)
+    assert told["recipe"] is None and told["settings"] == {} and told["data"] == ""
+    assert told["charts"], "the curves are there still"
+
+
+def test_all_that_is_told_is_json_without_nan(new_run: Run) -> None:
+    for value in (float("nan"), float("inf"), "text", None, [1], 10**400):
+        line = {"event": "log", "step": 1, "time": value, "seconds": value, "d_loss": value, "g_loss": 1.0}
+        with new_run.events_file.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        new_run.add_event("judged", 2, score=value, floor=value, histogram=value)
+    json.dumps(whole(new_run), allow_nan=False)
+
+
+def test_long_curves_are_told_in_groups(new_run: Run) -> None:
+    random = np.random.default_rng(0)
+    with new_run.events_file.open("a") as file:
+        for step in range(1, 20_001):
+            file.write(
+                json.dumps({"event": "log", "step": step, "seconds": step / 50, "d_loss": random.normal()}) + "\n"
+            )
+    began = time.perf_counter()
+    told = whole(new_run)
+    assert time.perf_counter() - began < 5
+    (line,) = told["charts"][0]["lines"]
+    assert len(line["steps"]) == 120 and line["seconds"][-1] == pytest.approx(line["steps"][-1] / 50, abs=0.02)
+    assert all(low < mean < high for low, mean, high in zip(line["low"], line["values"], line["high"], strict=True))
+
+
+def test_the_stamp_changes_with_the_run(copied_run: Run) -> None:
+    seen = {view.stamp(copied_run)}
+    copied_run.add_event("log", 31)
+    seen.add(view.stamp(copied_run))
+    copied_run.grid(40).write_bytes(b"")
+    seen.add(view.stamp(copied_run))
+    copied_run.closest.write_bytes(b"")
+    seen.add(view.stamp(copied_run))
+    assert len(seen) == 4 and view.stamp(copied_run) in seen
+    assert view.stamp(Run(copied_run.path / "missing"))

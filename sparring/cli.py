@@ -451,6 +451,58 @@ def export(words: list[str]) -> int:
     return 0
 
 
+# ------------------------------------------------------------------------------------------------ animate
+
+
+@dataclass(frozen=True)
+class Animate:
+    """Make an animation: how the samples of a run came about, or a grid whose images walk through the latents, of a
+    conditional generator a class a row."""
+
+    run: Positional[Path]
+    """Folder of a run; for a walk also a generator.safetensors."""
+    of: Literal["training", "walk"] = "training"
+    """What it shows."""
+    out: Annotated[Path | None, arg(metavar="FILE")] = None
+    """`.gif`, `.webp` (a fraction of the size) or `.png` (animated); training.gif or walk.gif by default."""
+    largest: int = 640
+    """Pixels of the longer side, at most."""
+    seconds: Annotated[float | None, arg(metavar="FLOAT")] = None
+    """How long it takes, all told; by default some eight to fifteen."""
+    seed: int = 0
+    """Of a walk: decides which latents."""
+    best: Flag = False
+    """Walk with the state that was judged best while it trained, not with the last one."""
+
+
+def animate(words: list[str]) -> int:
+    """`sparring animate RUN [OPTIONS]`."""
+    given = _parse(Animate, words, "sparring animate")
+    out = given.out or Path(f"{given.of}.gif")
+    if out.suffix.lower() not in (".gif", ".webp", ".png"):
+        raise UsageError(f"{out} has an unknown ending; known are .gif, .webp and .png")
+    _check_range("--largest", given.largest, 32, 4096)
+    _check_range("--seed", given.seed, 0, 2**32 - 1)
+    if given.seconds is not None and not 0.1 <= given.seconds <= 600:
+        raise UsageError(f"--seconds must lie between 0.1 and 600, not {given.seconds:g}")
+    if given.of == "training" and (given.best or given.seed):
+        raise UsageError("--best and --seed are for a walk: add --of walk")
+
+    from sparring import animation, sampling
+
+    if given.of == "walk":
+        generator = sampling.load(given.run, given.best)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        count = animation.save_walk(generator, out, largest=given.largest, seconds=given.seconds, seed=given.seed)
+    else:
+        run = Run(given.run)
+        run.recipe()  # says what is missing where this is no run
+        out.parent.mkdir(parents=True, exist_ok=True)
+        count = animation.save_training(run, out, largest=given.largest, seconds=given.seconds)
+    print(f"{count} pictures in {out}, {out.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
 # ------------------------------------------------------------------------------------------------ watch
 
 
@@ -739,6 +791,7 @@ COMMANDS: dict[str, Command] = {
     "sweep": sweep,
     "sample": sample,
     "export": export,
+    "animate": animate,
     "watch": watch,
     "measure": measure,
     "compare": compare,
@@ -747,7 +800,7 @@ COMMANDS: dict[str, Command] = {
     "bench": bench,
 }
 
-COMPILING = {"train", "sample", "export", "measure", "compare", "sweep", "bench"}
+COMPILING = {"train", "sample", "export", "animate", "measure", "compare", "sweep", "bench"}
 """Commands that run networks."""
 
 HELP = """\
@@ -760,6 +813,7 @@ commands:
   sweep     try several values of settings: sparring sweep RECIPE --seed 0,1,2
   sample    draw images from a trained generator: sparring sample RUN
   export    write a generator for ONNX, a browser, or others: sparring export RUN --format html
+  animate   how a run came to its samples, or a walk: sparring animate RUN --of walk
   watch     see runs learn in a browser, and play with them: sparring watch [RUNS]
   measure   judge a run, or samples made elsewhere: sparring measure RUN
   compare   put measured runs side by side: sparring compare RUN RUN...

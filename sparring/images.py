@@ -67,8 +67,9 @@ def save_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
     atomic.write_file(path, picture(pixels).save)
 
 
-def save_gif(path: Path, frames: Sequence[Image.Image], milliseconds: int, last_milliseconds: int) -> None:
-    """Pictures of one size as an endless animation; the last one stays on a little."""
+def save_animation(path: Path, frames: Sequence[Image.Image], milliseconds: int, last_milliseconds: int) -> None:
+    """Pictures of one size as an endless animation, the last one for another time: a GIF, WebP or animated PNG, by the
+    ending of `path`."""
     durations = [milliseconds] * (len(frames) - 1) + [last_milliseconds]
 
     def write(partial: Path) -> None:
@@ -112,7 +113,7 @@ def _save_npz(path: Path, images: Images, columns: int, classes: Sequence[str] |
 def _save_walk(path: Path, images: Images, columns: int, classes: Sequence[str] | None) -> None:
     scale = 4 * grid_scale(*images.shape[1:3])
     frames = [picture(image.repeat(scale, axis=0).repeat(scale, axis=1)) for image in on_squares(images)]
-    save_gif(path, frames, WALK_MILLISECONDS, WALK_MILLISECONDS)
+    save_animation(path, frames, WALK_MILLISECONDS, WALK_MILLISECONDS)
 
 
 def _save_folder(path: Path, images: Images, columns: int, classes: Sequence[str] | None) -> None:

@@ -7,14 +7,10 @@ from typing import Any
 import matplotlib.figure
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from sparring import atomic
-from sparring.images import save_gif
+from sparring.animation import save_training
 from sparring.run import Run
-
-MOST_FRAMES = 120
-FRAME_MILLISECONDS, LAST_MILLISECONDS = 120, 2500
 
 Values = NDArray[np.float64]
 Curve = tuple[str, str, str]
@@ -38,9 +34,8 @@ def write_plots(run: Run) -> None:
         name = run.recipe().name
         _save(run.losses_plot, _losses_figure(logged, name))
         _save(run.accuracy_plot, _accuracy_figure(logged, name))
-    grids = [(step, path) for step, path in run.all_grids() if step <= run.reached()]
-    if grids:
-        save_gif(run.animation, _frames(grids), FRAME_MILLISECONDS, LAST_MILLISECONDS)
+    if run.all_grids():
+        save_training(run, run.animation)
 
 
 def _losses_figure(logged: Sequence[dict[str, Any]], name: str) -> matplotlib.figure.Figure:
@@ -86,19 +81,3 @@ def _moving_mean(values: Values, width: int) -> Values:
 
 def _save(path: Path, figure: matplotlib.figure.Figure) -> None:
     atomic.write_file(path, lambda partial: figure.savefig(partial, dpi=100))
-
-
-def _frames(grids: Sequence[tuple[int, Path]]) -> list[Image.Image]:
-    """The grids with their step written below; where there are many, evenly chosen ones, first and last among them."""
-    chosen = np.unique(np.linspace(0, len(grids) - 1, min(len(grids), MOST_FRAMES)).round().astype(int))
-    return [_frame(*grids[i]) for i in chosen]
-
-
-def _frame(step: int, path: Path) -> Image.Image:
-    with Image.open(path) as grid:
-        gray = grid.mode == "L"
-        frame = Image.new("L" if gray else "RGB", (grid.width, grid.height + 16))
-        frame.paste(grid, (0, 0))
-    white: Any = 255 if gray else (255, 255, 255)
-    ImageDraw.Draw(frame).text((4, frame.height - 14), f"step {step:,}", fill=white)
-    return frame

@@ -102,19 +102,24 @@ class Generator:
         stop. The way from one stop to the next is a great circle (Shoemake 1985), because that is where normal latents
         lie: on the straight line they would be too short. A conditional generator walks within the class `label`.
         """
-        points = self.draw_latents(stops, seed)
-        ways = list(zip(points, np.roll(points, -1, axis=0), strict=True))[: stops if closed else stops - 1]
-        walk = [
-            _great_circle(a, b, np.linspace(0, 1, images, endpoint=not closed and i == len(ways) - 1))
-            for i, (a, b) in enumerate(ways)
-        ]
-        latents = np.concatenate(walk)
+        latents = walk(self.draw_latents(stops, seed), images, closed)
         return self.images(latents, None if label is None else np.full(len(latents), label, np.int32))
 
     @cached_property
     def _apply(self) -> Any:
         network = _network(self.description)
         return jax.jit(lambda z, labels: network.apply(self.weights, self.statistics, z, labels, train=False)[0])
+
+
+def walk(points: NDArray[np.float32], images: int, closed: bool) -> NDArray[np.float64]:
+    """Latents on the way through `points` (stops, size), as `Generator.interpolate` shows them."""
+    ways = list(zip(points, np.roll(points, -1, axis=0), strict=True))[: len(points) if closed else len(points) - 1]
+    return np.concatenate(
+        [
+            _great_circle(a, b, np.linspace(0, 1, images, endpoint=not closed and i == len(ways) - 1))
+            for i, (a, b) in enumerate(ways)
+        ]
+    )
 
 
 def load(path: str | Path, best: bool = False) -> Generator:

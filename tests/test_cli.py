@@ -76,7 +76,8 @@ REFUSED = [
     ("trian", "there is no command 'trian'; did you mean 'train'?"),
     (
         "xyz",
-        "there is no command 'xyz'; known are train, sweep, sample, export, watch, measure, compare, data, recipes",
+        "there is no command 'xyz'; known are train, sweep, sample, export, animate, watch, measure, compare, data, "
+        "recipes",
     ),
     ("train mlp-265", "there is no recipe 'mlp-265'; did you mean 'mlp-256'?"),
     ("train '' --data {tmp}/none", "there is no recipe ''"),

@@ -16,7 +16,7 @@ from sparring.images import (
     grid_scale,
     on_squares,
     picture,
-    save_gif,
+    save_animation,
     save_images,
     save_picture,
     some_places,
@@ -161,9 +161,9 @@ def test_save_images_as_animation(tmp_path: Path) -> None:
             assert animation.info["duration"] == 80
 
 
-def test_save_gif_lets_the_last_picture_stay(tmp_path: Path) -> None:
+def test_save_animation_lets_the_last_picture_stay(tmp_path: Path) -> None:
     frames = [Image.new("L", (3, 3), value) for value in (0, 100, 200)]
-    save_gif(tmp_path / "a.gif", frames, 120, 2500)
+    save_animation(tmp_path / "a.gif", frames, 120, 2500)
     durations = []
     with Image.open(tmp_path / "a.gif") as animation:
         for i in range(3):

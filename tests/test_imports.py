@@ -94,6 +94,7 @@ ORDER = [
     "metrics.verdict",
     "metrics.protocol",
     "monitor",
+    "animation",
     "plots",
     "tensorboard",
     "terminal",

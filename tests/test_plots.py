@@ -11,7 +11,8 @@ from PIL import Image
 
 from sparring import plots
 from sparring.images import save_picture
-from sparring.plots import MOST_FRAMES, write_plots
+from sparring.animation import MOST_FRAMES
+from sparring.plots import write_plots
 from sparring.run import Run
 
 VALUES = {"d_loss": 0.6, "g_loss": 1.2, "accuracy_real": 0.7, "accuracy_fake": 0.9, "d_real": 0.5, "d_fake": 0.1}

@@ -1,5 +1,5 @@
-"use strict";
 // A trained generator in a page: its layers (sparring/export/layers.py) computed one picture at a time, and the buttons.
+// `normal` and `between` stand before it (latents.js).
 // A value is {shape: [height, width, channels] or [features], data: Float32Array}.
 
 // ------------------------------------------------------------------------------------------------ the weights
@@ -117,21 +117,7 @@ function picture(latent, label) {
 
 // ------------------------------------------------------------------------------------------------ latents
 
-function normal() {
-  return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()) * model.latent.std;
-}
-
-const latent = () => Float32Array.from({ length: model.latent.size }, normal);
-
-// The place at share t of the great circle from a to b; lengths go from one to the other.
-function between(a, b, t) {
-  const length = (x) => Math.hypot(...x), dot = a.reduce((sum, value, i) => sum + value * b[i], 0);
-  const angle = Math.acos(Math.max(-1, Math.min(1, dot / (length(a) * length(b)))));
-  if (Math.sin(angle) < 1e-6) return a.map((value, i) => (1 - t) * value + t * b[i]);
-  const near = Math.sin((1 - t) * angle) / Math.sin(angle) / length(a), far = Math.sin(t * angle) / Math.sin(angle) / length(b);
-  const size = length(a) * (1 - t) + length(b) * t;
-  return a.map((value, i) => size * (near * value + far * b[i]));
-}
+const latent = () => Float32Array.from({ length: model.latent.size }, () => normal(model.latent.std));
 
 // ------------------------------------------------------------------------------------------------ the page
 

@@ -87,7 +87,8 @@ def to_html(generator: Generator, title: str, kind: Kind) -> bytes:
         "bytes": base64.b64encode(store.content).decode(),
     }
     folder = resources.files(__package__)
-    script = (folder / "page.js").read_text("utf-8")
+    latents, script = ((folder / name).read_text("utf-8") for name in ("latents.js", "page.js"))
+    script = '"use strict";\n' + latents.replace("export ", "") + script
     page = Template((folder / "page.html").read_text("utf-8")).substitute(
         title=escape(title),
         about=escape(

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from sparring.web.player import Player
 
 STATIC = Path(__file__).parent / "static"
+SHARED = {"latents.js": STATIC.parent.parent / "export" / "latents.js"}
+"""What exported pages use as well."""
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 LOOK_SECONDS = 1.0
 """How often a page that is open hears of changes."""
@@ -218,8 +220,8 @@ def differences(runs: list[Run]) -> dict[str, list[Any]]:
 
 def _static(name: str) -> Response:
     """A file of the page; of its own folder only, for a name with a slash fits no route."""
-    path = STATIC / name
-    if name.startswith(".") or path.parent != STATIC or path.suffix not in TYPES or not path.is_file():
+    path = SHARED.get(name, STATIC / name)
+    if path.name != name or name.startswith(".") or path.suffix not in TYPES or not path.is_file():
         raise HTTPException(404, "there is no such file")
     return Response(path.read_bytes(), media_type=f"{TYPES[path.suffix]}; charset=utf-8")
 

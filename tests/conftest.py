@@ -3,8 +3,7 @@
 import os
 import shutil
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +87,13 @@ def tiny_recipe(digits: Path) -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def tiny_run(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory, no_plots: Callable[[Run], None]) -> Run:
     """A finished run of `tiny_recipe`, for all tests of a session: do not write into it."""
     from sparring import training  # here, so that tests that need no JAX do not wait for it
 
-    return training.train(tiny_recipe, out=tmp_path_factory.mktemp("tiny") / "run")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("sparring.plots.write_plots", no_plots)
+        return training.train(tiny_recipe, out=tmp_path_factory.mktemp("tiny") / "run")
 
 
 @pytest.fixture
@@ -120,26 +121,21 @@ def compiled_fully() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
 
 
-@contextmanager
-def no_plots() -> Iterator[None]:
-    """Runs end without their plots and animation, which take as long as all else of a tiny one."""
+@pytest.fixture(scope="session", autouse=True)
+def no_plots() -> Iterator[Callable[[Run], None]]:
+    """Runs end without their plots and animation, which take as long as all else of a tiny one. What writes them."""
+    from sparring import plots
+
+    write_plots = plots.write_plots
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("sparring.plots.write_plots", lambda run: None)
-        yield
+        patched.setattr(plots, "write_plots", lambda run: None)
+        yield write_plots
 
 
 @pytest.fixture
-def without_plots() -> Iterator[None]:
-    """For one test."""
-    with no_plots():
-        yield
-
-
-@pytest.fixture(scope="module")
-def all_without_plots() -> Iterator[None]:
-    """From the first test of a file that asks for it to the file's end."""
-    with no_plots():
-        yield
+def with_plots(no_plots: Callable[[Run], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs end with them, as for users."""
+    monkeypatch.setattr("sparring.plots.write_plots", no_plots)
 
 
 class Clock:

@@ -1,7 +1,9 @@
 """SIGKILL at random moments: the run always goes on, and ends as if nothing had happened, bit for bit."""
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,29 +11,33 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import COMPILED
 
 from sparring import checkpoint
 from sparring.run import Run
 
 WORDS = [
-    "mlp-256", "--steps", "6000", "--log-every", "10", "--grid-every", "500", "--batch-size", "16",
+    "mlp-256", "--log-every", "10", "--grid-every", "500", "--batch-size", "16",
     "--checkpoint-seconds", "0.05",
 ]  # fmt: skip
 
 
 @pytest.fixture
 def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache of compiled programs that only these processes use. The first one fills it, and is not killed."""
+    """A cache of compiled programs that only these processes use, for who is killed may leave half a program. It has
+    what other tests have compiled."""
+    with contextlib.suppress(shutil.Error):  # something that another process was just writing
+        shutil.copytree(COMPILED, tmp_path / "compiled", dirs_exist_ok=True)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
 
 
-def start(run: Run, digits: Path) -> subprocess.Popen[bytes]:
-    words = [sys.executable, "-m", "sparring.cli", "train", *WORDS, "--data", str(digits), "--out", str(run.path)]
-    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def start(run: Run, *words: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "sparring.cli", "train", *WORDS, *words, "--out", str(run.path)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def train_to_the_end(run: Run, digits: Path) -> None:
-    process = start(run, digits)
+def train_to_the_end(run: Run, *words: str) -> None:
+    process = start(run, *words)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors.decode()
 
@@ -51,11 +57,12 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(
 ) -> None:
     chance = random.Random(int(os.environ.get("SPARRING_TEST_SEED", "0")))
     whole, run = Run(tmp_path / "whole"), Run(tmp_path / "killed")
-    train_to_the_end(whole, digits)
+    words = ("--data", str(digits), "--steps", str(max(1500, 300 * kills)))
+    train_to_the_end(whole, *words)
 
     reached = [-1]
     for kill in range(kills):
-        process = start(run, digits)
+        process = start(run, *words)
         if kill % 5 == 4:  # one in five while it starts, or resumes
             time.sleep(chance.uniform(0, 3))
         else:
@@ -68,7 +75,7 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(
         assert reached[-1] >= reached[-2], "a checkpoint was lost"
     assert len(set(reached)) > kills // 2, "the kills hardly fell into training"
 
-    train_to_the_end(run, digits)
+    train_to_the_end(run, *words)
     assert run.ended() == whole.ended() == "finished"
     assert run.generator_weights.read_bytes() == whole.generator_weights.read_bytes()
     last = f"{checkpoint.newest_step(whole.checkpoints):08d}/{checkpoint.STATE}"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sparring import plots
-from sparring.images import save_picture
 from sparring.animation import MOST_FRAMES
+from sparring.images import save_picture
 from sparring.plots import write_plots
 from sparring.run import Run
 

@@ -19,8 +19,6 @@ from sparring.recipes import named_recipe
 from sparring.run import Run
 from sparring.session import Silence
 
-pytestmark = pytest.mark.usefixtures("all_without_plots")
-
 ROUNDING = 1e-5
 """What replicas may differ from a run alone after 30 steps; another seed differs by .01 and more."""
 

@@ -23,8 +23,6 @@ from sparring.session import Silence
 from sparring.sweeps.folder import SweepFolder
 from sparring.sweeps.space import Range
 
-pytestmark = pytest.mark.usefixtures("all_without_plots")
-
 RATE = "generator_optimizer.learning_rate"
 
 

@@ -132,7 +132,6 @@ def test_purposes_have_randomness_of_their_own() -> None:
 # ------------------------------------------------------------------------------------------------ resume
 
 
-@pytest.mark.usefixtures("without_plots")
 @pytest.mark.parametrize("name", SMALLER)
 def test_ten_and_ten_steps_are_twenty_bit_for_bit(
     name: str, digits: Path, tmp_path: Path, request: pytest.FixtureRequest
@@ -181,6 +180,7 @@ def undisturbed(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return sparring.train(recipe, out=tmp_path_factory.mktemp("undisturbed") / "run")
 
 
+@pytest.mark.usefixtures("with_plots")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_cleanly_and_it_goes_on_as_if_nothing_was(
     undisturbed: Run, tmp_path: Path, number: int

@@ -1,0 +1,98 @@
+"""THE PRICE of being watched: one training, with its page open in a browser and closed in turn, on the same machine.
+
+python benchmarks/watching.py --recipe good --rounds 10 --seconds 20
+
+Prints how much longer a step takes with the page open, for each pair of neighbouring stretches of time, their median,
+and how much processor time server and browser took. Needs the extra `watch`, Playwright and Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from sparring.recipes import RECIPES
+from sparring.run import Run
+from sparring.web import server
+
+SETTLING_SECONDS = 3.0
+"""After the page was opened or closed, which is not what is measured."""
+FLAGS = ["--no-sandbox", "--disable-gpu"]
+
+
+def main() -> None:
+    """Train, open and close, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", choices=RECIPES, default="good")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of a stretch of time")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder) / "run")
+        command = [sys.executable, "-m", "sparring.cli", "train", given.recipe, "--out", str(run.path)]
+        with server.beside(Path(folder)) as address:
+            trainer = subprocess.Popen(
+                [*command, "--steps", "10000000", "--schedule-steps", "0"], stdout=subprocess.DEVNULL
+            )
+            try:
+                stretches = watched_and_not(address, run, given.rounds, given.seconds)
+            finally:
+                trainer.terminate()
+                trainer.wait()
+            print_price(stretches, run)
+
+
+def watched_and_not(address: str, run: Run, rounds: int, seconds: float) -> list[tuple[bool, float, float]]:
+    """(whether the page was open, from, to) of each stretch, in the time of day."""
+    from playwright.sync_api import sync_playwright
+
+    while run.reached() < 200:
+        time.sleep(1)
+    stretches = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        tab = browser.new_page(viewport={"width": 1200, "height": 900})
+        tab.goto(address)
+        for i in range(2 * rounds):
+            is_open = i % 4 in (1, 2)  # closed, open, open, closed: a machine that becomes slower favours neither
+            tab.goto(address.partition("?")[0] if is_open else "about:blank")
+            time.sleep(SETTLING_SECONDS)
+            began = time.time()
+            time.sleep(seconds)
+            stretches.append((is_open, began, time.time()))
+            shown = tab.locator("h1").inner_text() if is_open else ""
+            print(
+                f"{'open, ' + shown if is_open else 'closed'}: {os.getloadavg()[0]:.1f} processes at work", flush=True
+            )
+        browser.close()
+    return stretches
+
+
+def print_price(stretches: list[tuple[bool, float, float]], run: Run) -> None:
+    """The ratio of each pair, and the median."""
+    logged = [(event["time"], event["step"]) for event in run.events() if event["event"] == "log"]
+    times, steps = np.array(logged).T
+    rates = [
+        (is_open, float(np.diff(np.interp([began, ended], times, steps))[0] / (ended - began)))
+        for is_open, began, ended in stretches
+    ]
+    ratios = []
+    for (first, a), (_, b) in zip(rates[::2], rates[1::2], strict=True):
+        closed, opened = (b, a) if first else (a, b)
+        ratios.append(closed / opened)
+        print(f"{closed:.2f} steps/s with the page closed, {opened:.2f} open: a step takes {ratios[-1]:.4f} as long")
+    middle, spread = statistics.median(ratios), np.std(ratios, ddof=1) / np.sqrt(len(ratios))
+    print(f"median {middle:.4f}, standard error of the mean {spread:.4f}, {min(ratios):.4f} to {max(ratios):.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""HOW TO ADD SOMETHING: the patches of docs/extend.md fit the code, are short, and work."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "docs" / "extend.md").read_text()
+PATCHES = dict(zip(re.findall(r"^## (.*)$", TEXT, re.M), re.findall(r"```diff\n(.*?)```", TEXT, re.S), strict=True))
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package with all four."""
+    folder = tmp_path_factory.mktemp("extended")
+    shutil.copytree(ROOT / "sparring", folder / "sparring", ignore=shutil.ignore_patterns("__pycache__"))
+    for patch in PATCHES.values():
+        subprocess.run(["git", "apply", "-"], input=patch, text=True, cwd=folder, check=True)
+    return folder
+
+
+def run(folder: Path, *words: str) -> str:
+    command = [sys.executable, "-m", "sparring.cli", *words]
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.parametrize("title", PATCHES)
+def test_each_is_short(title: str) -> None:
+    added = [line for line in PATCHES[title].splitlines() if line.startswith("+") and not line.startswith("+++")]
+    assert 4 < len(added) < 40
+
+
+def test_there_are_four() -> None:
+    assert list(PATCHES) == ["A recipe", "A loss", "An architecture", "A data source"]
+
+
+def test_a_recipe_a_loss_an_architecture_and_a_data_source(extended: Path, digits: Path) -> None:
+    assert "soft" in run(extended, "recipes")
+    images = np.random.default_rng(0).integers(0, 256, (60, 12, 10, 1)).astype(np.uint8)
+    np.save(extended / "images.npy", images)
+    options = ["--data", "images.npy", "--steps", "3", "--batch-size", "8", "--held-out", "0", "--loss", "smoothed"]
+    code = (
+        "import sys, sparring\nfrom sparring.parts import WavesGenerator\n"
+        "settings = dict(generator=WavesGenerator(waves=3), loss='smoothed', data='images.npy', steps=3, batch_size=8)\n"
+        "run = sparring.train('mlp-256', held_out=0.0, out='waves', **settings)\n"
+        "print(sparring.load(run.path).sample(2).shape)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(extended)}
+    made = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=extended, env=environment, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    assert "(2, 12, 10, 1)" in made.stdout
+    assert "finished" in run(extended, "train", "soft", *options[:-2], "--out", "soft")

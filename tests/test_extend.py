@@ -50,7 +50,7 @@ def test_a_recipe_a_loss_an_architecture_and_a_data_source(extended: Path, digit
     options = ["--data", "images.npy", "--steps", "3", "--batch-size", "8", "--held-out", "0", "--loss", "smoothed"]
     code = (
         "import sys, sparring\nfrom sparring.parts import WavesGenerator\n"
-        "settings = dict(generator=WavesGenerator(waves=3), loss='smoothed', data='images.npy', steps=3, batch_size=8)\n"
+        "settings = dict(generator=WavesGenerator(waves=3), data='images.npy', steps=3, batch_size=8)\n"
         "run = sparring.train('mlp-256', held_out=0.0, out='waves', **settings)\n"
         "print(sparring.load(run.path).sample(2).shape)"
     )

@@ -93,6 +93,16 @@ def test_what_makes_no_sense_is_one_sentence(
     assert sentence in said.err and said.err.count("\n") == 1
 
 
+def test_a_page_that_cannot_start_is_one_sentence_and_nothing_is_trained(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError('no uvicorn', name='uvicorn')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert main(["train", "mlp-256", "--data", str(digits), "--watch", "--out", str(tmp_path / "run")]) == 2
+    assert 'the page needs uvicorn: pip install "sparring[watch]"' in capsys.readouterr().err
+    assert not Run(tmp_path / "run").exists()
+
+
 def test_without_the_extra_it_is_said_what_is_needed(tmp_path: Path) -> None:
     code = "import sys; sys.modules['uvicorn'] = None; from sparring.cli import main; sys.exit(main(sys.argv[1:]))"
     done = subprocess.run([sys.executable, "-c", code, "watch", str(tmp_path)], capture_output=True, text=True)

@@ -323,6 +323,8 @@ def _pictures(asked: dict[str, Any], player: Player) -> bytes:
 
 def _opinion(asked: dict[str, Any], player: Player) -> dict[str, Any]:
     found = player.opinion(*_shown(asked, player))
+    if not np.isfinite(found.logit) or not np.isfinite(found.slope).all():
+        raise HTTPException(409, "this discriminator's answers are no numbers any more")
     return {
         "logit": found.logit,
         "label": found.label,
@@ -334,6 +336,8 @@ def _opinion(asked: dict[str, Any], player: Player) -> dict[str, Any]:
 
 def _nearest(asked: dict[str, Any], player: Player) -> dict[str, Any]:
     found = player.nearest(*_shown(asked, player))
+    if not np.isfinite(found.difference):
+        raise HTTPException(409, "this generator's pictures are no numbers any more")
     return {
         "latent": found.latent.tolist(),
         "pixels": found.image.reshape(-1).tolist(),

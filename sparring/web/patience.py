@@ -15,6 +15,8 @@ class Impatient(H11Protocol):
     """uvicorn's protocol, which by itself waits for ever for the first request, and for the rest of a head."""
 
     _patience: asyncio.TimerHandle | None = None
+    _seen: Any = None
+    """The request that was answered at the last look."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -33,5 +35,3 @@ class Impatient(H11Protocol):
             return
         self._seen = self.cycle
         self._patience = self.loop.call_later(SECONDS, self._look)
-
-    _seen: Any = None

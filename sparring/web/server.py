@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sparring.errors import MissingExtra, UsageError
+from sparring.errors import MissingExtra, SparringError, UsageError
 from sparring.web.guard import Guard
 
 LOOPBACK = "127.0.0.1"
@@ -44,6 +44,7 @@ def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: C
         raise MissingExtra(f'the page needs {error.name}: pip install "sparring[watch]"') from None
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
+    os.environ["JAX_PLATFORMS"] = "cpu"  # other devices are the trainer's
     with _listener(host, port) as listener:
         token, taken = secrets.token_urlsafe(24), listener.getsockname()[1]
         guarded = Guard(make_app(folder), hosts=_names(host, taken), token=token)
@@ -68,25 +69,23 @@ def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: C
 def beside(folder: Path) -> Iterator[str]:
     """The page of a folder in a process of its own, for as long as the block takes: its address.
 
-    Raises `MissingExtra` or `UsageError` where it cannot start.
+    Raises `UsageError` where it cannot start.
     """
     command = [sys.executable, "-m", "sparring.web.server", str(folder)]
-    environment = os.environ | {"JAX_PLATFORMS": "cpu"}  # the devices are the trainer's
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,  # Ctrl-C is for the trainer
-        env=environment,
     )
     try:
-        assert process.stdout is not None and process.stderr is not None
-        address = process.stdout.readline().strip()
-        if not address:
-            raise MissingExtra(process.stderr.read().strip() or "the page did not start")
-        yield address
+        assert process.stdout is not None
+        said = process.stdout.readline().strip()
+        if not said.startswith("http://"):
+            raise UsageError(said or "the page did not start")
+        yield said
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -105,8 +104,8 @@ def _main() -> None:
     threading.Thread(target=wait, daemon=True).start()
     try:
         serve(Path(sys.argv[1]), say=lambda address: print(address, flush=True))
-    except (MissingExtra, UsageError) as error:
-        sys.exit(str(error))
+    except SparringError as error:
+        print(error)
 
 
 def _listener(host: str, port: int | None) -> socket.socket:

@@ -217,11 +217,15 @@ def can_show(console: Console) -> bool:
 
 
 def preview(samples: Images, width: int, height: int) -> Text:
-    """As many samples as fit into `width` x `height` characters, two pixels above each other in a character."""
+    """As many samples as fit into `width` x `height` characters, two pixels above each other in a character.
+
+    They are spread over all, the first and the last among them: a conditional generator's have a class a row.
+    """
     small = _shrink(on_squares(samples))
     _, h, w, _ = small.shape
     columns = max(1, min(len(small), (width + 1) // (w + 1)))
     rows = max(1, min(len(small) // columns, (height * 2) // (h + 2), 2))
+    small = small[np.linspace(0, len(small) - 1, rows * columns).round().astype(int)]
     text = Text(no_wrap=True)
     for row in range(rows):
         for y in range(0, h, 2):

@@ -185,6 +185,13 @@ def test_preview_has_two_pixels_in_a_character() -> None:
     assert colours_of(preview(colour, 80, 20)) == ["rgb(1,2,3) on rgb(4,5,6)"]
 
 
+def test_preview_shows_images_from_the_first_to_the_last() -> None:
+    """For those of a conditional generator stand a class a row."""
+    gray = np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1)
+    shown = colours_of(preview(gray, 10, 3))
+    assert shown == [f"rgb({i},{i},{i}) on rgb({i},{i},{i})" for i in range(0, 100, 11)]
+
+
 def test_preview_doubles_the_last_line_of_an_odd_height() -> None:
     odd = np.array([10, 20, 30], np.uint8).reshape(1, 3, 1, 1)
     assert colours_of(preview(odd, 80, 20)) == ["rgb(10,10,10) on rgb(20,20,20)", "rgb(30,30,30) on rgb(30,30,30)"]

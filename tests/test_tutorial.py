@@ -14,7 +14,16 @@ from sparring.images import save_images
 from sparring.metrics.features import shipped_judge
 
 DOCS = Path(__file__).parent.parent / "docs"
-GUIDES = ["tutorial.md", "commands.md", "watch.md", "extend.md", "use-elsewhere.md", "streaming.md", "distributed.md"]
+GUIDES = [
+    "tutorial.md",
+    "commands.md",
+    "learn.md",
+    "watch.md",
+    "extend.md",
+    "use-elsewhere.md",
+    "streaming.md",
+    "distributed.md",
+]
 
 
 def commands(name: str) -> list[list[str]]:

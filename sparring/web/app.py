@@ -83,17 +83,23 @@ class Page:
 
     def _card(self, key: str, run: Run) -> dict[str, Any]:
         """The card of a run; of one that is not trained and has not changed the card of before."""
-        stamp = view.stamp(run)
+        stamp, name = view.stamp(run), self.shelf.name(run)
         before, card = self._cards.get(run.path, ("", {}))
         if before != stamp or card["state"] == "running":
-            card = view.card(self.shelf.name(run), key, run, self._events(run))
+            try:
+                card = view.card(name, key, run, self._events(run))
+            except (OSError, ValueError, TypeError, ArithmeticError):  # it is being removed, or is no run of ours
+                card = view.unreadable(name, key)
             self._cards[run.path] = (stamp, card)
         return card
 
     def whole(self, key: str, run: Run) -> dict[str, Any]:
         """One run."""
         with self._reading:
-            return view.whole(self.shelf.name(run), key, run, self._events(run))
+            try:
+                return view.whole(self.shelf.name(run), key, run, self._events(run))
+            except (OSError, ValueError, TypeError, ArithmeticError):
+                raise HTTPException(409, "this run cannot be read") from None
 
     def play(self, run: Run, do: Callable[[Player], Any], newest: bool = False) -> Any:
         """What `do` makes of the run's player; one at a time. With `newest`, one of the newest checkpoint.

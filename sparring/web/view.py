@@ -59,6 +59,21 @@ def card(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
     }
 
 
+def unreadable(name: str, key: str) -> View:
+    """The card of what cannot be read."""
+    unknown = ("recipe", "steps", "seconds", "left", "score", "floor", "best_step", "grid")
+    said = {
+        "state": "failed",
+        "words": "it cannot be read",
+        "data": "",
+        "step": 0,
+        "alarms": 0,
+        "began": 0,
+        "changed": 0.0,
+    }
+    return {"id": key, "name": name} | said | dict.fromkeys(unknown)
+
+
 def whole(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
     """All that is shown of one run."""
     recipe = _recipe(run)

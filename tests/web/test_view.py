@@ -1,16 +1,19 @@
 """THE VIEW: the page is told what the run's files say, in every state that they can be in."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from starlette.exceptions import HTTPException
 
 from sparring.run import Run
 from sparring.web import view
-from sparring.web.tail import Tail
+from sparring.web.app import Page
+from sparring.web.tail import Event, Tail
 
 
 def card(run: Run) -> dict[str, Any]:
@@ -125,6 +128,31 @@ def test_all_that_is_told_is_json_without_nan(new_run: Run) -> None:
             file.write(json.dumps(line) + "\n")
         new_run.add_event("judged", 2, score=value, floor=value, histogram=value)
     json.dumps(whole(new_run), allow_nan=False)
+
+
+def test_one_run_that_cannot_be_read_hides_no_other(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For it is just being removed, say."""
+    shutil.copytree(tiny_run.path, tmp_path / "good")
+    odd = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "odd")))
+    card = view.card
+
+    def gone(name: str, key: str, run: Run, events: list[Event]) -> view.View:
+        if run == odd:
+            raise FileNotFoundError(odd.events_file)
+        return card(name, key, run, events)
+
+    monkeypatch.setattr(view, "card", gone)
+    page = Page(tmp_path)
+    told = {card["name"]: card["state"] for card in page.cards()}
+    assert told["good"] == "finished" and set(told) == {"good", "odd"}
+    with pytest.raises(HTTPException) as refused:
+        page.whole("key", odd)
+    assert refused.value.detail == "this run cannot be read"
+    keys = set(page.cards()[0])
+    assert keys == set(view.unreadable("name", "key"))
+    json.dumps(page.cards(), allow_nan=False)
 
 
 def test_long_curves_are_told_in_groups(new_run: Run) -> None:

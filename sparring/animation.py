@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from sparring.classes import grid_labels
 from sparring.errors import RunError
-from sparring.images import grid, grid_scale, picture, save_animation
+from sparring.images import grid, grid_scale, open_picture, picture, save_animation
 from sparring.run import Run
 from sparring.sampling import Generator, walk
 
@@ -96,11 +96,10 @@ def _sized(frame: Image.Image, largest: int | None) -> Image.Image:
 
 def _with_step(step: int, path: Path, largest: int | None) -> Image.Image:
     """A grid with its step written below."""
-    with Image.open(path) as opened:
-        shown = _sized(opened, largest)
-        gray = shown.mode == "L"
-        frame = Image.new("L" if gray else "RGB", (shown.width, shown.height + CAPTION))
-        frame.paste(shown, (0, 0))
+    shown = _sized(open_picture(path), largest)
+    gray = shown.mode == "L"
+    frame = Image.new("L" if gray else "RGB", (shown.width, shown.height + CAPTION))
+    frame.paste(shown, (0, 0))
     white: Any = 255 if gray else (255, 255, 255)
     ImageDraw.Draw(frame).text((4, frame.height - CAPTION + 2), f"step {step:,}", fill=white)
     return frame

@@ -10,7 +10,6 @@ whole. Nothing in it can run code.
 """
 
 import hashlib
-import json
 import os
 import shutil
 from pathlib import Path
@@ -23,8 +22,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-from sparring import atomic
+from sparring import atomic, sealed
 from sparring.errors import CheckpointError
+from sparring.plain import open_plain
 
 FORMAT = 1
 STATE, MANIFEST = "state.safetensors", "manifest.json"
@@ -81,11 +81,12 @@ def sha256(content: bytes) -> str:
 def unpack(path: Path, expected: dict[str, Any]) -> Arrays:
     """The arrays of a file that `pack` made. Raises `CheckpointError` where size or checksum differ."""
     try:
-        content = path.read_bytes()
+        with open_plain(path, links=True) as file:
+            if (size := os.fstat(file.fileno()).st_size) != expected["bytes"]:
+                raise CheckpointError(f"{path} should hold {expected['bytes']} bytes, but holds {size}")
+            content = file.read(size)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) != expected["bytes"]:
-        raise CheckpointError(f"{path} should hold {expected['bytes']} bytes, but holds {len(content)}")
     found = sha256(content)
     if found != expected["sha256"]:
         raise CheckpointError(f"{path} is damaged: its SHA-256 should be {expected['sha256']}, but is {found}")
@@ -102,24 +103,30 @@ def save(folder: Path, step: int, tree: Any, keep: int = KEPT) -> Path:
     """Write the state of `step` as a checkpoint below `folder`; keep the newest `keep` up to it, drop all others.
 
     One of a later step is damaged, or a run would have gone on from there: it must not take the place of a whole one.
+    Raises `DiskError`; then all that was there is there still.
     """
     content, weights = pack(named_arrays(tree))
     manifest = {"format": FORMAT, "step": step, STATE: weights}
     final = folder / f"{step:08d}"
     partial = folder / f".partial-{os.getpid()}-{final.name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob(".partial-*"):  # what a killed process left
-        shutil.rmtree(old)
-    partial.mkdir()
-    atomic.write_bytes(partial / STATE, content)
-    atomic.write_json(partial / MANIFEST, manifest | {"sha256": _digest(manifest)})
-    if final.exists():  # damaged, or from before a resume: this one replaces it
-        shutil.rmtree(final)
-    partial.rename(final)
-    atomic.sync(folder)
-    kept = [path for path in all_checkpoints(folder) if int(path.name) <= step][-keep:]
-    for other in set(all_checkpoints(folder)) - set(kept):
-        shutil.rmtree(other)
+    with atomic.reporting(final, len(content)):
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".partial-*"):  # by a killed process
+            shutil.rmtree(left)
+        try:
+            partial.mkdir()
+            atomic.write_bytes(partial / STATE, content)
+            sealed.write(partial / MANIFEST, manifest)
+            if final.exists():  # damaged, or from before a resume: this one replaces it
+                final.rename(partial.with_name(f"{partial.name}-old"))
+            partial.rename(final)
+        except OSError:
+            shutil.rmtree(partial, ignore_errors=True)  # a full disk needs the room
+            raise
+        atomic.sync(folder)
+        kept = [path for path in all_checkpoints(folder) if int(path.name) <= step][-keep:]
+        for other in {*all_checkpoints(folder), *folder.glob(".partial-*")} - set(kept):
+            shutil.rmtree(other)
     return final
 
 
@@ -149,8 +156,16 @@ def load_newest(folder: Path, template: Any) -> tuple[int, Any, list[str]] | Non
 
 
 def all_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints below `folder`, the oldest first."""
-    return sorted(path for path in folder.glob("[0-9]*") if path.is_dir() and path.name.isdigit())
+    """The checkpoints below `folder`, whole or not, the oldest first; but nothing that holds other files, too."""
+    found = (path for path in folder.glob("[0-9]*") if path.name.isascii() and path.name.isdecimal() and path.is_dir())
+    return sorted(path for path in found if _holds_nothing_else(path))
+
+
+def _holds_nothing_else(checkpoint: Path) -> bool:
+    try:
+        return {path.name for path in checkpoint.iterdir()} <= {STATE, MANIFEST}
+    except OSError:  # it was just removed
+        return False
 
 
 def newest_step(folder: Path) -> int:
@@ -162,16 +177,11 @@ def read_manifest(checkpoint: Path) -> dict[str, Any]:
     """The manifest, its own checksum verified. Raises `CheckpointError`."""
     path = checkpoint / MANIFEST
     try:
-        manifest = json.loads(path.read_bytes())
-        claimed = manifest.pop("sha256")
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{path} is missing or damaged") from error
-    if claimed != _digest(manifest):
-        raise CheckpointError(f"{path} is damaged: its checksum does not fit")
-    if manifest["format"] != FORMAT:
-        raise CheckpointError(f"{path} has format {manifest['format']}, but this version reads format {FORMAT}")
-    return dict(manifest)
-
-
-def _digest(manifest: dict[str, Any]) -> str:
-    return sha256(json.dumps(manifest, sort_keys=True).encode())
+        manifest = sealed.read(path, always=True)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if manifest.get("format") != FORMAT:
+        raise CheckpointError(f"{path} has format {manifest.get('format')}, but this version reads format {FORMAT}")
+    return manifest

@@ -8,8 +8,10 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from sparring import memory
 from sparring.data import batches
 from sparring.devices import ONE_DEVICE, Devices
+from sparring.errors import OutOfMemory
 from sparring.examples import Examples
 from sparring.game import Game, Latents
 from sparring.randomness import random_key, step_keys
@@ -20,6 +22,8 @@ from sparring.step import METRICS, train_step
 CAPACITY = 2 * LONGEST_LOG_INTERVAL
 """The most steps of one chunk."""
 
+SPARE = 0.9
+"""Share of the free memory that a batch which is recommended may take."""
 MIRRORED = 0
 """What is folded into the key of the data for which of them are mirrored."""
 
@@ -45,14 +49,55 @@ def compile_chunk(
 
     State, data and permutation lie where `devices.place` puts them; each batch is shared by the devices.
 
+    Raises `OutOfMemory`, with a batch that would fit, where this takes more memory than is free.
+
     If `streamed`, the data are windows as `sparring.windows` has them, and an example's shape and type are enough.
 
     With `seeds`, as many replicas are trained at once instead of the recipe's seed alone: states and permutations are
     stacked, one a seed, and the metrics are (steps, seeds, 6).
     """
+    # The seed is an argument, not a constant of the program, so that what was compiled for one serves all others.
+    keys = np.stack([jax.random.key_data(random_key(seed, "steps")) for seed in seeds or [recipe.seed]])
+    seed_key = keys if seeds else keys[0]
+
+    def compiled_for(recipe: Recipe) -> jax.stages.Compiled:
+        chunk, where = _chunk(game, recipe, len(data.images), devices, seeds, streamed)
+        return jax.jit(chunk, donate_argnums=0).lower(state, data, where, seed_key, np.int32(1)).compile()
+
+    compiled = compiled_for(recipe)
+    if (free := memory.free_on(devices)) is not None and memory.needed(compiled) > free:
+        raise OutOfMemory(_too_large(recipe, memory.needed(compiled), free, compiled_for))
+
+    def run(state: TrainState, data: Examples, where: Array, steps: int) -> tuple[TrainState, Rows]:
+        if not 1 <= steps <= CAPACITY:
+            raise ValueError(f"a chunk has 1 to {CAPACITY} steps, not {steps}")
+        state, metrics = compiled(state, data, where, seed_key, np.int32(steps))
+        return state, np.asarray(metrics)[:steps]
+
+    return run
+
+
+def _too_large(recipe: Recipe, needed: int, free: int, compiled_for: Callable[[Recipe], jax.stages.Compiled]) -> str:
+    """That a step needs more bytes than are free, and the largest of some smaller batches for which they suffice."""
+    sizes = (
+        f"a step with batches of {recipe.batch_size:,} takes {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
+    )
+    batch, size = recipe.batch_size, needed
+    while batch > 2 and size > SPARE * free:
+        batch = max(2, int(0.95 * batch * SPARE * free / size) // 2 * 2)  # even, for half of it may be real images
+        size = memory.needed(compiled_for(recipe.replace(batch_size=batch)))
+    if size > free:
+        return f"{sizes}; not even batches of {batch} would fit ({size / 1e6:,.0f} MB): take smaller networks or images"
+    return f"{sizes}; --batch-size {batch} would fit ({size / 1e6:,.0f} MB)"
+
+
+def _chunk(
+    game: Game, recipe: Recipe, count: int, devices: Devices, seeds: Sequence[int] | None, streamed: bool
+) -> tuple[Callable[..., tuple[TrainState, Array]], Array]:
+    """The loop as a function of state, data, where to find them, seeds and steps; and of the third a sample."""
     draw = batches.in_window if streamed else batches.DRAWS[recipe.data_order]
     latents = Latents(recipe.latent_size, recipe.latent_std)
-    count, real_batch, fake_batch = data.images.shape[0], recipe.reals_per_step, recipe.batch_size
+    real_batch, fake_batch = recipe.reals_per_step, recipe.batch_size
     reuse = recipe.generator_noise == "reuse"
 
     def one_step(state: TrainState, data: Examples, where: Array, seed_key: Array) -> tuple[TrainState, Array]:
@@ -83,17 +128,5 @@ def compile_chunk(
         trained: tuple[TrainState, Array] = jax.lax.fori_loop(0, steps, body, (state, jnp.zeros(rows)))
         return trained
 
-    # The seed is an argument, not a constant of the program, so that what was compiled for one serves all others.
-    keys = np.stack([jax.random.key_data(random_key(seed, "steps")) for seed in seeds or [recipe.seed]])
-    seed_key = keys if seeds else keys[0]
     orders = (count,) if seeds is None else (len(seeds), count)
-    where = devices.place(np.zeros(() if streamed else orders, np.int32))
-    compiled = jax.jit(chunk, donate_argnums=0).lower(state, data, where, seed_key, np.int32(1)).compile()
-
-    def run(state: TrainState, data: Examples, where: Array, steps: int) -> tuple[TrainState, Rows]:
-        if not 1 <= steps <= CAPACITY:
-            raise ValueError(f"a chunk has 1 to {CAPACITY} steps, not {steps}")
-        state, metrics = compiled(state, data, where, seed_key, np.int32(steps))
-        return state, np.asarray(metrics)[:steps]
-
-    return run
+    return chunk, devices.place(np.zeros(() if streamed else orders, np.int32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -66,7 +67,7 @@ def counted(names: Sequence[str], words: Sequence[str]) -> Counts:
     counts = np.zeros(len(names), np.int64)
     for word in words:
         label, equals, number = word.rpartition("=")
-        if not equals or not number.isdecimal():
+        if not equals or re.fullmatch("[0-9]{1,9}", number) is None:
             raise ClassError(f"{word!r} should be a class and a number of images, such as {names[0]}=100")
         counts[place_of(names, label)] += int(number)
     if not counts.any():

@@ -10,10 +10,12 @@ import difflib
 import io
 import itertools
 import json
+import math
 import os
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -23,11 +25,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 
-from sparring.errors import ProcessLost, SparringError, UsageError
+from sparring.errors import DamageWarning, ProcessLost, SparringError, UsageError
+from sparring.plain import printable
 from sparring.recipe import Channels, Fit, Recipe
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 from sparring.run import Run
-from sparring.stopping import no_interrupt_lost
+from sparring.stopping import is_left_alone, no_interrupt_lost
 from sparring.sweeps import space
 
 if TYPE_CHECKING:
@@ -41,8 +44,14 @@ Flag = FlagCreatePairsOff[bool]
 
 GRID_COLUMNS, MOST_COLUMNS = 8, 32
 """Of a grid with a class a row: usual ones, and the most."""
+MOST_IMAGES = 1_000_000
+"""Of one sampling."""
 INTERRUPTED = 130
 """Exit status of a training that was stopped before its end, as shells have it for Ctrl-C."""
+LONGEST_WORD, LONGEST_SENTENCE = 200, 580
+"""Characters of what is said of a mistake. Of longer ones the beginning and the end are shown."""
+NO_MEMORY = "RESOURCE_EXHAUSTED"
+"""How the sentence begins that JAX says where the memory is too small."""
 
 
 # ------------------------------------------------------------------------------------------------ train
@@ -64,6 +73,8 @@ class Train:
     """Seconds from one checkpoint to the next; what a killed run can lose."""
     stop_when_flat: Flag = False
     """Stop where the judgements on held-out images no longer get better."""
+    retries: int = 3
+    """So often a training that diverges goes back to its newest checkpoint, and on with half the learning rates."""
     strict: Flag = False
     """Refuse to train where a picture cannot be read; else such pictures are left out and counted."""
     replicas: Annotated[int | None, arg(metavar="INT")] = None
@@ -102,6 +113,8 @@ def train(words: list[str]) -> int:
     if not given.checkpoint_seconds >= 0:  # nan is refused, too
         raise UsageError(f"--checkpoint-seconds cannot be {given.checkpoint_seconds:g}; it should be 0 or more")
 
+    _check_range("--retries", given.retries, 0, 20)
+
     with _watched(given) if given.watch else contextlib.nullcontext():
         return _train(given) if given.replicas is None else _train_replicas(given)
 
@@ -116,6 +129,7 @@ def _train(given: Train) -> int:
         checkpoint_seconds=given.checkpoint_seconds,
         stop_when_flat=given.stop_when_flat,
         strict=given.strict,
+        retries=given.retries,
         devices=given.devices,
         window=given.window,
     )
@@ -171,10 +185,17 @@ def _watched(given: Train) -> Iterator[None]:
         yield
         return
     folder = given.resume or given.out or Path(RUNS)
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with server.beside(folder) as address:
-        print(f"watch it learn: {address}", flush=True)
-        yield
+    try:
+        with server.beside(folder) as address:
+            print(f"watch it learn: {address}", flush=True)
+            yield
+    except BaseException:
+        if made:
+            with contextlib.suppress(OSError):  # there is something in it by now
+                folder.rmdir()
+        raise
     print(f"Look at it again: sparring watch {shlex.quote(str(folder))}")
 
 
@@ -187,7 +208,7 @@ def _join(words: list[str]) -> bool:
     if given and "--distributed" in words:
         raise UsageError("--distributed finds the others by itself; leave --coordinator, --processes and --process out")
     for name, value in (("--processes", count), ("--process", place)):
-        if value is not None and not value.isdecimal():
+        if value is not None and not re.fullmatch("[0-9]{1,9}", value):
             raise UsageError(f"{name} should be a whole number, not {value!r}")
 
     from sparring import processes
@@ -343,7 +364,7 @@ def sample(words: list[str]) -> int:
         raise UsageError(f"{given.out} has an unknown ending; known are .png, .npz, .gif, and none for a folder")
     if kind == ".gif" and given.interpolate is None:
         raise UsageError("a .gif shows a walk: add --interpolate 8, say, for 8 images from one latent to the next")
-    _check_range("--count", given.count, 1 if given.interpolate is None else 2, 1_000_000)
+    _check_range("--count", given.count, 1 if given.interpolate is None else 2, MOST_IMAGES)
     _check_range("--interpolate", given.interpolate, 2, 10_000)
     _check_range("--seed", given.seed, 0, 2**32 - 1)
 
@@ -355,6 +376,7 @@ def sample(words: list[str]) -> int:
 
     generator = sampling.load(given.run, given.best)
     if given.interpolate is not None:
+        _check_room(given, generator, (given.count or 2) * given.interpolate, given.interpolate)
         made = generator.interpolate(
             given.count or 2,
             given.interpolate,
@@ -367,10 +389,23 @@ def sample(words: list[str]) -> int:
         made, classes, columns = _sample_classes(given, generator)
         images.save_images(given.out, made, columns, classes)
     else:
+        columns = images.square_columns(given.count or 64)
+        _check_room(given, generator, given.count or 64, columns)
         made = generator.sample(given.count or 64, given.seed)
-        images.save_images(given.out, made, images.square_columns(len(made)))
+        images.save_images(given.out, made, columns)
     print(f"{len(made)} images in {given.out}")
     return 0
+
+
+def _check_room(given: Sample, generator: Generator, count: int, columns: int) -> None:
+    """Refuse so many images before they are drawn, where there is no room for them."""
+    from sparring import images, memory
+
+    _check_range("the number of images", count, 1, MOST_IMAGES)
+    size, free = count * math.prod(generator.image_shape), memory.free_here()
+    if free is not None and size > free:
+        raise UsageError(f"{count:,} images take {size / 1e6:,.0f} MB of memory, and {free / 1e6:,.0f} MB are free")
+    images.refuse_huge(given.out, count, generator.image_shape, columns)
 
 
 def _walked_class(given: Sample, generator: Generator) -> int | None:
@@ -396,12 +431,19 @@ def _sample_classes(given: Sample, generator: Generator) -> tuple[Images, list[s
     a_row_each = not (given.label or given.count) and len(names) <= classes.GRID_CLASSES
     count = GRID_COLUMNS * len(names) if a_row_each else given.count or 64
     if given.counts:
+        for number in (word.rpartition("=")[2] for word in given.counts):
+            if number.isdecimal() and (len(number) > len(str(MOST_IMAGES)) or int(number) > MOST_IMAGES):
+                raise UsageError(f"--counts takes numbers up to {MOST_IMAGES:,}, not {number}")
         counts = classes.counted(names, given.counts)
     elif given.label:
         counts = classes.of_classes(count, names, given.label)
     else:
         counts = classes.balanced(count, frequencies, given.balance or ("uniform" if a_row_each else "training"))
-    _check_range("the number of images", int(counts.sum()), 1, 1_000_000)
+    each = set(counts[counts > 0].tolist())
+    columns = each.pop() if len(each) == 1 and max(each) <= MOST_COLUMNS and (counts > 0).sum() > 1 else 0
+    total = int(counts.sum())
+    columns = columns or images.square_columns(total)
+    _check_room(given, generator, total, columns)
     if training is None:
         labels = classes.labels_of(counts)
         made = generator.images(generator.draw_latents(len(labels), given.seed), labels)
@@ -414,9 +456,7 @@ def _sample_classes(given: Sample, generator: Generator) -> tuple[Images, list[s
             f"this generator is not told classes: of {chosen.drawn:,} images, {len(made):,} were kept by what the "
             f"judge takes them for ({judge.name})"
         )
-    each = set(counts[counts > 0].tolist())
-    columns = each.pop() if len(each) == 1 and max(each) <= MOST_COLUMNS and (counts > 0).sum() > 1 else 0
-    return made, [names[label] for label in labels], columns or images.square_columns(len(made))
+    return made, [names[label] for label in labels], columns
 
 
 # ------------------------------------------------------------------------------------------------ export
@@ -529,6 +569,10 @@ def watch(words: list[str]) -> int:
     _check_range("--port", given.port, 1, 65_535)
     if not given.folder.is_dir():
         raise UsageError(f"{given.folder} is no folder; sparring train makes runs in the folder runs")
+    try:
+        given.host.encode("idna")
+    except UnicodeError:
+        raise UsageError(f"--host should be the name or the address of a machine, not {given.host!r}") from None
 
     from sparring.web import server
 
@@ -829,18 +873,31 @@ options:
 
 def main(words: list[str] | None = None) -> int:
     """Run the command line. Returns the exit status: 0, 2 for a mistake, 130 for a training stopped before its end."""
-    words = list(sys.argv[1:] if words is None else words)
+    status = _main(list(sys.argv[1:] if words is None else words))
+    if words is None and is_left_alone():  # Python would wait for it at its end
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(status)
+    return status
+
+
+def _main(words: list[str]) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may hold what the terminal cannot show
     try:
-        with no_interrupt_lost():
+        with no_interrupt_lost(), warnings.catch_warnings():
+            warnings.simplefilter("always", DamageWarning)
+            warnings.showwarning = _show_warning
             return _dispatch(words)
     except BrokenPipeError:
         # Nobody reads on, as in `sparring train | head`: end quietly, also when Python closes its output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
-    except (SparringError, OSError) as error:
-        if debug:
+    except (SparringError, OSError, MemoryError, RuntimeError) as error:
+        if debug or (isinstance(error, RuntimeError) and not str(error).startswith(NO_MEMORY)):
             raise
         print(f"sparring: {_sentence(error)}", file=sys.stderr, flush=True)
         if isinstance(error, ProcessLost):
@@ -853,7 +910,15 @@ def main(words: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
+    """Our own as one line; those of libraries are not for the user of a command."""
+    if issubclass(category, DamageWarning):
+        print(f"sparring: {printable(str(message))}", file=sys.stderr, flush=True)
+
+
 def _dispatch(words: list[str]) -> int:
+    if any("\0" in word for word in words):
+        raise UsageError("no word may hold the character NUL")
     if not words or words[0] in ("-h", "--help"):
         print(HELP)
         return 0 if words else 2
@@ -881,6 +946,8 @@ class _Captured(io.StringIO):
 
 def _parse(kind: type[Arguments], words: list[str], program: str, default: Arguments | None = None) -> Arguments:
     """The words as that dataclass. Raises `UsageError` with one sentence where tyro would draw a box and exit."""
+    if own := next((word for word in words if word.startswith("--tyro-")), None):
+        raise UsageError(f"unrecognized options: {own}; see {program.removesuffix(' [RECIPE]')} --help")
     given_default = {} if default is None else {"default": default}
     parse = partial(tyro.cli, kind, args=words, prog=program, **given_default)
     if "-h" in words or "--help" in words:
@@ -898,6 +965,9 @@ def _unboxed(box: str, program: str) -> str:
     lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()[1:-1]]
     rules = [i for i, line in enumerate(lines) if set(line) == {"─"}] or [len(lines)]
     message = " ".join(lines[: rules[0]]).strip().rstrip(".")
+    message = re.sub(
+        r"no type matching (?:{None}\|)?(.*?) could be instantiated from \[(.*?)\]\. .*", r"\2 should be \1", message
+    )
     meant = re.search(r"Perhaps you meant:\s+(--[\w.-]+)", "\n".join(lines))
     hint = f"did you mean {meant[1]}?" if meant else f"see {program.removesuffix(' [RECIPE]')} --help"
     return f"{message[:1].lower()}{message[1:]}; {hint}"
@@ -919,9 +989,21 @@ def _check_range(name: str, value: int | None, least: int, most: int) -> None:
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    """What an error says, on one line that can be printed anywhere and be read at once."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror is not None:
+        text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError) or text.startswith(NO_MEMORY):
+        text = f"there is not enough memory for this: {text or 'no more is to be had'}"
+    line = " ".join(_shortened(word, LONGEST_WORD) for word in text.split())
+    return _shortened(printable(line), LONGEST_SENTENCE)
+
+
+def _shortened(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    end = most // 4
+    return f"{text[: most - end - 5]} ... {text[-end:]}"
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@
     ├── RunError           a run directory is missing, foreign, or in use
     │   ├── CheckpointError  a checkpoint is damaged or does not fit
     │   └── ResumeError      a run cannot go on because a setting differs
+    ├── OutOfMemory        a step takes more memory than there is
+    ├── DiskError          a file could not be written: the disk is full, say; it is an OSError, too
     ├── ComparisonError    results that were measured differently cannot be compared
     ├── TrainingDiverged   a loss stopped being a finite number
     ├── ExportError        what an export makes is not what the generator makes
@@ -78,6 +80,18 @@ class UsageError(SparringError):
 
 class MissingExtra(SparringError):
     """An optional package is needed for what was asked."""
+
+
+class OutOfMemory(SparringError):
+    """A step takes more memory than there is."""
+
+
+class DiskError(SparringError, OSError):
+    """A file could not be written; what was there before is there still."""
+
+
+class DamageWarning(UserWarning):
+    """Something is damaged, and something older or its copy is used instead."""
 
 
 class ComparisonError(SparringError):

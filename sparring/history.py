@@ -10,11 +10,11 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from sparring import curves
 from sparring.charts import Line, line_chart
 from sparring.curves import Drawn, Event
+from sparring.images import open_picture
 from sparring.page import embedded
 from sparring.run import Run
 
@@ -48,8 +48,7 @@ def _grids(grids: Sequence[tuple[int, Path]]) -> str:
 
 
 def _grid(step: int, path: Path) -> str:
-    with Image.open(path) as opened:
-        size = opened.size
+    size = open_picture(path).size
     return embedded(path.read_bytes(), size, f"samples after step {step:,}", f"step <b>{step:,}</b>")
 
 

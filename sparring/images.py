@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparring import atomic
+from sparring.errors import RunError, UsageError
+from sparring.plain import LARGEST_PICTURE, open_plain
 
 Images = NDArray[np.uint8]
 """(N, H, W, C), 0 to 255; C is 1 (gray), 3 (colour) or 4 (colour and alpha)."""
@@ -62,6 +64,18 @@ def picture(pixels: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
+def open_picture(path: Path) -> Image.Image:
+    """A PNG file of a run. Raises `RunError` where it is none, is damaged, or is larger than anything we write."""
+    try:
+        with open_plain(path) as file, Image.open(file, formats=["PNG"]) as opened:
+            if opened.width * opened.height > LARGEST_PICTURE:
+                raise RunError(f"{path} has {opened.width} x {opened.height} pixels, which is too many")
+            opened.load()
+            return opened.copy()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
 def save_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
     """(H, W, C) as a PNG file."""
     atomic.write_file(path, picture(pixels).save)
@@ -86,6 +100,22 @@ def grid_scale(height: int, width: int) -> int:
 def square_columns(count: int) -> int:
     """Columns of a grid of `count` images that is about square, and wider rather than higher."""
     return math.isqrt(count - 1) + 1
+
+
+def refuse_huge(path: Path, count: int, shape: tuple[int, int, int], columns: int) -> None:
+    """Raise `UsageError` where so many images of that shape make a grid or an animation that nobody could open."""
+    height, width, _ = shape
+    scale, ending = grid_scale(height, width), path.suffix.lower()
+    rows = math.ceil(count / columns)
+    pixels = {
+        ".png": (rows * (height + 1) + 1) * (columns * (width + 1) + 1) * scale**2,
+        ".gif": count * height * width * (4 * scale) ** 2,
+    }.get(ending, 0)
+    if pixels > MOST_PIXELS:
+        raise UsageError(
+            f"{count:,} images in {path} are {pixels:,} pixels, and {MOST_PIXELS:,} are the most; take fewer, or write "
+            "them as .npz or into a folder"
+        )
 
 
 def save_images(path: str | Path, images: Images, columns: int, classes: Sequence[str] | None = None) -> None:
@@ -129,6 +159,8 @@ def _as_folder(name: str) -> str:
     return "".join("_" if char in '/\\:*?"<>|' or not char.isprintable() else char for char in name).strip(". ") or "_"
 
 
+MOST_PIXELS = 1 << 28
+"""Of a picture or an animation that is written for people to look at."""
 SQUARES, SQUARE_GRAYS = 8, (204, 255)
 """So many squares a side lie behind an image with alpha, in turn of these grays."""
 WALK_MILLISECONDS = 80

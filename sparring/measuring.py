@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sparring import atomic, report, sampling
+from sparring import report, sampling, sealed
 from sparring.checkpoint import newest_step
 from sparring.classes import Labels
 from sparring.data import AS_THEY_ARE, Shaping, has_pictures, shaping_of
@@ -175,7 +175,7 @@ def _training_seconds(run: Run, step: int) -> float | None:
 
 
 def _write(measures: Path, page: Path, verdict: Verdict, samples: Images, real: RealImages, run: Run | None) -> None:
-    atomic.write_json(measures, verdict.to_json())
+    sealed.write(measures, verdict.to_json())
     report.write_report(page, verdict, samples, real, run)
 
 

@@ -7,10 +7,17 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 
 from sparring.devices import Devices
+from sparring.errors import OutOfMemory
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 SHARE = 0.5
 """As much of it may be taken by training images: the rest is for the training, and for others."""
@@ -33,9 +40,36 @@ def room(used: Devices) -> int | None:
     return int(SHARE * min(own)) if own else None
 
 
+def free_on(used: Devices) -> int | None:
+    """Bytes that a program may still take on each of these devices; None where the machine does not tell."""
+    devices = jax.local_devices()[:1] if used.mesh is None else list(used.mesh.local_devices)
+    found = [device.memory_stats() or {} for device in devices]
+    own = [int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0)) for stats in found if "bytes_limit" in stats]
+    if len(own) < len(devices):  # a CPU: all share the machine's
+        free = free_here()
+        own += [] if free is None else [free // len(devices)]
+    return min(own, default=None)
+
+
+def refuse_too_large(state: Any, used: Devices, copies: int = 1) -> None:
+    """Raise `OutOfMemory` where so many copies of a training state (arrays, or their shapes) have no room."""
+    size = copies * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    if (free := free_on(used)) is not None and size > free:
+        raise OutOfMemory(
+            f"the networks, and what is kept to train them, take {size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are "
+            "free: take smaller networks or images"
+        )
+
+
+def needed(program: jax.stages.Compiled) -> int:
+    """Bytes that a compiled program takes beside its arguments, on each device."""
+    sizes: Any = program.memory_analysis()
+    return 0 if sizes is None else sizes.temp_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
+
+
 def free_here(root: Path = Path("/")) -> int | None:
     """Bytes that a program here can still take without others being pushed out; None if nothing tells."""
-    found = [*_available(root), *_within_limits(root)]
+    found = [*_available(root), *_within_limits(root), *_within_address_space(root)]
     if not found and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     return max(0, min(found)) if found else None
@@ -45,6 +79,13 @@ def _available(root: Path) -> Iterator[int]:
     with contextlib.suppress(OSError):
         if found := re.search(r"^MemAvailable:\s*(\d+) kB", (root / "proc/meminfo").read_text(), re.M):
             yield 1024 * int(found[1])
+
+
+def _within_address_space(root: Path) -> Iterator[int]:
+    """What `ulimit -v` leaves to this process."""
+    if resource is not None and (limit := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
+        with contextlib.suppress(OSError):
+            yield limit - int((root / "proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def _within_limits(root: Path) -> Iterator[int]:

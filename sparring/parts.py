@@ -8,7 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from sparring.checks import check_count, check_fraction, check_not_negative, check_positive, check_widths
+from sparring.checks import (
+    LARGEST_CHANNELS,
+    LARGEST_WIDTH,
+    MOST_LAYERS,
+    check_count,
+    check_fraction,
+    check_not_negative,
+    check_positive,
+    check_widths,
+)
 from sparring.errors import RecipeError
 
 Normalization = Literal["batch", "spectral", "none"]
@@ -72,8 +81,8 @@ class DCGANTanhGenerator:
     """Decay of BatchNorm's moving statistics."""
 
     def __post_init__(self) -> None:
-        check_count("generator.dense", self.dense)
-        check_widths("generator.channels", self.channels, length=2)
+        check_count("generator.dense", self.dense, LARGEST_WIDTH)
+        check_widths("generator.channels", self.channels, length=2, largest=LARGEST_CHANNELS)
         check_fraction("generator.batch_norm_momentum", self.batch_norm_momentum)
 
 
@@ -89,8 +98,8 @@ class DCGANTanhDiscriminator:
     """Width of the dense layer before the logit."""
 
     def __post_init__(self) -> None:
-        check_widths("discriminator.channels", self.channels, length=2)
-        check_count("discriminator.dense", self.dense)
+        check_widths("discriminator.channels", self.channels, length=2, largest=LARGEST_CHANNELS)
+        check_count("discriminator.dense", self.dense, LARGEST_WIDTH)
 
 
 @dataclass(frozen=True)
@@ -108,8 +117,8 @@ class _Patch:
     """Residual convolutions on each grid."""
 
     def __post_init__(self) -> None:
-        for name in ("dense", "channels", "blocks"):
-            check_count(f"{self.role}.{name}", getattr(self, name))
+        for name, most in (("dense", LARGEST_WIDTH), ("channels", LARGEST_CHANNELS), ("blocks", MOST_LAYERS)):
+            check_count(f"{self.role}.{name}", getattr(self, name), most)
 
 
 @dataclass(frozen=True)
@@ -136,7 +145,7 @@ class DCGANGenerator:
     """Channels of the last map before the image; each map of half the side has twice as many."""
 
     def __post_init__(self) -> None:
-        check_count("generator.channels", self.channels)
+        check_count("generator.channels", self.channels, LARGEST_CHANNELS)
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,7 @@ class DCGANDiscriminator:
     """`batch` for BatchNorm after each convolution but the first, `spectral` for all layers, or `none`."""
 
     def __post_init__(self) -> None:
-        check_count("discriminator.channels", self.channels)
+        check_count("discriminator.channels", self.channels, LARGEST_CHANNELS)
 
 
 # -------------------------------------------------------------------------------------------- the optimisers

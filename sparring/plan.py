@@ -5,6 +5,9 @@ A chunk of steps may be of any length between two log points, and what is logged
 
 from dataclasses import dataclass
 
+MOST_GRIDS, MOST_LOGGED = 400, 20_000
+"""Grids and log events that are all kept; of more, only every second one, every fourth, and so on."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -32,6 +35,18 @@ class Plan:
         judge = _next_multiple(step, self.judge_every) if self.judge_every else self.steps
         return min(_next_multiple(step, self.grid_every), judge, shuffle, self.steps)
 
+    def grid_spacing(self, step: int) -> int:
+        """After that step, every how many steps a grid is kept; the newest one always is."""
+        return _spacing(step, self.grid_every, MOST_GRIDS)
+
+    def log_spacing(self, step: int) -> int:
+        """After that step, every how many steps a log event is kept."""
+        return _spacing(step, self.log_every, MOST_LOGGED)
+
+    def is_kept(self, step: int) -> bool:
+        """Whether the log event of that step, at a log point, is among them."""
+        return self.log_spacing(step) == self.log_every or step % self.log_spacing(step) == 0 or step == self.steps
+
     def epoch(self, step: int) -> int:
         """How often the data have been shuffled anew before the step that follows `step`."""
         return 0 if self.shuffle_every is None else step // self.shuffle_every
@@ -45,6 +60,12 @@ class Plan:
         """Where the chunk that starts after `step` ends: the last log point within `wanted` steps, or else the next."""
         points = self.log_points(step, self.barrier(step))
         return max((point for point in points if point <= step + wanted), default=points[0])
+
+
+def _spacing(step: int, every: int, most: int) -> int:
+    while step > every * most:
+        every *= 2
+    return every
 
 
 def _next_multiple(step: int, every: int) -> int:

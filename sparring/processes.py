@@ -7,6 +7,7 @@ depends on a clock. The work is JAX's own (`jax.distributed`); one process alone
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import threading
@@ -83,7 +84,7 @@ def _check_place(coordinator: str | None, processes: int | None, process: int | 
     if coordinator is None or processes is None or process is None:
         raise ProcessError("--coordinator, --processes and --process go together; give all three or none")
     host, _, port = coordinator.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or re.fullmatch("[0-9]{1,5}", port) is None or not 0 < int(port) < 65536:
         raise ProcessError(f"--coordinator should be HOST:PORT, such as node1:12345, not {coordinator!r}")
     if processes < 1:
         raise ProcessError(f"--processes must be 1 or more, not {processes}")

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from tyro.conf import Suppress, arg
+from tyro.conf import Fixed, Suppress, arg
 
-from sparring.checks import check_count, check_fraction, check_not_negative, check_positive
+from sparring.checks import LARGEST_COUNT, check_count, check_fraction, check_not_negative, check_positive
 from sparring.errors import RecipeError
 from sparring.parts import Discriminator, Generator, Optimizer
 
@@ -29,8 +29,19 @@ FEW_IMAGES = 10_000
 """Fewer images than these to train on are augmented, if a recipe leaves it open."""
 LARGEST_SIZE = 4096
 """Pixels of a side. Networks and memory give up long before."""
+LARGEST_LATENT, LARGEST_BATCH = 4096, 1_000_000
+LARGEST_GRID = 10_000
+"""Images of a sample grid; its rows and columns are at most a tenth of that."""
 LONGEST_LOG_INTERVAL = 1000
 """Steps. A training that is asked to stop goes on to the next point of its curves."""
+MOST = {
+    "latent_size": LARGEST_LATENT,
+    "batch_size": LARGEST_BATCH,
+    "grid_rows": LARGEST_GRID // 10,
+    "grid_columns": LARGEST_GRID // 10,
+    "log_every": LONGEST_LOG_INTERVAL,
+}
+"""The largest values of settings that are counts; of the others it is what JAX counts steps in."""
 
 
 # ------------------------------------------------------------------------------------------------ the recipe
@@ -40,9 +51,9 @@ LONGEST_LOG_INTERVAL = 1000
 class Recipe:
     """One GAN and how it is trained. `steps` is how far to go; all else decides what is learnt on the way."""
 
-    name: Annotated[str, Suppress]
+    name: Annotated[str, Fixed, Suppress]
     """Name of the recipe."""
-    source: Annotated[str, Suppress]
+    source: Annotated[str, Fixed, Suppress]
     """Where the system comes from."""
     generator: Generator
     """The network that turns latents into images."""
@@ -69,7 +80,7 @@ class Recipe:
     """Columns of the sample grid."""
     log_every: int
     """Steps that one point of the curves is the mean of."""
-    milliseconds_per_step: Annotated[float, Suppress]
+    milliseconds_per_step: Annotated[float, Fixed, Suppress]
     """Measured on two CPU cores; used for the expected time only."""
     latent_std: float = 1.0
     """Standard deviation of the normal latents."""
@@ -136,9 +147,11 @@ class Recipe:
             "latent_size", "batch_size", "steps", "grid_every", "grid_rows", "grid_columns", "log_every",
             "penalty_one_in", "discriminator_steps",
         ):  # fmt: skip
-            check_count(name, getattr(self, name))
-        if self.log_every > LONGEST_LOG_INTERVAL:
-            raise RecipeError(f"log_every must be at most {LONGEST_LOG_INTERVAL}, not {self.log_every}")
+            check_count(name, getattr(self, name), MOST.get(name, LARGEST_COUNT))
+        if self.grid_rows * self.grid_columns > LARGEST_GRID:
+            raise RecipeError(
+                f"a grid of {self.grid_rows} x {self.grid_columns} images is too large; {LARGEST_GRID:,} are the most"
+            )
         check_positive("latent_std", self.latent_std)
         check_positive("milliseconds_per_step", self.milliseconds_per_step)
         if self.discriminator_batch == "half" and self.batch_size % 2:
@@ -155,8 +168,8 @@ class Recipe:
             raise RecipeError("the generator's update cannot take again the noise of several discriminator steps")
         check_fraction("held_out", self.held_out)
         for name in ("judge_every", "schedule_steps", "penalty_values"):
-            if getattr(self, name) < 0:
-                raise RecipeError(f"{name} must be 0 or more, not {getattr(self, name)}")
+            if not 0 <= getattr(self, name) <= LARGEST_COUNT:
+                raise RecipeError(f"{name} must lie between 0 and {LARGEST_COUNT}, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**32:
             raise RecipeError(f"seed must lie between 0 and {2**32 - 1}, not {self.seed}")
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from sparring.run import Run
 from sparring.scoring import judge
 from sparring.session import Reporter, Session, Silence, image_shape, make_material, means, open_session
 from sparring.state import TrainState, stack_states
-from sparring.stopping import Stop, stop_requests
+from sparring.stopping import Stop, stop_requests, unless_stopped
 from sparring.sweeps.ranking import distance_words
 from sparring.training import CHECKPOINT_SECONDS, CHUNK_SECONDS, load_images, training_count
 from sparring.windows import Feed, check
@@ -149,7 +150,12 @@ def _train(sessions: Sequence[Session], feed: Feed, told: Reporter, stop: Stop, 
             session.sample()
     state = stack_states([session.state for session in sessions])
     seeds = [session.recipe.seed for session in sessions]
-    chunk = compile_chunk(first.game, first.recipe, state, feed.data, seeds=seeds, streamed=feed.streamed)
+    make_chunk = partial(compile_chunk, first.game, first.recipe, state, feed.data, seeds=seeds, streamed=feed.streamed)
+    chunk = unless_stopped(stop, make_chunk)
+    if chunk is None:
+        for session in sessions:
+            session.note("stopped")  # nothing is new, so that there is nothing to save
+        return
     wanted, saved = 1, time.monotonic()
     while first.step < plan.steps and not stop.requested:
         began = time.perf_counter()
@@ -192,6 +198,7 @@ def _hand_out(sessions: Sequence[Session], state: TrainState) -> None:
     """Give every session its own state out of the stacked one."""
     for i, session in enumerate(sessions):
         session.state = jax.tree.map(lambda leaf, i=i: leaf[i], state)
+        session.verify()
 
 
 def _scores(runs: Sequence[Run], told: Reporter) -> tuple[dict[str, Any], ...]:

@@ -2,8 +2,10 @@
 
 recipe.json           the resolved recipe
 environment.json      versions, device, threads, the data and their checksum, the command
+*.copy.json           the same as both, to be read where they are damaged
 events.jsonl          one line an event: started, log, grid, checkpoint, judged, alarm, resumed, flat, finished ...
-grids/00001000.png    samples of the same noise every time, by step; grids/real.png beside them
+grids/00001000.png    samples of the same noise every time, by step; grids/real.png beside them (of more than 400 every
+                      second one is kept, of more than 800 every fourth, and so on)
 losses.png            curves of the losses
 accuracy.png          curves of D's accuracy and of D(x), D(G(z))
 training.gif          the grids, one after the other
@@ -20,15 +22,14 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-from sparring import atomic
+from sparring import atomic, sealed
 from sparring.errors import RunError
 from sparring.recipe import Recipe
 
@@ -36,6 +37,10 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+
+LARGEST_EVENTS, LONGEST_LINE = 1 << 30, 1 << 24
+"""Characters of the events that are read, and of one of them."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,9 @@ class Run:
 
     def all_grids(self) -> list[tuple[int, Path]]:
         """(step, file) of every sample grid, the first step first."""
-        return sorted((int(path.stem), path) for path in self.grids.glob("*.png") if path.stem.isdigit())
+        return sorted(
+            (int(path.stem), path) for path in self.grids.glob("*.png") if path.stem.isascii() and path.stem.isdecimal()
+        )
 
     def exists(self) -> bool:
         """Whether a run was ever begun here."""
@@ -126,38 +133,93 @@ class Run:
 
     def recipe(self) -> Recipe:
         """The recipe that the run was made with. Raises `RunError` if there is none to read."""
-        return Recipe.from_json(read_json(self.recipe_file, self.path))
+        return Recipe.from_json(self._about(self.recipe_file))
 
     def environment(self) -> dict[str, Any]:
         """What the run was made on. Raises `RunError` if there is none to read."""
-        environment = read_json(self.environment_file, self.path)
+        environment = self._about(self.environment_file)
         if missing := {"versions", "device", "threads", "xla_flags", "data"} - set(environment):
             raise RunError(f"{self.environment_file} is damaged: it lacks {min(missing)!r}")
         return environment
 
-    def events(self) -> Iterator[dict[str, Any]]:
-        """The events so far; a line that is being written, or was cut short by a crash, is left out."""
-        if not self.events_file.is_file():
-            return
-        with self.events_file.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
+    def begin(self, recipe: Recipe, environment: dict[str, Any]) -> None:
+        """Write down what the run is. From then on it is one."""
+        for path, value in ((self.environment_file, environment), (self.recipe_file, recipe.to_json())):
+            sealed.write(_copy(path), value)
+            sealed.write(path, value)
+
+    def clear_partial(self) -> None:
+        """Remove what a killed process had begun to write; for the one that holds the lock."""
+        for folder in (self.path, self.grids):
+            for path in folder.glob(".partial-*"):
+                path.unlink(missing_ok=True)
+
+    def _about(self, path: Path) -> dict[str, Any]:
+        """What the run is, from that file, or from its copy where it is damaged."""
+        try:
+            return read_json(path, self.path)
+        except RunError:
+            if path.is_file() and _copy(path).is_file():
+                return read_json(_copy(path), self.path)
+            raise
+
+    def damages(self) -> Iterator[str]:
+        """What is not as it was written, but was made up for, a sentence each."""
+        for path in (self.environment_file, self.recipe_file):
+            for one, other in ((path, _copy(path)), (_copy(path), path)):
                 try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(event, dict) and "event" in event:
-                    yield event
+                    if one.exists():
+                        read_json(one, self.path)
+                except RunError as error:
+                    yield f"{error}; {other.name} is read instead"
+        if lost := sum(not is_event(event) for event in self._lines()):
+            yield (
+                f"of {self.events_file} {lost} line{'s' if lost > 1 else ''} cannot be read: left out, for it was cut "
+                "short, as by a kill, or damaged since"
+            )
+
+    def _lines(self) -> Iterator[dict[str, Any] | None]:
+        read, left = sealed.Lines().read, LARGEST_EVENTS
+        if self.events_file.is_file():
+            with self.events_file.open(encoding="utf-8", errors="replace") as lines:
+                while left > 0 and (line := lines.readline(LONGEST_LINE)):
+                    left -= len(line)
+                    yield read(line)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The events so far; a line that is being written, was cut short by a crash, or damaged, is left out."""
+        return filter(is_event, self._lines())
 
     def add_event(self, event: str, step: int, **values: Any) -> None:
         """Append one event, with the time of day."""
-        line = json.dumps({"event": event, "step": step, "time": round(time.time(), 3), **values})
-        with self.events_file.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        line = sealed.line({"event": event, "step": step, "time": round(time.time(), 3), **values})
+        atomic.append(self.events_file, line.encode())
+
+    def thin_grids(self, spacing: int) -> None:
+        """Keep the grids of the steps that are multiples of it, and the newest one."""
+        for step, path in self.all_grids()[:-1]:
+            if step % spacing:
+                path.unlink(missing_ok=True)
+
+    def thin_events(self, spacing: int) -> None:
+        """Of what comes often keep the log of the steps that are multiples of it, and the grids that are there;
+        of checkpoints, which come by the clock, nothing."""
+        grids = {step for step, _ in self.all_grids()}
+
+        def is_kept(event: dict[str, Any]) -> bool:
+            step = event["step"]
+            return bool(
+                {"log": step % spacing == 0, "grid": step in grids, "checkpoint": False}.get(event["event"], True)
+            )
+
+        self._rewrite(filter(is_kept, self.events()))
 
     def forget_events_after(self, step: int) -> None:
         """Drop what was logged beyond the checkpoint that the run goes on from: it will happen again."""
-        kept = [json.dumps(event) + "\n" for event in self.events() if event["step"] <= step]
-        atomic.write_bytes(self.events_file, "".join(kept).encode())
+        self._rewrite(event for event in self.events() if event["step"] <= step)
+
+    def _rewrite(self, events: Iterable[dict[str, Any]]) -> None:
+        atomic.write_bytes(self.events_file, "".join(map(sealed.line, events)).encode())
 
     def reached(self) -> int:
         """The last step that anything is known of."""
@@ -169,12 +231,20 @@ class Run:
         last = next((event["event"] for event in reversed(list(self.events()))), None)
         return last if last in ("finished", "stopped", "flat", "failed") else None
 
+    def refuse_links(self) -> None:
+        """Raise `RunError` where a folder in which files are written and removed is a link to another one."""
+        for folder in (self.checkpoints, self.best, self.grids, self.tensorboard):
+            if folder.is_symlink():
+                raise RunError(f"{folder} is a link to another folder, and nothing is written or removed behind links")
+
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the only process that trains this run. Raises `RunError` if another one does.
+        """Be the only process that trains this run. Raises `RunError` if another one does, or where
+        it would write behind a link.
 
         The operating system lets go of the lock when the process ends, however it ends. Windows has no such lock here.
         """
+        self.refuse_links()
         with self.lock_file.open("a") as file:
             if fcntl is not None:
                 try:
@@ -198,23 +268,31 @@ class Run:
         """How a notebook shows the run: its name, how far it is, the newest grid, the real images, the curves."""
         newest = [path for _, path in self.all_grids()][-1:]
         pictures = [*newest, self.real_grid, self.losses_plot]
-        images = "".join(_inline_image(path) for path in pictures if path.is_file())
+        images = "".join(_inline_image(path) for path in pictures if path.is_file() and not path.is_symlink())
         recipe = self.recipe()
         title = f"{html.escape(recipe.name)}, step {self.reached():,} of {recipe.steps:,}"
         return f"<div><strong>{title}</strong><br><code>{html.escape(str(self.path))}</code><br>{images}</div>"
 
 
+def is_event(value: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:
+    """Whether that is an event as runs have them."""
+    return value is not None and isinstance(value.get("event"), str) and type(value.get("step")) is int
+
+
+def _copy(path: Path) -> Path:
+    return path.with_suffix(".copy.json")
+
+
 def read_json(path: Path, run: Path) -> dict[str, Any]:
     """The JSON object in a file of a run. Raises `RunError` if it is missing or damaged."""
     try:
-        value = json.loads(path.read_bytes())
+        return sealed.read(path)
     except FileNotFoundError as error:
         raise RunError(f"{run} is no run of Sparring: it has no {path.name}") from error
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
-    if not isinstance(value, dict):
-        raise RunError(f"{path} is damaged: it should hold an object")
-    return value
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
 
 
 def _inline_image(path: Path) -> str:

@@ -25,7 +25,7 @@ def read_samples(path: Path) -> Images:
             return _read_folder(path)
     if not path.exists():
         raise DataError(f"{path} does not exist; expected a run, an .npz file or a folder of pictures")
-    if path.suffix.lower() != ".npz":
+    if path.suffix.lower() != ".npz" or not path.is_file():  # who opens a pipe waits for somebody to write into it
         raise DataError(f"{path} is neither a run, nor an .npz file, nor a folder of pictures")
     return read_npz(path)[0]
 

@@ -6,6 +6,8 @@ The generator's file holds sizes and weights; that and `sparring.networks` rebui
 from __future__ import annotations
 
 import dataclasses
+import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +19,11 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from sparring import atomic, checkpoint, networks
+from sparring import atomic, checkpoint, networks, sealed
 from sparring.batched import batched
+from sparring.checks import MOST_LAYERS
 from sparring.classes import Labels, usual_labels
-from sparring.errors import CheckpointError, RunError
+from sparring.errors import CheckpointError, DamageWarning, RunError
 from sparring.game import Latents
 from sparring.images import Images, to_uint8
 from sparring.randomness import random_key
@@ -126,7 +129,8 @@ def load(path: str | Path, best: bool = False) -> Generator:
     """The generator of a run, or the one in a `generator.safetensors` with its JSON beside it.
 
     Of a run that was killed it is the newest checkpoint's; with `best` it is the one of the state that was judged best
-    while it trained. Raises `RunError` where there is none.
+    while it trained. The newest whole checkpoint is also used where the generator's files are damaged, and a
+    `DamageWarning` says so. Raises `RunError` where there is none.
     """
     path = Path(path)
     if path.is_file():
@@ -141,12 +145,21 @@ def load(path: str | Path, best: bool = False) -> Generator:
         raise RunError(f"{path} is no run of Sparring: it has no {run.recipe_file.name}")
     if best:
         return _from_checkpoint(run, best)
-    saved = _saved_step(run)
-    if checkpoint.newest_step(run.checkpoints) > saved:
-        return _from_checkpoint(run)
-    if saved < 0:
+    newest, damage = checkpoint.newest_step(run.checkpoints), None
+    try:
+        saved = _saved_step(run)
+        if saved >= max(newest, 0):
+            return _load_files(run.generator_description, run.generator_weights)
+    except RunError as error:
+        if newest < 0:
+            raise
+        damage = f"{error}; the newest checkpoint is used instead"
+    if newest < 0:
         raise RunError(f"{path} has no generator yet: nothing was saved before it stopped")
-    return _load_files(run.generator_description, run.generator_weights)
+    generator = _from_checkpoint(run)
+    if damage:
+        warnings.warn(damage, DamageWarning, stacklevel=2)
+    return generator
 
 
 def save(
@@ -166,7 +179,7 @@ def write(generator: Generator, path: Path) -> None:
     """Write a `generator.safetensors`, and beside it a JSON file that says how to rebuild it; `load` reads both."""
     content, about = checkpoint.pack(checkpoint.named_arrays(_tree(generator.weights, generator.statistics)))
     atomic.write_bytes(path, content)
-    atomic.write_json(path.with_suffix(".json"), generator.description | {"weights": about})
+    sealed.write(path.with_suffix(".json"), generator.description | {"weights": about})
 
 
 def describe(
@@ -207,6 +220,8 @@ def _great_circle(a: NDArray[np.float32], b: NDArray[np.float32], t: NDArray[np.
 
 def _network(description: dict[str, Any]) -> networks.Network:
     sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in description["network"]["sizes"].items()}
+    if any(isinstance(size, tuple) and len(size) > MOST_LAYERS for size in sizes.values()):
+        raise ValueError(f"more than {MOST_LAYERS} layers")
     height, width, channels = description["image_shape"]
     return networks.generator(
         description["network"]["kind"],
@@ -235,9 +250,11 @@ def _load_files(description_file: Path, weights_file: Path) -> Generator:
     if description.get("format") != FORMAT:
         raise RunError(f"{description_file} has format {description.get('format')}, but this version reads {FORMAT}")
     try:
+        if not 0 < float(description["latent"]["std"]) < math.inf:
+            raise ValueError("the latents have no spread")
         template = _tree(*jax.eval_shape(_network(description).init, jax.random.key(0)))
         tree = checkpoint.tree_like(template, checkpoint.unpack(weights_file, description["weights"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RunError(f"{description_file} does not describe a generator that is known here ({error!r})") from error
     except CheckpointError as error:
         raise RunError(f"{weights_file} does not fit {description_file.name}: {error}") from error

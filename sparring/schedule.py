@@ -15,13 +15,15 @@ class Schedule:
 
     steps: int
     end: float
+    scale: float = 1.0
+    """What all of it is multiplied by."""
 
     def __call__(self, step: Array) -> Array:
         """The factor after so many steps (scalar): Loshchilov & Hutter 2017, eq. 5, without restarts."""
         if self.steps == 0:
-            return jnp.ones(())
+            return jnp.full((), self.scale)
         share = jnp.minimum(step / self.steps, 1.0)
-        return self.end + (1 - self.end) * (1 + jnp.cos(jnp.pi * share)) / 2
+        return self.scale * (self.end + (1 - self.end) * (1 + jnp.cos(jnp.pi * share)) / 2)
 
 
 def kept(step: Array, half_life: float) -> Array:

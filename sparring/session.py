@@ -5,6 +5,7 @@ open_session -> the first state, or the newest checkpoint's -> advance, log, sam
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from sparring import atomic, checkpoint, environment, processes, sampling
+from sparring import checkpoint, environment, memory, processes, sampling
 from sparring.alarms import Judged
 from sparring.chunk import Chunk, Rows
 from sparring.classes import Labels, grid_labels
@@ -33,12 +34,16 @@ from sparring.plan import Plan
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
 from sparring.run import Run
-from sparring.state import TrainState, first_state
+from sparring.state import TrainState, first_state, is_finite
 from sparring.step import METRICS
 from sparring.tensorboard import TensorBoard
 from sparring.windows import Feed, Held, Order, Windows, steps_in_window, words
 from sparring.writer import Writer
 
+SLOWER = 0.5
+"""The learning rates after the networks diverged, of those before."""
+DIVERGED = "diverged"
+"""The kind of alarm that says so."""
 BOARD = ("score", "floor", "variation", "modes", "confident", "diversity", "copies", "memorising")
 """What TensorBoard shows of a judgement."""
 
@@ -103,6 +108,8 @@ class Session:
     step: int
     saved: int | None
     """The step of the checkpoint that was last written or loaded."""
+    rate: float
+    """How many times as high as in the recipe the learning rates are: less than 1 where it diverged before."""
     seconds: float
     """How long it has trained, over all its stretches."""
 
@@ -137,19 +144,42 @@ class Session:
         start, end = self.step, self.step + len(rows)
         if not np.isfinite(rows).all():
             first = start + 1 + int(np.argmin(np.isfinite(rows).all(axis=1)))
-            raise TrainingDiverged(
-                f"the losses are no longer finite at step {first:,}: try a lower learning rate "
-                f"(the checkpoints in {self.run.checkpoints} are from before)"
-            )
+            raise TrainingDiverged(f"the losses are no longer finite at step {first:,}")
         last = start
         for point in self.plan.log_points(start, end):
             values = means(rows[last - start : point - start])
-            self.note("log", step=point, seconds=round(self.seconds, 3), **values)
+            if self.plan.is_kept(point):
+                self.note("log", step=point, seconds=round(self.seconds, 3), **values)
             if self.board is not None:
                 self.writer.do(partial(self.board.scalars, point, values))
+            if (spacing := self.plan.log_spacing(point)) != self.plan.log_spacing(last):
+                self.writer.do(partial(self.run.thin_events, spacing))
             last = point
         self.step = end
         self.told.progress(end, means(rows))
+
+    def verify(self) -> None:
+        """Raise `TrainingDiverged` where the state holds what is no number: before anything is made of it or saved."""
+        if not is_finite(self.state):
+            raise TrainingDiverged(f"the networks are no longer finite at step {self.step:,}")
+
+    def slow_down(self, why: str, retries: int) -> None:
+        """Have the next session start from the newest checkpoint with lower rates; this one, which diverged, is over.
+
+        Raises `TrainingDiverged` where that has been tried so many times.
+        """
+        back, tries = self.saved or 0, round(math.log(self.rate, SLOWER))
+        if tries >= retries:
+            also = f", also at {self.rate:g} of its learning rates" if tries else ""
+            raise TrainingDiverged(
+                f"{why}{also}: try a lower learning rate (what is saved in {self.run.checkpoints} is from before)"
+            )
+        text = f"{why}: back to step {back:,}, with {SLOWER * self.rate:g} of its learning rates from there"
+        self.note("alarm", step=back, kind=DIVERGED, rate=SLOWER * self.rate, text=text)
+        self.writer.finish()
+        if self.board is not None:
+            self.board.close()
+        self.told.say(f"alarm: {text}")
 
     def sample_real(self) -> None:
         """Put real images into a grid, to be looked at beside the others."""
@@ -161,6 +191,7 @@ class Session:
         file = self.run.grid(self.step)
         self.writer.do(lambda: save_picture(file, self.sheet(samples)))
         self.note("grid", file=file.name)
+        self.writer.do(partial(self.run.thin_grids, self.plan.grid_spacing(self.step)))
         if self.board is not None:
             write_grids = partial(self.board.grids, self.step)
             self.writer.do(lambda: write_grids(self.sheet(samples), self.sheet(self.some_real())))
@@ -261,10 +292,13 @@ def make_material(
 ) -> Material:
     """The game of a recipe, and its images, some held out, the others placed on the devices, where these have room.
 
-    `window` is how many MiB of images may be there; None is what they have room for.
+    `window` is how many MiB of images may be there; None is what they have room for. Raises `OutOfMemory` where the
+    networks have none.
     """
     training, held_out = hold_out(image_set, recipe.held_out)
     game = game_of(recipe, image_shape(training), len(training.class_names))
+    begin = jax.jit(partial(first_state, game))
+    memory.refuse_too_large(jax.eval_shape(begin, random_key(recipe.seed, "weights")), used, replicas)
 
     def draw(state: TrainState, noise: Array, labels: Labels | None) -> Array:
         return game.generator.apply(state.sampled, state.generator_statistics, noise, labels, train=False)[0]
@@ -274,7 +308,7 @@ def make_material(
         told.say(words(training.images, recipe, steps, replicas))
     return Material(
         game=game,
-        begin=jax.jit(partial(first_state, game)),
+        begin=begin,
         draw=jax.jit(draw),
         training=training,
         held_out=held_out,
@@ -308,17 +342,21 @@ def open_session(
     noise = latents.draw(random_key(recipe.seed, "grid"), places)
     epoch = len(training.images) // recipe.reals_per_step
     key = random_key(recipe.seed, "weights")
-    state, saved, seconds, board, monitor = jax.eval_shape(material.begin, key), None, 0.0, None, None
+    state, saved, seconds, rate, board, monitor = jax.eval_shape(material.begin, key), None, 0.0, 1.0, None, None
     with processes.together():
         if leads:
             state, saved = _first_or_newest(run, material.begin, key, told)
             board = TensorBoard(run.tensorboard, saved or 0) if tensorboard else None
             _begin_or_go_on(run, recipe, surroundings, saved or 0, told)
             seconds = max((event.get("seconds", 0.0) for event in run.events()), default=0.0)
+            rate = min((event["rate"] for event in run.events() if event.get("kind") == DIVERGED), default=1.0)
             if judged and held_out is not None and len(held_out.images) >= LEAST_HELD_OUT:
                 make_glance = partial(Glance, game, latents, recipe.seed, training, held_out)
                 monitor = Monitor(run, make_glance, recipe.judge_every, told.say, training.images.size)
     state = processes.from_leader(state)
+    rate = processes.exchange({"rate": rate})[0]["rate"]
+    if rate < 1:
+        told.say(f"it trains with {rate:g} of its learning rates, because it diverged before")
     make_session = Session if leads else Follower
     return make_session(
         run=run,
@@ -331,7 +369,7 @@ def open_session(
             shuffle_every=epoch if recipe.data_order == "shuffle" else None,
         ),
         epoch=epoch,
-        game=game,
+        game=game if rate == 1 else game.slowed(rate),
         devices=used,
         writer=writer,
         told=told,
@@ -344,6 +382,7 @@ def open_session(
         state=used.place(state),
         step=int(state.step),
         saved=saved,
+        rate=rate,
         seconds=seconds,
     )
 
@@ -364,14 +403,18 @@ def _first_or_newest(
 def _begin_or_go_on(run: Run, recipe: Recipe, surroundings: dict[str, Any], step: int, told: Reporter) -> None:
     """Leave in the run what it is, or what is another than before, and that it starts after `step`."""
     run.grids.mkdir(exist_ok=True)
+    run.clear_partial()
     if run.exists():
         told.say(f"going on with {run.path} after step {step:,}")
-        for change in environment.changes(run.environment(), surroundings):
+        for damage in run.damages():
+            told.say(damage)
+        before = run.environment()
+        for change in environment.changes(before, surroundings):
             told.say(f"the result may differ in its last bits: {change}")
         run.forget_events_after(step)
+        run.begin(recipe, before)
     else:
-        atomic.write_json(run.environment_file, surroundings)
-    atomic.write_json(run.recipe_file, recipe.to_json())  # last: from now on there is a run
+        run.begin(recipe, surroundings)
     run.add_event("resumed" if step else "started", step, steps=recipe.steps)
 
 

@@ -37,6 +37,12 @@ class TrainState:
         return self.average or self.generator
 
 
+@jax.jit
+def is_finite(state: TrainState) -> Array:
+    """Whether all of it are finite numbers (scalar)."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state)]).all()
+
+
 def stack_states(states: Sequence[TrainState]) -> TrainState:
     """The states of several replicas as one, with a new first axis in every array."""
     stacked: TrainState = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)

@@ -124,6 +124,7 @@ def _work(folder: SweepFolder, setup: Setup, told: Reporter, tensorboard: bool, 
                     out=run.path,
                     tensorboard=tensorboard,
                     checkpoint_seconds=checkpoint_seconds,
+                    retries=0,  # with other rates it would be another trial
                     reporter=told,
                     stop=stop,
                 )

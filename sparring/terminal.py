@@ -16,6 +16,7 @@ from rich.text import Text
 
 from sparring.alarms import Judged
 from sparring.images import Images, on_squares
+from sparring.plain import printable
 from sparring.recipe import Recipe
 from sparring.run import Run
 
@@ -32,8 +33,15 @@ def reporter(console: Console | None = None, transient: bool = False) -> Plain:
 
     A `transient` view is gone when its training ends.
     """
-    console = console or Console(highlight=False)
+    console = console or _Console(highlight=False)
     return View(console, transient) if console.is_terminal and not console.is_dumb_terminal else Plain(console)
+
+
+class _Console(Console):
+    """Raises what comes of a closed pipe, instead of ending the program: the training has something to save."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 class Pace:
@@ -77,7 +85,7 @@ class Plain:
 
     def say(self, text: str) -> None:
         """One line for the user."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(printable(text), markup=False, soft_wrap=True)
 
     def begin(self, run: Run, recipe: Recipe, step: int, epoch: int, replicas: int = 1) -> None:
         """What is trained, where it is written, and how long that takes."""

@@ -1,12 +1,13 @@
 """WHAT WAS TRAINED: the networks of a run with the state of one of its checkpoints."""
 
+import warnings
 from dataclasses import dataclass
 from functools import partial
 
 import jax
 
 from sparring import checkpoint
-from sparring.errors import RunError
+from sparring.errors import DamageWarning, RunError
 from sparring.game import Game, ImageShape, game_of
 from sparring.run import Run
 from sparring.state import TrainState, first_state
@@ -27,17 +28,23 @@ class Trained:
 def load_trained(run: Run, best: bool = False) -> Trained:
     """The newest whole checkpoint of the run, or the one that was judged best while it trained.
 
-    Raises `RunError` where there is none.
+    Of damaged ones that were passed over a `DamageWarning` tells. Raises `RunError` where there is none.
     """
     recipe = run.recipe()
     data = run.environment()["data"]
-    height, width, channels = data["shape"][1:]
-    image_shape, classes = (height, width, channels), data.get("classes", {})  # older runs do not name them
+    try:
+        _, height, width, channels = map(int, data["shape"])
+        classes = {str(name): int(count) for name, count in data.get("classes", {}).items()}  # older runs have none
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{run.environment_file} does not say what the images are ({error!r})") from error
+    image_shape = height, width, channels
     game = game_of(recipe, image_shape, len(classes))
     template = jax.eval_shape(partial(first_state, game), jax.random.key(0))
     newest = checkpoint.load_newest(run.best if best else run.checkpoints, template)
     if newest is None:
         why = "it was not judged while it trained" if best else "nothing was saved before it stopped"
         raise RunError(f"{run.path} has no {'best ' if best else ''}checkpoint: {why}")
-    step, state, _ = newest
+    step, state, damaged = newest
+    for problem in damaged:
+        warnings.warn(f"passed over a damaged checkpoint: {problem}", DamageWarning, stacklevel=2)
     return Trained(game, image_shape, classes, step, state)

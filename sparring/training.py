@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sparring import checkpoint, data, environment, processes, terminal, windows
-from sparring.chunk import CAPACITY, compile_chunk
+from sparring.chunk import CAPACITY, Chunk, compile_chunk
 from sparring.continuation import choose_run, refuse_changes
 from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.devices import Asked, Devices, choose_devices
-from sparring.errors import DataError, SparringError
+from sparring.errors import DataError, SparringError, TrainingDiverged
 from sparring.operations import timed
 from sparring.recipe import FEW_IMAGES, Recipe
 from sparring.recipes import DEFAULT, named_recipe
 from sparring.run import Run
 from sparring.session import Reporter, Session, Silence, image_shape, make_material, open_session
-from sparring.stopping import Stop, stop_requests
+from sparring.stopping import Heard, Stop, stop_requests, unless_stopped
 from sparring.writer import Writer
 
 RUNS = "runs"
@@ -35,6 +36,8 @@ CHUNK_SECONDS = 0.25
 """How often the terminal hears something."""
 CHECKPOINT_SECONDS = 15.0
 """How often a checkpoint is written."""
+RETRIES = 3
+"""So often a run that diverges is tried again from its newest checkpoint, each time with half the learning rates."""
 
 
 def train(
@@ -46,6 +49,7 @@ def train(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     stop_when_flat: bool = False,
     strict: bool = False,
+    retries: int = RETRIES,
     devices: Asked = None,
     window: int | None = None,
     reporter: Reporter | None = None,
@@ -64,6 +68,9 @@ def train(
 
     Pictures that cannot be read are left out, and a notice counts them; with `strict` they are a `DataError`.
 
+    Where a loss or a weight is no longer a finite number, it goes back to the newest checkpoint and on from there with
+    half the learning rates, up to `retries` times in a run.
+
     `devices` is how many of JAX's devices share every batch, or "all"; by default one. What is trained is the same to
     rounding. Several processes that have met (`sparring.processes.join`) train together on all of their devices: each
     calls this function with the same arguments, and process 0 alone writes and tells its reporter.
@@ -71,14 +78,15 @@ def train(
     `window` is how many MiB of images may be on the devices; if they take more, they are streamed there while it
     trains, and what is trained is the same. None is half of what a GPU has, or of what is free here on a CPU.
 
-    Ctrl-C (SIGINT) or SIGTERM, in any process, lets the chunk of steps finish, saves everything and returns; a second
-    one interrupts. Who trains several runs listens once for all of them (`stop_requests`) and passes the `stop`, and
-    says once for all of them what there is to say of the data.
+    Ctrl-C (SIGINT), SIGTERM or a closed terminal (SIGHUP), in any process, lets the chunk of steps finish, saves
+    everything and returns; a second one interrupts. Who trains several runs listens once for all of them
+    (`stop_requests`) and passes the `stop`, and says once for all of them what there is to say of the data.
 
     Raises `RecipeError` for an impossible setting, `DataError` for unusable data, `ResumeError` where the run in `out`
-    was made with other settings or data, `RunError` where it is in use, `TrainingDiverged` where a loss is no number,
-    `DeviceError` where there are not so many devices, they cannot share a batch evenly, or a window has no room,
-    `ProcessError` where another process failed, is gone, or was started with other settings or data.
+    was made with other settings or data, `RunError` where it is in use, `TrainingDiverged` where a loss is no number
+    even so, `DiskError` where something cannot be written, `DeviceError` where there are not so many devices, they
+    cannot share a batch evenly, or a window has no room, `ProcessError` where another process failed, is gone, or was
+    started with other settings or data.
     """
     resolved = (named_recipe(recipe) if isinstance(recipe, str) else recipe).replace(**changes)
     leads = processes.leads()
@@ -113,16 +121,36 @@ def train(
             told.say(f"fewer than {FEW_IMAGES:,} images: D sees them changed, as much as it learns them by heart")
         material = make_material(image_set, resolved, used, told, window)
         writer = locked.enter_context(Writer())
-        session = open_session(run, resolved, material, surroundings, writer, told, tensorboard, used)
+        asked = locked.enter_context(stop_requests()) if stop is None else stop
+        told = cast(Reporter, Heard(told, asked))
+        ended = False
         try:
-            with processes.together(), stop_requests() if stop is None else nullcontext(stop) as asked:
-                _train(session, asked, checkpoint_seconds, stop_when_flat)
+            while not ended:
+                session = open_session(run, resolved, material, surroundings, writer, told, tensorboard, used)
+                with processes.together():
+                    ended = _train_or_slow_down(session, asked, checkpoint_seconds, stop_when_flat, retries)
         except SparringError as error:
-            session.note("failed", reason=str(error))
+            with suppress(Exception):  # the disk is full, say, which is what the error says
+                writer.finish()
+                if leads:
+                    run.add_event("failed", run.reached(), reason=str(error))
             raise
         finally:
             told.end()
     return run
+
+
+def _train_or_slow_down(
+    session: Session, stop: Stop, checkpoint_seconds: float, stop_when_flat: bool, retries: int
+) -> bool:
+    """Train to the end; or, where the networks diverge, make them slower for the next time. Whether it has ended."""
+    try:
+        _train(session, stop, checkpoint_seconds, stop_when_flat)
+    except TrainingDiverged as error:
+        session.told.end()
+        session.slow_down(str(error), retries)
+        return False
+    return True
 
 
 def _nothing_to_do(run: Run, recipe: Recipe, stop_when_flat: bool) -> str | None:
@@ -159,13 +187,10 @@ def _train(session: Session, stop: Stop, checkpoint_seconds: float, stop_when_fl
     plan = session.plan
     expected = timed(session.recipe, image_shape(session.image_set))
     session.told.begin(session.run, expected, session.step, session.epoch)
-    if session.step == 0:
-        session.sample_real()
-        session.sample()
-    feed = session.feed
-    chunk = compile_chunk(
-        session.game, session.recipe, session.state, feed.data, session.devices, streamed=feed.streamed
-    )
+    chunk = _first_grid_and_chunk(session, stop)
+    if chunk is None:
+        session.note("stopped")  # nothing is new, so that there is nothing to save
+        return
     wanted, saved, end = 1, time.monotonic(), "finished"
     while session.step < plan.steps:
         # Whatever depends on a clock or a signal has to be the same in all processes.
@@ -182,6 +207,7 @@ def _train(session: Session, stop: Stop, checkpoint_seconds: float, stop_when_fl
         rate = len(rows) / (time.perf_counter() - began)
         wanted = min(CAPACITY, int(CHUNK_SECONDS * rate))
         session.log(rows)
+        session.verify()
         if plan.is_grid(session.step):
             session.sample()
         session.judge(rate)
@@ -189,6 +215,21 @@ def _train(session: Session, stop: Stop, checkpoint_seconds: float, stop_when_fl
             session.save()
             saved = time.monotonic()
     session.close(end)
+
+
+def _first_grid_and_chunk(session: Session, stop: Stop) -> Chunk | None:
+    """Compile what is needed, and show the noise that all begins with; None where somebody asks to stop meanwhile."""
+    listened = Stop() if processes.count() > 1 else stop  # what the others do, one process cannot leave out
+    if session.step == 0:
+        if unless_stopped(listened, partial(session.draw_samples, session.here)) is None:
+            return None
+        session.sample_real()
+        session.sample()
+    data, streamed = session.feed.data, session.feed.streamed
+    return unless_stopped(
+        listened,
+        partial(compile_chunk, session.game, session.recipe, session.state, data, session.devices, streamed=streamed),
+    )
 
 
 def load_images(recipe: Recipe, strict: bool = False) -> ImageSet:

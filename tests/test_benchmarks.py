@@ -263,6 +263,8 @@ def test_their_help_tells_how_long_each_recipe_takes(
 # ------------------------------------------------------------------------------------------------ stacked MNIST
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_the_table_of_stacked_mnist_has_a_row_a_recipe_and_every_figure(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -66,6 +66,8 @@ def test_images_of_some_classes() -> None:
     ("words", "message"),
     [
         (["dog"], "'dog' should be a class and a number of images, such as cat=100"),
+        (["dog=²"], "'dog=²' should be a class and a number of images, such as cat=100"),
+        (["dog=99999999999999999999"], "should be a class and a number of images, such as cat=100"),
         (["dog=many"], "'dog=many' should be a class and a number of images, such as cat=100"),
         (["dgo=3"], r"there is no class 'dgo'; did you mean 'dog'\? \(known are cat, dog, emu\)"),
         (["dog=0"], "the counts add up to no image"),

@@ -33,7 +33,7 @@ from sparring.chunk import compile_chunk
 from sparring.cli import main
 from sparring.data import batches
 from sparring.devices import Devices, choose_devices
-from sparring.errors import DeviceError, ProcessError, SparringError
+from sparring.errors import DeviceError, DiskError, ProcessError, SparringError
 from sparring.examples import Examples
 from sparring.game import Game, Latents, game_of
 from sparring.networks import Labels, Network, Weights
@@ -309,7 +309,7 @@ class Broken(Silence):
     """Fails in the middle, as a full disk would."""
 
     def progress(self, step: int, values: dict[str, float]) -> None:
-        raise OSError("no space left on the device")
+        raise DiskError("no space left on the device")
 
 
 def when_reached(run: Run, step: int, act: Any) -> None:
@@ -376,6 +376,8 @@ def two(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Two:
     )
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_two_processes_train_what_one_trains(two: Two, digits: Path, tmp_path: Path) -> None:
     recipe = small("mlp-sgd", digits, steps=STEPS)
     alone = sparring.train(recipe, out=tmp_path / "alone", reporter=Silence())
@@ -385,12 +387,16 @@ def test_two_processes_train_what_one_trains(two: Two, digits: Path, tmp_path: P
     assert together.environment()["processes"] == together.environment()["device"]["count"] == 2
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_each_of_two_processes_reads_its_part_of_a_window(two: Two) -> None:
     held, streamed = Run(two.folder / "whole"), Run(two.folder / "streamed")
     assert difference(saved(held, STEPS), saved(streamed, STEPS)) == 0
     assert [found["read"] for found in two.found] == [[[8, 4], [8, 4]]] * 2  # of 8 images a step, 10 steps
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_only_process_0_writes_and_shows_how_it_goes(two: Two) -> None:
     assert [found["whole"]["status"] for found in two.found] == [0, 0]
     assert "New images: sparring sample" in two.found[0]["whole"]["printed"]
@@ -400,12 +406,16 @@ def test_only_process_0_writes_and_shows_how_it_goes(two: Two) -> None:
     assert [event for event in events if event[0] == "log"] == [("log", step) for step in range(5, STEPS + 1, 5)]
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_process_0_alone_reads_the_run(two: Two) -> None:
     expected = np.array([0.0, -0.0, np.nan, 0], np.float32).tobytes().hex()
     assert [found["from leader"] for found in two.found] == [expected, expected]
     assert [found["recipe"] for found in two.found] == [True, True]
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_where_one_fails_all_end_with_a_sentence(two: Two, digits: Path) -> None:
     first, second = (found["errors"] for found in two.found)
     for both, start in (
@@ -416,11 +426,13 @@ def test_where_one_fails_all_end_with_a_sentence(two: Two, digits: Path) -> None
         assert first[both] == second[both] == start
     assert first[3] == f"RunError: {digits} is neither empty nor a run of Sparring; choose another folder"
     assert second[3] == f"ProcessError: process 0 failed: {first[3].removeprefix('RunError: ')}"
-    assert first[4] == "OSError: no space left on the device"
+    assert first[4] == "DiskError: no space left on the device"
     assert second[4] == "ProcessError: process 0 failed: no space left on the device"
     assert not (two.folder / "none").exists()
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_ctrl_c_in_one_stops_both_and_one_process_goes_on(two: Two, digits: Path, tmp_path: Path) -> None:
     stopped = Run(two.folder / "stopped")
     (end, reached), _ = (found["stopped"] for found in two.found)
@@ -434,6 +446,8 @@ def test_ctrl_c_in_one_stops_both_and_one_process_goes_on(two: Two, digits: Path
     assert difference(saved(whole, steps), saved(run, steps)) < ROUNDING
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_when_one_is_killed_the_other_ends_with_a_sentence(two: Two) -> None:
     assert two.status == [2, -signal.SIGKILL]
     assert two.seconds < END_SECONDS

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import sparring
-from sparring import comparison, measuring, sampling, training
+from sparring import comparison, measuring, sampling, sealed, training
 from sparring.cli import main
 from sparring.comparison import number
 from sparring.data import holdout
@@ -66,7 +66,7 @@ def test_a_run_is_measured_and_the_verdict_and_a_page_lie_in_it(run: Run) -> Non
         "seconds": verdict.subject["seconds"], "command": "",
     }  # fmt: skip
     assert 0 < verdict.subject["seconds"] < 100
-    assert Verdict.from_json(json.loads(run.measures.read_bytes())) == verdict
+    assert Verdict.from_json(sealed.read(run.measures)) == verdict
     assert "<html" in run.report.read_text() and measuring.report_of(verdict) == run.report
 
 
@@ -104,9 +104,9 @@ def test_the_best_state_is_judged_on_request(run: Run) -> None:
 
 
 def test_a_run_whose_data_have_changed_is_not_judged_by_them(run: Run, digits: Path) -> None:
-    environment = json.loads(run.environment_file.read_bytes())
+    environment = sealed.read(run.environment_file)
     environment["data"]["checksum"] = "0" * 64
-    run.environment_file.write_text(json.dumps(environment))
+    sealed.write(run.environment_file, environment)
     with pytest.raises(DataError, match="was trained on other images than"):
         measuring.measure(run.path)
     assert measuring.measure(run.path, data=str(digits), count=100).samples == 100
@@ -125,11 +125,11 @@ def test_a_discriminator_of_another_step_is_not_asked(run: Run) -> None:
 def other_run(run: Run, name: str, **changes: Any) -> Run:
     """A copy of a measured run with something in its measures changed."""
     copy = Run(Path(shutil.copytree(run.path, run.path.with_name(name))))
-    value = json.loads(copy.measures.read_bytes())
+    value = sealed.read(copy.measures)
     value["subject"] |= {"path": str(copy.path)}
     for key, change in changes.items():
         value[key] = value[key] | change if isinstance(change, dict) else change
-    copy.measures.write_text(json.dumps(value))
+    sealed.write(copy.measures, value)
     return copy
 
 
@@ -183,12 +183,12 @@ def test_seeds_of_one_recipe_become_one_line_with_mean_and_spread(run: Run, caps
     runs = [run]
     for seed, value in ((1, 10.0), (2, 13.0)):
         made = other_run(run, f"seed-{seed}", measures={"kernel": {"value": value, "error": None, "real": 0.0}})
-        made.recipe_file.write_text(json.dumps(run.recipe().replace(seed=seed).to_json()))
+        sealed.write(made.recipe_file, run.recipe().replace(seed=seed).to_json())
         runs.append(made)
     main(["compare", *(str(made.path) for made in runs[1:]), "--by-recipe", "--json"])
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["runs"], row["measures"]["kernel"]) == (2, {"mean": 11.5, "spread": pytest.approx(2.1213203)})
-    runs[0].recipe_file.write_text(json.dumps(run.recipe().replace(latent_size=7).to_json()))
+    sealed.write(runs[0].recipe_file, run.recipe().replace(latent_size=7).to_json())
     main(["compare", *(str(made.path) for made in runs), "--by-recipe", "--json"])
     assert [row["runs"] for row in json.loads(capsys.readouterr().out)] in ([1, 2], [2, 1])
 
@@ -211,7 +211,7 @@ def test_different_extractors_data_or_numbers_are_never_compared(
         assert main(command) == 2
         assert words in capsys.readouterr().err
     with pytest.raises(ComparisonError, match="such numbers cannot be compared"):
-        comparison.check_comparable([Verdict.from_json(json.loads(r.measures.read_bytes())) for r in (run, other)])
+        comparison.check_comparable([Verdict.from_json(sealed.read(r.measures)) for r in (run, other)])
 
 
 def test_what_was_never_measured_or_has_gone_on_is_measured(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -247,7 +247,7 @@ def test_measure_against_others_shows_all(run: Run, capsys: pytest.CaptureFixtur
 
 def test_measure_as_json_is_the_verdict(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["measure", str(run.path), "--count", "60", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == json.loads(run.measures.read_bytes())
+    assert json.loads(capsys.readouterr().out) == sealed.read(run.measures)
 
 
 def one_image(folder: Path) -> Path:
@@ -282,7 +282,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "floats that are not numbers": (array(np.full((50, 28, 28), np.nan)), "39,200 values are not finite numbers"),
     "all the same": (array(np.zeros((50, 28, 28), np.uint8)), "all 50 samples are the same image, so there is nothing"),
     "a corrupt file": (corrupt, "is damaged or no archive of plain arrays"),
-    "a damaged run": (damaged_measures, "recipe.json cannot be read"),
+    "a damaged run": (damaged_measures, "recipe.json is damaged"),
 }
 
 

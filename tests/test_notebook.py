@@ -34,11 +34,15 @@ def outputs(notebook: Any, said: str) -> list[Any]:
     return list(cell.outputs)
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_each_replacement_is_of_something(executed: Any) -> None:
     text = NOTEBOOK.read_text().replace('\\"', '"')
     assert all(said in text for said in SHORTER)
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_a_run_shows_itself_and_pictures_are_shown(executed: Any) -> None:
     assert any("first-gan" in output.get("data", {}).get("text/html", "") for output in outputs(executed, '"quick"'))
     for said in ("Image(filename", "sample(64, seed=1), rows=4, columns=16, scale=2))", "interpolate"):
@@ -47,6 +51,8 @@ def test_a_run_shows_itself_and_pictures_are_shown(executed: Any) -> None:
         assert kinds & {"image/png", "image/gif"}
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_it_is_judged(executed: Any) -> None:
     (printed,) = (output["text"] for output in outputs(executed, "real digits") if output.output_type == "stream")
     assert [line.split()[0] for line in printed.splitlines()] == ["frechet_ratio", "precision", "recall", "variation"]

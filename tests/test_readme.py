@@ -63,6 +63,8 @@ def test_the_commands(elsewhere: Path, capsys: pytest.CaptureFixture[str], monke
     assert served == [Path("runs")]
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_the_commands_for_classes(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     by_sum = dataclasses.replace(
         shipped_judge("mnist"),

@@ -58,6 +58,8 @@ def test_each_replica_is_the_run_with_its_seed_alone(three: replicas.Replicas, r
     assert three.runs[1].recipe() == alone.recipe()
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_batch_norm_and_convolutions_have_replicas_too(digits: Path, tmp_path: Path) -> None:
     small = {"generator.channels": (8, 8), "discriminator.channels": (8, 8), "discriminator.dense": 8}
     recipe = named_recipe("dcgan-tanh").replace(

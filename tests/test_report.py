@@ -790,7 +790,8 @@ def test_commands(
 def test_a_run_without_its_environment(
     content: str | None, verdict: Verdict, samples: Images, real: RealImages, copied_run: Run
 ) -> None:
-    copied_run.environment_file.unlink()
+    for path in (copied_run.environment_file, copied_run.environment_file.with_suffix(".copy.json")):
+        path.unlink()
     if content is not None:
         copied_run.environment_file.write_text(content)
     part = section(read(page(verdict, samples, real, copied_run)), "How to repeat this")

@@ -159,9 +159,9 @@ def test_missing_files_are_named(run: Run) -> None:
 def test_damaged_files_are_named(content: bytes, run: Run) -> None:
     run.recipe_file.write_bytes(content)
     run.environment_file.write_bytes(content)
-    with pytest.raises(RunError, match=r"recipe.json cannot be read"):
+    with pytest.raises(RunError, match=r"recipe.json is damaged"):
         run.recipe()
-    with pytest.raises(RunError, match=r"environment.json cannot be read"):
+    with pytest.raises(RunError, match=r"environment.json is damaged"):
         run.environment()
 
 

@@ -1,6 +1,7 @@
 """SAMPLING: the same seed gives the same images, whatever lies around them; generators are found where they lie."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sparring import recipes, sampling
-from sparring.errors import RunError
+from sparring import recipes, sampling, sealed
+from sparring.errors import DamageWarning, RunError
 from sparring.images import Images
 from sparring.run import Run
 from sparring.sampling import BATCH, Generator, load
@@ -31,7 +32,7 @@ def distance(a: Images, b: Images) -> float:
 
 
 def change_json(path: Path, **values: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_bytes()) | values))
+    sealed.write(path, sealed.read(path) | values)
 
 
 # -------------------------------------------------------------------------------------------------------- sampling
@@ -188,10 +189,11 @@ def test_a_killed_run_is_loaded_from_the_newer_checkpoint(copied_run: Run, image
     np.testing.assert_array_equal(load(copied_run.path).sample(5), images[:5])
 
 
-def test_generator_files_as_new_as_the_checkpoint_come_first(copied_run: Run) -> None:
+def test_damaged_generator_files_give_way_to_the_checkpoint(copied_run: Run, images: Images) -> None:
     copied_run.generator_weights.write_bytes(b"")
-    with pytest.raises(RunError, match=r"generator.safetensors does not fit generator.json: .* holds 0"):
-        load(copied_run.path)
+    with pytest.warns(DamageWarning, match=r"generator.safetensors does not fit generator.json: .* holds 0"):
+        loaded = load(copied_run.path)
+    np.testing.assert_array_equal(loaded.sample(5), images[:5])
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(copied_run: Run, images: Images) -> None:
@@ -199,7 +201,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(copied_run: Run, image
     newer.mkdir()
     (newer / "manifest.json").write_text("{}")
     copied_run.generator_weights.unlink()
-    loaded = load(copied_run.path)
+    with pytest.warns(DamageWarning, match=r"passed over a damaged checkpoint: .*00000040"):
+        loaded = load(copied_run.path)
     assert loaded.description["trained"]["step"] == 30
     np.testing.assert_array_equal(loaded.sample(5), images[:5])
 
@@ -207,47 +210,54 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(copied_run: Run, image
 # ------------------------------------------------------------------------------------------------- what is refused
 
 
-def test_damaged_weights_are_refused(copied_run: Run) -> None:
-    content = bytearray(copied_run.generator_weights.read_bytes())
+@pytest.fixture
+def bare_run(copied_run: Run) -> Run:
+    """One that has the generator's files, and no checkpoint."""
+    shutil.rmtree(copied_run.checkpoints)
+    return copied_run
+
+
+def test_damaged_weights_are_refused(bare_run: Run) -> None:
+    content = bytearray(bare_run.generator_weights.read_bytes())
     content[-1] ^= 1
-    copied_run.generator_weights.write_bytes(content)
-    for place in (copied_run.path, copied_run.generator_weights):
+    bare_run.generator_weights.write_bytes(content)
+    for place in (bare_run.path, bare_run.generator_weights):
         with pytest.raises(RunError, match=r"generator.safetensors is damaged"):
             load(place)
 
 
-def test_weights_of_other_sizes_are_refused(copied_run: Run) -> None:
-    description = json.loads(copied_run.generator_description.read_bytes())
+def test_weights_of_other_sizes_are_refused(bare_run: Run) -> None:
+    description = json.loads(bare_run.generator_description.read_bytes())
     description["network"]["sizes"]["hidden"] = [9]
-    change_json(copied_run.generator_description, network=description["network"])
+    change_json(bare_run.generator_description, network=description["network"])
     with pytest.raises(RunError, match=r"generator.safetensors does not fit generator.json.*shape \(.*9"):
-        load(copied_run.path)
+        load(bare_run.path)
 
 
-def test_a_missing_description_is_refused(copied_run: Run) -> None:
-    copied_run.generator_description.unlink()
+def test_a_missing_description_is_refused(bare_run: Run) -> None:
+    bare_run.generator_description.unlink()
     with pytest.raises(RunError, match=r"generator\.json"):
-        load(copied_run.generator_weights)
+        load(bare_run.generator_weights)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 1, "trained": {"step": 99}}'])
-def test_a_damaged_description_is_refused(content: str, copied_run: Run) -> None:
-    copied_run.generator_description.write_text(content)
-    for place in (copied_run.path, copied_run.generator_weights):
+def test_a_damaged_description_is_refused(content: str, bare_run: Run) -> None:
+    bare_run.generator_description.write_text(content)
+    for place in (bare_run.path, bare_run.generator_weights):
         with pytest.raises(RunError, match=r"generator\.json"):
             load(place)
 
 
-def test_an_unknown_network_is_refused(copied_run: Run) -> None:
-    change_json(copied_run.generator_description, network={"kind": "transformer", "sizes": {}})
+def test_an_unknown_network_is_refused(bare_run: Run) -> None:
+    change_json(bare_run.generator_description, network={"kind": "transformer", "sizes": {}})
     with pytest.raises(RunError, match="transformer"):
-        load(copied_run.path)
+        load(bare_run.path)
 
 
-def test_another_format_is_refused(copied_run: Run) -> None:
-    change_json(copied_run.generator_description, format=sampling.FORMAT + 1)
+def test_another_format_is_refused(bare_run: Run) -> None:
+    change_json(bare_run.generator_description, format=sampling.FORMAT + 1)
     with pytest.raises(RunError, match=r"generator.json has format 2, but this version reads 1"):
-        load(copied_run.path)
+        load(bare_run.path)
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -244,6 +244,8 @@ def wait_for_checkpoint(run: Run, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.long
+@pytest.mark.ci
 def test_killed_and_then_shared_by_two_processes_each_trial_is_trained_once(words: list[str], tmp_path: Path) -> None:
     killed = start(words)
     first = Run(tmp_path / "s" / "trial-0000")

@@ -40,7 +40,7 @@ SMALLER: dict[str, dict[str, Any]] = {
     "mlp-256": {"batch_size": 16},
     "quick": {
         "batch_size": 16, "generator.dense": 16, "generator.channels": 8, "discriminator.dense": 16,
-        "discriminator.channels": 8,
+        "discriminator.channels": 8, "judge_every": 0,
     },
     "sngan": {
         "batch_size": 4, "generator.channels": 2, "discriminator.channels": 2, "discriminator_steps": 2,
@@ -312,7 +312,8 @@ def test_too_few_images_for_a_batch_are_refused(digits: Path, tmp_path: Path) ->
 
 def test_the_run_directory_holds_what_it_promises(tiny_run: Run) -> None:
     assert {path.name for path in tiny_run.path.iterdir()} == {
-        "recipe.json", "environment.json", "events.jsonl", "grids", "losses.png", "accuracy.png", "training.gif",
+        "recipe.json", "recipe.copy.json", "environment.json", "environment.copy.json", "events.jsonl", "grids",
+        "losses.png", "accuracy.png", "training.gif",
         "checkpoints", "generator.safetensors", "generator.json", "lock",
     }  # fmt: skip
     assert [step for step, _ in tiny_run.all_grids()] == [0, 10, 20, 30]

@@ -101,7 +101,7 @@ def test_a_page_that_cannot_start_is_one_sentence_and_nothing_is_trained(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert main(["train", "mlp-256", "--data", str(digits), "--watch", "--out", str(tmp_path / "run")]) == 2
     assert 'the page needs uvicorn: pip install "sparring[watch]"' in capsys.readouterr().err
-    assert not Run(tmp_path / "run").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_without_the_extra_it_is_said_what_is_needed(tmp_path: Path) -> None:

@@ -60,6 +60,13 @@ def collect(source: str, split: Split = "train", shaping: Shaping = AS_THEY_ARE)
     """What `source` holds, and what cannot be read of it. Raises `DataError` as `load` does."""
     if split not in ("train", "test"):
         raise DataError(f"there is no split {split!r}, only 'train' and 'test'")
+    try:
+        return _collect(source, split, shaping)
+    except MemoryError:
+        raise DataError(f"{source} does not fit into memory") from None
+
+
+def _collect(source: str, split: Split, shaping: Shaping) -> Collection:
     if source in NAMED:
         return collect_array(load_named(source, split), source, shaping)
     if source == STACKED:

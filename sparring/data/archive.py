@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import stat
 import zipfile
-import zlib
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +16,6 @@ MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 """How a zip file begins; the second one is empty."""
 MAX_RATIO, LEAST_SUSPICIOUS = 200, 1 << 20
 """A member that unpacks to more than 1 MiB, and to more than 200 times its size, is a trap and no picture."""
-
-ZIP_ERRORS = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, NotImplementedError)
-"""What zipfile raises for a damaged archive or a member that it cannot unpack."""
 
 
 def members(path: Path) -> list[str]:
@@ -43,8 +39,8 @@ def list_zip(path: Path) -> Listing:
         parts = tuple(part for part in info.orig_filename.split("/") if part not in ("", "."))
         if reason := _refused_name(info.orig_filename):
             skipped.append(Problem(shown(info.orig_filename), reason))
-        elif any(map(is_hidden, parts)):
-            ignored += not info.is_dir()
+        elif not parts or any(map(is_hidden, parts)):
+            ignored += not info.orig_filename.endswith("/")
         elif reason := _refused(info):
             skipped.append(Problem(shown(info.orig_filename), reason))
         elif not info.is_dir():
@@ -56,7 +52,9 @@ def list_zip(path: Path) -> Listing:
 def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except ZIP_ERRORS as error:
+    except MemoryError:
+        raise DataError(f"the list of what is in {path} does not fit into memory") from None
+    except Exception as error:  # zipfile raises whatever damaged bytes lead it to
         raise DataError(f"{path} is a damaged zip file ({' '.join(str(error).split())})") from None
 
 
@@ -92,5 +90,7 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
     try:
         with archive.open(info) as member:
             return member.read(min(most, MAX_BYTES + 1))
-    except ZIP_ERRORS as error:
+    except MemoryError:
+        raise Unreadable("it does not fit into memory") from None
+    except Exception as error:  # so does what unpacks
         raise Unreadable(f"cannot be unpacked: {' '.join(str(error).split())}") from None

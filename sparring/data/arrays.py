@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparring.data.files import shown
 from sparring.data.idx import MAX_CONTENT
-from sparring.data.named import NPZ_ERRORS
 from sparring.errors import DataError
 from sparring.images import Images, to_uint8
 from sparring.selection import PIECE_BYTES
@@ -25,6 +28,8 @@ ROWS = 1024
 """Images that are converted at once."""
 MAPPED = 256 << 20
 """An array of so many bytes, uint8 and not compressed, is not read into memory but mapped from the disk."""
+MAX_HEADER = 1 << 14
+"""Bytes of an array's header; NumPy itself believes no more than 10,000, but reads as many as it is told."""
 LOCAL_HEADER = "<26x2H"
 """What stands in a zip file before a name: the last two numbers are the lengths of the name and of what comes after."""
 
@@ -39,17 +44,26 @@ def read_npz(path: Path) -> tuple[Images, Array | None]:
 
     Raises `DataError`, in one sentence, for anything else, and for more than 8 GiB.
     """
+    with opened_npz(path) as archive:
+        headers = {name: _header(archive, name) for name in _names(archive)}
+        chosen = _chosen(path, headers)
+        images = read_array(path, archive, chosen)
+        labels = read_array(path, archive, LABELS) if LABELS in headers and chosen != LABELS else None
+    return as_images(path, images), labels
+
+
+@contextmanager
+def opened_npz(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An NPZ file to `read_array` from. Whatever goes wrong with it inside becomes a `DataError`."""
     try:
         with zipfile.ZipFile(path) as archive:
-            headers = {name: _header(archive, name) for name in _names(archive)}
-            chosen = _chosen(path, headers)
-            images = _read(path, archive, chosen)
-            labels = _read(path, archive, LABELS) if LABELS in headers and chosen != LABELS else None
+            yield archive
     except DataError:
         raise
-    except NPZ_ERRORS as error:
+    except MemoryError:
+        raise DataError(f"{path} does not fit into memory") from None
+    except Exception as error:  # NumPy and zipfile raise whatever damaged bytes lead them to
         raise DataError(f"{path} is damaged or no archive of plain arrays ({' '.join(str(error).split())})") from None
-    return as_images(path, images), labels
 
 
 def is_npz(names: list[str]) -> bool:
@@ -92,7 +106,10 @@ def class_labels(path: Path, labels: Array, count: int) -> tuple[NDArray[np.int3
     if not (np.issubdtype(labels.dtype, np.integer) or labels.dtype.kind == "U"):
         raise DataError(f"{path}: labels should be whole numbers or texts, not {labels.dtype}")
     names, indices = np.unique(labels.reshape(-1), return_inverse=True)
-    return indices.astype(np.int32), tuple(map(str, names))
+    try:
+        return indices.astype(np.int32), tuple(shown(str(name)) for name in names)
+    except (ValueError, SystemError):  # the latter from NumPy
+        raise DataError(f"{path}: some labels are texts of characters that there are not") from None
 
 
 def _parts(array: Array) -> list[Array]:
@@ -120,23 +137,24 @@ def _header(archive: zipfile.ZipFile, name: str) -> Shape:
         return _read_header(member)[0]
 
 
-def _read_header(member: IO[bytes]) -> tuple[Shape, np.dtype[Any], bool]:
-    """(shape, type, whether the first axis changes fastest); what comes next are the values."""
-    version = np.lib.format.read_magic(member)
+def _read_header(member: IO[bytes]) -> tuple[Shape, np.dtype[Any], bool, int]:
+    """(shape, type, whether the first axis changes fastest, where the values begin)."""
+    head = io.BytesIO(member.read(MAX_HEADER))
+    version = np.lib.format.read_magic(head)
     if version == (1, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(head)
     elif version == (2, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(member)
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(head)
     else:
         raise ValueError(f"an array of the unknown version {version}")
-    return shape, dtype, fortran
+    return shape, dtype, fortran, head.tell()
 
 
-def _read(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
+def read_array(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
+    """The array of that name, of no more than 8 GiB."""
     about = archive.getinfo(f"{name}.npy")
     with archive.open(about) as member:
-        shape, dtype, fortran = _read_header(member)
-        header = member.tell()
+        shape, dtype, fortran, header = _read_header(member)
     promised = math.prod(shape) * dtype.itemsize
     if promised > MAX_CONTENT:
         raise DataError(f"{path} promises {promised:,} bytes of {name}, more than the {MAX_CONTENT:,} that are allowed")

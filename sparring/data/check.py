@@ -101,7 +101,7 @@ def command(collection: Collection, shaping: Shaping, recipe: Recipe) -> str | N
         words += ["--held-out", f"{share:g}"]
     left = collection.count - int(share * collection.count)
     if left < recipe.reals_per_step:
-        fits = (2**i for i in range(20, 0, -1) if recipe.replace(batch_size=2**i).reals_per_step <= left)
+        fits = (2**i for i in range(19, 0, -1) if recipe.replace(batch_size=2**i).reals_per_step <= left)
         words += ["--batch-size", str(next(fits))]
     return shlex.join(words)
 
@@ -196,8 +196,8 @@ def save_sheet(path: Path, images: ImageSet) -> None:
         some = images.images[some_places(len(images.images), SHEET_COLUMNS**2)]
         save_picture(path, grid(some, -(-len(some) // SHEET_COLUMNS), SHEET_COLUMNS, scale))
         return
-    present = [label for label in range(len(images.class_names)) if (images.labels == label).any()]
-    rows = [_class_row(images, label, scale) for label in present[:SHEET_ROWS]]
+    present = np.unique(images.labels)[:SHEET_ROWS].tolist()
+    rows = [_class_row(images, label, scale) for label in present]
     sheet = Image.new(rows[0].mode, (rows[0].width, sum(row.height for row in rows)))
     for i, row in enumerate(rows):
         sheet.paste(row, (0, i * row.height))
@@ -213,7 +213,7 @@ def _class_row(images: ImageSet, label: int, scale: int) -> Image.Image:
     row.paste(pictures, (MARGIN, 0))
     white: Any = 255 if pictures.mode == "L" else (255, 255, 255)
     font = ImageFont.load_default(size=14)
-    name = shown(images.class_names[label])
+    name = shown(images.class_names[label][:MARGIN])
     while name and font.getlength(name) > MARGIN - 8:
         name = name[:-1]
     ImageDraw.Draw(row).text((4, pictures.height // 2), name, fill=white, font=font, anchor="lm")

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import re
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """Of Pillow's readers those for pixels in a plain file. PPM includes PGM, PBM and PFM."""
 MAX_BYTES = 256 << 20
 """No file larger than this (256 MiB) is read."""
 MAX_PIXELS = 89_478_485
-"""No picture that promises more pixels than this, Pillow's own limit, is decoded."""
+"""No picture that promises more pixels than this, Pillow's own limit, is decoded. It takes up to 20 bytes a pixel."""
+MAX_READS = 1_000_000
+"""No file is gone on with that is made of so many parts that Pillow has read from it so often."""
+MAX_SCANS = 500
+"""No JPEG is decoded that goes over its pixels more often than this; usual are 1 to 12 times."""
+LARGEST_TILE, MOST_TILES = 1 << 22, 1 << 18
+"""Pixels of a tile of a TIFF, unless all of it is larger; and how many tiles, or strips, it may have."""
 HEAD = 32
 """Bytes by which `is_picture` tells."""
 
@@ -25,6 +33,10 @@ _ORIENTATION = 0x0112
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 _LEAST_TIMES = 3
 """A JPEG is decoded at a fraction of its size, but never smaller than so many times what is wanted of it."""
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
+"""Where a segment of a JPEG begins, or all ends."""
+_SCAN, _END = 0xDA, 0xD9
+_TILE_SIDES, _TILE_PLACES = (322, 323), (273, 324)
 
 
 class Unreadable(Exception):
@@ -63,6 +75,8 @@ def decode(content: bytes, least: int | None = None) -> Image.Image:
     with _reasons(), _opened(content) as picture:
         if least is not None:
             picture.draft(None, (_LEAST_TIMES * least, _LEAST_TIMES * least))
+        if picture.format in ("JPEG", "MPO") and _scans(content) > MAX_SCANS:
+            raise Unreadable(f"it goes over its pixels more than {MAX_SCANS} times")
         picture.load()
         return _plain(_upright(picture))
 
@@ -96,13 +110,59 @@ def _reasons() -> Iterator[None]:
 def _opened(content: bytes) -> Image.Image:
     if not content:
         raise Unreadable("it is empty")
-    picture = Image.open(io.BytesIO(content), formats=FORMATS)
+    if content.startswith((b"II", b"MM")) and (tiles := _tiles(content)) > MOST_TILES:
+        raise Unreadable(f"it has {tiles:,} tiles or strips, more than the {MOST_TILES:,} that are read")
+    file = _Counted(content)
+    picture = Image.open(file, formats=FORMATS)
+    if picture.format in ("BMP", "PPM"):
+        file.left = len(content)  # their readers go from pixel to pixel
     if picture.width * picture.height > MAX_PIXELS:
         size = f"{picture.width:,} x {picture.height:,}"
         raise Unreadable(f"it promises {size} pixels, more than the {MAX_PIXELS:,} that are read")
     if picture.width < 1 or picture.height < 1:
         raise Unreadable("it has no pixels")
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        tile = math.prod(picture.tag_v2.get(side, 0) for side in _TILE_SIDES)
+        if tile > max(picture.width * picture.height, LARGEST_TILE):
+            raise Unreadable(f"it has tiles of {tile:,} pixels, more than it has itself")
     return picture
+
+
+class _Counted(io.BytesIO):
+    """The bytes of a file, which can be read from so often."""
+
+    left = MAX_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file."""
+        self.left -= 1
+        if self.left < 0:
+            raise Unreadable("it is made of far too many parts")
+        return super().read(size)
+
+
+def _tiles(content: bytes) -> int:
+    """How many tiles or strips a TIFF names, for each of which Pillow takes some 200 bytes at once."""
+    order = "<" if content.startswith(b"II") else ">"
+    start, step, head, entry = ("8xQ", 20, "Q", "H2xQ") if content[2] == 43 else ("4xI", 12, "H", "H2xI")
+    (begin,) = struct.unpack_from(order + start, content)
+    (count,) = struct.unpack_from(order + head, content, begin)
+    begin += struct.calcsize(order + head)
+    places = range(begin, min(begin + count * step, len(content) - step + 1), step)
+    entries = (struct.unpack_from(order + entry, content, place) for place in places)
+    return max((number for tag, number in entries if tag in _TILE_PLACES), default=0)
+
+
+def _scans(content: bytes) -> int:
+    """How often a JPEG goes over its pixels, or a number that is too large."""
+    place, scans = 0, 0
+    for _ in range(MAX_READS):
+        found = _JPEG_MARKER.search(content, place)
+        if found is None or scans > MAX_SCANS or (found[1][0] == _END and scans):
+            return scans
+        scans += found[1][0] == _SCAN
+        place = found.end() + max(2, int.from_bytes(content[found.end() : found.end() + 2], "big"))
+    return MAX_SCANS + 1
 
 
 def _says_orientation(picture: Image.Image) -> bool:

@@ -9,6 +9,10 @@ MAX_FILES = 5_000_000
 """No folder or archive with more files than this is gone through."""
 
 
+LONGEST_SHOWN = 400
+"""Characters; in an archive a name may have 65,535."""
+
+
 @dataclass(frozen=True, eq=False)
 class File:
     """One file, not read yet."""
@@ -46,7 +50,10 @@ class Listing:
 
 
 def shown(name: str) -> str:
-    """A name that can be printed anywhere: what is no proper character is written as a number."""
+    """A name that can be printed anywhere: what is no proper character is written as a number, and the middle of a long
+    one is left out."""
+    if len(name) > LONGEST_SHOWN:
+        name = f"{name[: LONGEST_SHOWN // 2]}...{name[-LONGEST_SHOWN // 2 :]}"
     text = name.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,55 +25,73 @@ def list_folder(folder: Path) -> Listing:
     """The files in a folder and below it. Raises `DataError` where it cannot be opened, or holds far too many."""
     walk = _Walk(Path(os.path.realpath(folder)))
     try:
-        walk.go(walk.root, (), frozenset(), linked=False)
+        walk.go(_Inside(str(walk.root), str(walk.root), (), frozenset(), linked=False))
     except OSError as error:
         raise DataError(f"the folder {folder} cannot be read: {error.strerror}") from None
+    while walk.waiting:
+        walk.enter(walk.waiting.pop())
     return Listing(sorted(walk.files, key=lambda file: tuple(map(os.fsencode, file.parts))), walk.skipped, walk.ignored)
 
 
+@dataclass(frozen=True)
+class _Inside:
+    """A folder on the way."""
+
+    path: str
+    real: str
+    """The same without links."""
+    parts: tuple[str, ...]
+    """The names by which it is reached."""
+    above: frozenset[str]
+    """The real folders that it lies in."""
+    linked: bool
+    """Whether a link led here."""
+
+
 class _Walk:
-    """One way through a folder."""
+    """One way through a folder. Folders wait in a list, because they may lie in each other deeper than calls can."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.files: list[File] = []
         self.skipped: list[Problem] = []
         self.ignored = 0
+        self.waiting: list[_Inside] = []
 
-    def go(self, folder: Path, parts: tuple[str, ...], above: frozenset[str], linked: bool) -> None:
-        """Take what lies in `folder`, which is reached by these names, and perhaps by a link; `above` are the real
-        folders on the way."""
-        real = os.path.realpath(folder)
-        for entry in self._entries(folder):
-            place = (*parts, entry.name)
-            if is_hidden(entry.name):
-                self.ignored += 1
-            elif entry.is_symlink() and (reason := self._refused(entry, {real, *above}, linked)):
-                self._skip(place, reason)
-            elif entry.is_dir():
-                self._enter(Path(entry.path), place, above | {real}, linked or entry.is_symlink())
+    def enter(self, folder: _Inside) -> None:
+        """Take what lies in a folder below the root, unless it is none of pictures, or cannot be opened."""
+        try:
+            if is_run(Path(folder.path)):
+                self._skip(folder.parts, "a run of Sparring, not pictures to train on")
             else:
-                self._take(entry, place)
-
-    def _entries(self, folder: Path) -> Iterator[os.DirEntry[str]]:
-        with os.scandir(folder) as entries:
-            yield from entries
-
-    def _enter(self, folder: Path, parts: tuple[str, ...], above: frozenset[str], linked: bool) -> None:
-        if is_run(folder):
-            self._skip(parts, "a run of Sparring, not pictures to train on")
-            return
-        try:
-            self.go(folder, parts, above, linked)
+                self.go(folder)
         except OSError as error:
-            self._skip(parts, f"cannot be opened: {error.strerror}")
+            self._skip(folder.parts, f"cannot be opened: {error.strerror}")
 
-    def _take(self, entry: os.DirEntry[str], parts: tuple[str, ...]) -> None:
-        try:
-            status = entry.stat()
-        except OSError as error:
-            self._skip(parts, f"cannot be read: {error.strerror}")
+    def go(self, folder: _Inside) -> None:
+        """Take the files that lie in a folder; the folders in it wait."""
+        with os.scandir(folder.path) as entries:
+            for entry in entries:
+                place = (*folder.parts, entry.name)
+                try:
+                    self._take(entry, place, folder)
+                except OSError as error:
+                    self._skip(place, f"cannot be read: {error.strerror}")
+
+    def _take(self, entry: os.DirEntry[str], parts: tuple[str, ...], folder: _Inside) -> None:
+        if is_hidden(entry.name):
+            self.ignored += 1
             return
+        above, link = folder.above | {folder.real}, entry.is_symlink()
+        if link and (reason := self._refused(entry, above, folder.linked)):
+            self._skip(parts, reason)
+            return
+        if entry.is_dir():
+            # What is no link is not looked up once more: of folders in folders that would take the cube of their depth.
+            real = os.path.realpath(entry.path) if link else os.path.join(folder.real, entry.name)  # noqa: PTH118
+            self.waiting.append(_Inside(entry.path, real, parts, above, folder.linked or link))
+            return
+        status = entry.stat()
         if not stat.S_ISREG(status.st_mode):
             self._skip(parts, "no ordinary file")
             return
@@ -82,7 +100,7 @@ class _Walk:
         stamp = (status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_mtime_ns)
         self.files.append(File(parts, stamp, partial(_read, entry.path)))
 
-    def _refused(self, link: os.DirEntry[str], above: set[str], linked: bool) -> str | None:
+    def _refused(self, link: os.DirEntry[str], above: frozenset[str], linked: bool) -> str | None:
         """Why a link is not followed; `linked` says whether another one led here."""
         target = os.path.realpath(link.path)
         if not Path(target).is_relative_to(self.root):

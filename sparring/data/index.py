@@ -1,8 +1,9 @@
 """THE INDEX of a source: what its files were found to hold, so that those that did not change need not be read again.
 
-    images/index/SOURCE.json in the cache folder: {"version": 1, "files": {name: [stamp, what it is]}}
+    images/index/SOURCE.json in the cache folder: {"version": 1, "sha256": ..., "files": {name: [stamp, what it is]}}
 
-It saves time and decides nothing: a file is known again by its size and times, and what it holds by a checksum.
+It saves time and decides nothing: a file is known again by its size and times, and what it holds by a checksum. An
+index that is not what was written, by its own checksum, is none.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sparring import atomic
 from sparring.data.decode import HEAD, MAX_BYTES, Unreadable, is_picture, look
 from sparring.data.files import File
 from sparring.data.named import cache_folder
-from sparring.data.parallel import in_order
+from sparring.data.parallel import DECODING, in_order
 
 VERSION = 1
 YOUNG_NANOSECONDS = 2_000_000_000
@@ -81,14 +82,15 @@ def find_pictures(files: list[File], source: Path) -> list[Found]:
     known = _load(where)
     new = [file for file in files if _key(file) not in known or known[_key(file)][0] != file.stamp]
     now = time.time_ns()
-    fresh = dict(zip(map(_key, new), in_order(_examine, new, "looking at the files"), strict=True))
-    found = [fresh[_key(file)][0] if _key(file) in fresh else known[_key(file)][1] for file in files]
+    # By file, not by name: an archive may hold two of the same name.
+    fresh = dict(zip(new, in_order(_examine, new, "looking at the files"), strict=True))
+    found = [fresh[file][0] if file in fresh else known[_key(file)][1] for file in files]
     if new or len(known) != len(files):
         young = now - YOUNG_NANOSECONDS
         lasting = (
             (file, one)
             for file, one in zip(files, found, strict=True)
-            if file.stamp[1] < young and not fresh.get(_key(file), (one, False))[1]
+            if file.stamp[1] < young and not fresh.get(file, (one, False))[1]
         )
         _save(where, lasting)
     return found
@@ -99,16 +101,23 @@ def _examine(file: File) -> tuple[Found, bool]:
     try:
         if not is_picture(file.read(HEAD)):
             return (Found(reason=_no_picture(file)) if file.parts[-1].lower().endswith(ENDINGS) else Found()), False
-        content = file.read(MAX_BYTES + 1)
+        with DECODING.take(file.stamp[0]):
+            return _look(file.read(MAX_BYTES + 1)), False
     except Unreadable as unreadable:
         return Found(reason=str(unreadable)), True
+    except MemoryError:
+        return Found(reason="it does not fit into memory"), True
+
+
+def _look(content: bytes) -> Found:
+    """What the content of a file is that says that it is a picture."""
     if len(content) > MAX_BYTES:
-        return Found(reason=f"it is larger than the {MAX_BYTES >> 20} MiB that are read"), False
+        return Found(reason=f"it is larger than the {MAX_BYTES >> 20} MiB that are read")
     digest = hashlib.sha256(content).hexdigest()
     try:
-        return Found(digest, look(content)), False
+        return Found(digest, look(content))
     except Unreadable as unreadable:
-        return Found(digest, reason=str(unreadable)), False
+        return Found(digest, reason=str(unreadable))
 
 
 def _no_picture(file: File) -> str:
@@ -131,7 +140,7 @@ def _load(path: Path) -> dict[str, tuple[tuple[int, ...], Found]]:
     """What is known of each file; nothing where there is no index, or none that can be read."""
     try:
         saved: Any = json.loads(path.read_bytes())
-        if saved["version"] != VERSION:
+        if saved["version"] != VERSION or saved["sha256"] != _sha256(saved["files"]):
             return {}
         return {name: (tuple(stamp), _from_json(found)) for name, (stamp, found) in saved["files"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -140,10 +149,15 @@ def _load(path: Path) -> dict[str, tuple[tuple[int, ...], Found]]:
 
 def _save(path: Path, found: Iterable[tuple[File, Found]]) -> None:
     files = {_key(file): [file.stamp, [one.sha256, *one.size, one.reason]] for file, one in found}
-    content = json.dumps({"version": VERSION, "files": files}, separators=(",", ":")).encode()
+    saved = {"version": VERSION, "sha256": _sha256(files), "files": files}
+    content = json.dumps(saved, separators=(",", ":")).encode()
     with contextlib.suppress(OSError):  # it only saves time
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_bytes(path, content)
+
+
+def _sha256(files: Any) -> str:
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
 def _from_json(value: Any) -> Found:

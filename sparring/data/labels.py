@@ -72,7 +72,8 @@ def arrange(folders: Sequence[Folders], split: Split, name: str) -> Arrangement:
 
 def _without_common(folders: Sequence[Folders]) -> list[Folders]:
     """The same without the folders that all have in common, unless that is a split."""
-    inside = list(folders)
-    while all(inside) and len({place[0] for place in inside}) == 1 and inside[0][0].lower() not in SPLITS:
-        inside = [place[1:] for place in inside]
-    return inside
+    first, last = min(folders), max(folders)  # what these two begin with, all others do
+    common = 0
+    while common < len(first) and first[common] == last[common] and first[common].lower() not in SPLITS:
+        common += 1
+    return [place[common:] for place in folders]

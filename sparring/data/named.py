@@ -15,8 +15,6 @@ Wherever files come from, their content must have the SHA-256 that is written he
 import dataclasses
 import os
 import sys
-import zipfile
-import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sparring.data.arrays import opened_npz, read_array
 from sparring.data.download import fetch, shown_progress
 from sparring.data.idx import (
     SPLIT_FILES,
@@ -152,19 +151,6 @@ NAMED: dict[str, NamedSet] = {
     ),
 }
 """Every data set that has a name."""
-
-NPZ_ERRORS = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What NumPy and zipfile raise for a file that is not an archive of plain arrays, or a damaged one."""
 
 ELSEWHERE = ("data", "dataset", "datasets", ".", "~/data", "~/dataset", "~/datasets", "~/.cache/torch")
 """Folders in which other programs keep data sets, beside Keras's own; relative ones below the current folder."""
@@ -389,12 +375,8 @@ def _holds_another_set(folder: Path, name: str, split: Split) -> bool:
 
 def _in_keras_archive(path: Path, name: str, split: Split) -> Found:
     """From the archive in which Keras keeps MNIST: x_train (60000, 28, 28), y_train (60000,), x_test and y_test."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            images = np.asarray(archive[f"x_{split}"])
-            labels = np.asarray(archive[f"y_{split}"])
-    except NPZ_ERRORS as error:
-        raise DataError(f"{path} is not the archive that Keras keeps {name} in ({error})") from None
+    with opened_npz(path) as archive:
+        images, labels = (read_array(path, archive, f"{letter}_{split}") for letter in "xy")
     if images.dtype != np.uint8 or labels.dtype != np.uint8:
         raise DataError(f"{path}: expected images and labels of type uint8, found {images.dtype} and {labels.dtype}")
     images_file, labels_file = SPLIT_FILES[split]

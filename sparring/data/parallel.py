@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
+
+AT_ONCE = 1 << 27
+"""The pixels of the pictures that are decoded at once, and the bytes of their files, come to no more than this, however
+many threads there are: 128 Mi. A picture takes up to 20 bytes a pixel, so all of them together take 2.5 GiB."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,6 +42,31 @@ def in_order(function: Callable[[Item], Result], items: Sequence[Item], label: s
                 advance()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class Budget:
+    """A number that threads share: who takes more of it than is left waits for the others."""
+
+    def __init__(self, whole: int) -> None:
+        self.whole = self.left = whole
+        self.changed = threading.Condition()
+
+    @contextmanager
+    def take(self, amount: int) -> Iterator[None]:
+        """Hold so much of it, or all if that is more than there is."""
+        amount = min(amount, self.whole)
+        with self.changed:
+            self.changed.wait_for(lambda: amount <= self.left)
+            self.left -= amount
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.left += amount
+                self.changed.notify_all()
+
+
+DECODING = Budget(AT_ONCE)
 
 
 def _processors() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ from sparring.data.idx import Split
 from sparring.data.images import ImageSet
 from sparring.data.index import Found, find_pictures
 from sparring.data.labels import arrange
-from sparring.data.parallel import in_order
+from sparring.data.parallel import DECODING, in_order
 from sparring.data.shaping import DEPTHS, Pixels, Shaping, Size, choose_size, shape
 from sparring.data.store import CHUNK_BYTES, Failed, Shape, Stored, key_of, stored
 from sparring.errors import DataError
@@ -156,10 +157,11 @@ def _decoded(pictures: list[tuple[File, Found]], size: Size, shaping: Shaping) -
     def row(picture: tuple[File, Found]) -> Row:
         file, found = picture
         try:
-            content = file.read(MAX_BYTES + 1)
-            if hashlib.sha256(content).hexdigest() != found.sha256:
-                return "it changed while it was read"
-            return shape(decode(content, max(size)), size, shaping.fit, shaping.channels)
+            with DECODING.take(file.stamp[0] + math.prod(found.size)):
+                content = file.read(MAX_BYTES + 1)
+                if hashlib.sha256(content).hexdigest() != found.sha256:
+                    return "it changed while it was read"
+                return shape(decode(content, max(size)), size, shaping.fit, shaping.channels)
         except (Unreadable, MemoryError) as error:
             return str(error) or "it does not fit into memory"
 
@@ -179,11 +181,12 @@ def _shaped(images: ImageSet, shaping: Shaping) -> ImageSet:
         digest.update(np.ascontiguousarray(piece).data)
     key = key_of("array", size, shaping.fit, shaping.channels, images.images.shape, digest.hexdigest())
 
-    def row(image: Pixels) -> Row:
+    def row(place: int) -> Row:
+        image = images.images[place]
         picture = Image.fromarray(np.ascontiguousarray(image[..., 0] if depth == 1 else image))
         return shape(picture, size, shaping.fit, shaping.channels)
 
-    rows = partial(in_order, row, list(images.images), f"scaling {images.name}")
+    rows = partial(in_order, row, range(count), f"scaling {images.name}")
     kept = _kept(key, rows, count, size, shaping.channels).pixels
     words = [f"at {size[1]} x {size[0]}"] if size != (height, width) else []
     words += [DEPTH_WORDS[kept.shape[-1]]] if kept.shape[-1] != depth else []

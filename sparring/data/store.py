@@ -1,7 +1,7 @@
 """THE STORE: pixels that were decoded once, kept in the user's cache folder and read from there as if in memory.
 
     images/KEY/pixels       uint8, (N, H, W, C), nothing else
-    images/KEY/about.json   {"shape", "sha256", "failed"}
+    images/KEY/about.json   {"shape", "failed", "sha256" of these two and the pixels}
 
 The key says all that decides the pixels. A folder appears under its name whole or not at all, so several processes may
 do the same at once; what was damaged since is noticed by its checksum, and made anew.
@@ -99,9 +99,11 @@ def _opened(folder: Path) -> Stored | None:
         if path.stat().st_size != math.prod(shape):
             return None
         pixels = np.memmap(path, np.uint8, "r", shape=shape) if math.prod(shape) else np.zeros(shape, np.uint8)
-        if hashlib.sha256(pixels.data).hexdigest() != about["sha256"]:
+        digest = _about(about["shape"], about["failed"])
+        digest.update(pixels.data)
+        if digest.hexdigest() != about["sha256"]:
             return None
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
     return Stored(pixels, failed)
 
@@ -110,11 +112,17 @@ def _fill(folder: Path, write: Write) -> None:
     path = folder / "pixels"
     with path.open("w+b") as file:
         shape, failed = write(file)
+    digest = _about(shape, sorted(failed.items()))
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        hashlib.file_digest(file, lambda: digest)
     atomic.sync(path)
-    about = {"shape": shape, "sha256": digest, "failed": sorted(failed.items())}
+    about = {"shape": shape, "failed": sorted(failed.items()), "sha256": digest.hexdigest()}
     atomic.write_json(folder / "about.json", about)
+
+
+def _about(shape: Any, failed: Any) -> Any:
+    """The beginning of a checksum, of all but the pixels."""
+    return hashlib.sha256(json.dumps([shape, failed]).encode())
 
 
 def _put(made: Path, folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from sparring import atomic, measuring, sampling
+from sparring.errors import RunError
 from sparring.export import card, onnx, page
 from sparring.run import Run
 from sparring.sampling import Generator
@@ -29,6 +30,8 @@ def export(
     generator = without_paths(sampling.load(path, best))
     folder = (path if path.is_dir() else path.parent) / "export"
     target = Path(out) if out is not None else folder if format == "safetensors" else folder / f"generator.{format}"
+    if out is None and folder.is_symlink():
+        raise RunError(f"{folder} is a link, and nothing is written behind links; say with --out where")
     target.parent.mkdir(parents=True, exist_ok=True)
     trained = generator.description["trained"]
     if format == "onnx":
@@ -40,7 +43,7 @@ def export(
         return target, f"{made.size / 1e6:.1f} MB; weights as {made.kind}, {close}"
     target.mkdir(exist_ok=True)
     sampling.write(generator, target / "generator.safetensors")
-    atomic.write_bytes(target / "README.md", _card(path, generator, licence).encode())
+    atomic.write_bytes(target / "README.md", _card(path, generator, licence).encode(errors="backslashreplace"))
     return target, "weights, description and model card"
 
 

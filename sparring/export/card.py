@@ -9,6 +9,7 @@ from typing import Any
 
 from sparring.comparison import judged_words, measure_words
 from sparring.metrics.verdict import Verdict
+from sparring.plain import printable
 from sparring.recipe import Recipe
 from sparring.sampling import Generator
 
@@ -37,9 +38,9 @@ def card(
         ("licence", licence),
     ]
     parts = [
-        HEADER.format(licence=licence),
-        f"# {trained['recipe']} on {trained['data']}",
-        "\n".join(f"- {name}: {words}" for name, words in facts if words),
+        HEADER.format(licence=_text(licence)),
+        f"# {_text(trained['recipe'])} on {_text(trained['data'])}",
+        "\n".join(f"- {name}: {_text(words)}" for name, words in facts if words),
         "## How good it is",
         _scores(verdict) if verdict else "It was not measured. `sparring measure` would.",
         "## How to load it",
@@ -62,6 +63,11 @@ from sparring.images import save_images
 generator = sparring.load("generator.safetensors")
 save_images("samples.png", generator.sample(64, seed=0), columns=8)
 """
+
+
+def _text(words: str) -> str:
+    """Words of others, on one line and without markup: names of classes and images may hold anything."""
+    return printable(words).replace("<", "&lt;")
 
 
 def _data_words(name: str, environment: dict[str, Any] | None) -> str:

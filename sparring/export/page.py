@@ -98,7 +98,7 @@ def to_html(generator: Generator, title: str, kind: Kind) -> bytes:
         script=script,
         hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    return page.encode()
+    return page.encode(errors="backslashreplace")  # the name of a file need not be text
 
 
 class _Store:

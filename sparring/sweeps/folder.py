@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparring import atomic
+from sparring import sealed
 from sparring.errors import ResumeError, RunError
 from sparring.recipe import Recipe, settings_of
 from sparring.run import Run, read_json
@@ -127,7 +127,7 @@ class SweepFolder:
         """
         self.refuse_strangers()
         if not self.exists():
-            atomic.write_json(self.setup_file, wanted.to_json())
+            sealed.write(self.setup_file, wanted.to_json())
             return wanted
         begun = self.setup()
         if changed := changes(begun, wanted):

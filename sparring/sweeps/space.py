@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ MOST_TRIALS = 1000
 """More than that nobody waits for."""
 DIGITS = 4
 """What is drawn from a range is rounded to so many digits: the number in a table is the one that was trained with."""
+DRAWS_A_TRIAL = 200
+"""So often is drawn for each trial, on average, before it is said that there are not so many different ones."""
 HIDDEN = ("name", "source", "milliseconds_per_step")
 """Settings that say something about a recipe and change nothing."""
 JUDGED_BY = ("data", "size", "fit", "channels", "held_out")
@@ -71,7 +74,10 @@ def make_space(recipe: Recipe, wanted: Mapping[str, Sequence[Any] | Range]) -> S
             raise RecipeError(f"{name} needs a list of values to try, not {values!r}")
         else:
             tried = tuple(float(value) if _is_float(hint, value) else value for value in values)
-            if twice := [value for value in tried if tried.count(value) > 1]:
+            if endless := [value for value in tried if isinstance(value, float) and not math.isfinite(value)]:
+                raise RecipeError(f"{name} cannot be {endless[0]}; it should be a finite number")
+            given = Counter(map(repr, tried))
+            if twice := [value for value in tried if given[repr(value)] > 1]:
                 raise RecipeError(f"{name} has {value_words(twice[0])} twice among the values to try")
             space[name] = tried
     if not any(isinstance(axis, Range) or len(axis) > 1 for axis in space.values()):
@@ -158,12 +164,17 @@ def _draw(space: Space, trials: int, seed: int) -> list[Point]:
         (trial,) = study.trials
     kinds = distributions(space)
     points: list[Point] = []
-    while len(points) < trials:
+    for _ in range(DRAWS_A_TRIAL * trials):
         drawn = {name: sampler.sample_independent(study, trial, name, kind) for name, kind in kinds.items()}
         point = {name: _undo(space[name], value) for name, value in drawn.items()}
         if point not in points:
             points.append(point)
-    return points
+        if len(points) == trials:
+            return points
+    raise RecipeError(
+        f"only {len(points):,} different trials could be drawn, not {trials:,}: numbers are rounded to {DIGITS} "
+        "digits; widen a range or take fewer trials"
+    )
 
 
 def distributions(space: Space) -> dict[str, Any]:

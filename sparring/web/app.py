@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
-import threading
+import os
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
+from anyio import CapacityLimiter, to_thread
 from numpy.typing import NDArray
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from sparring.errors import SparringError
 from sparring.images import picture
+from sparring.plain import open_plain
 from sparring.recipe import settings_of
 from sparring.run import Run
 from sparring.web import view
 from sparring.web.guard import Refused
+from sparring.web.patience import PIECE
+from sparring.web.plain import check_about, check_whole
 from sparring.web.shelf import Shelf
-from sparring.web.tail import Tail, open_plain
+from sparring.web.tail import Tail
 
 if TYPE_CHECKING:
     from sparring.web.player import Player
@@ -39,7 +45,9 @@ SHARED = {"latents.js": STATIC.parent.parent / "export" / "latents.js"}
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 LOOK_SECONDS = 1.0
 """How often a page that is open hears of changes."""
-MOST_LISTENERS = 500
+SAME_SECONDS = 1.0
+"""So long all who ask are told what was seen last: many who watch cost no more than one."""
+MOST_LISTENERS = 300
 MOST_PICTURES = 64
 """Of one request."""
 MOST_PLAYERS = 3
@@ -49,10 +57,31 @@ LARGEST_GRID = 64 << 20
 MOST_COMPARED = 8
 KEPT = {"cache-control": "private, max-age=3600"}
 """Of what never changes under its address."""
+NO_RUN = (
+    *(OSError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError),
+    *(RecursionError, MemoryError, SparringError),
+)
+"""What reading something raises that is no run of ours."""
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class Look:
+    """A run, or all of them, as seen at one time."""
+
+    at: float
+    stamp: str
+    """Another one when anything has changed."""
+    answer: bytes | None = None
+    """What is told of it, once somebody has asked."""
 
 
 class Page:
-    """What the answers are made of: the runs, the tails of their events, and the players."""
+    """What the answers are made of: the runs, the tails of their events, and the players.
+
+    One thing is read at a time, and one played with; who waits for his turn holds no thread.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.shelf = Shelf(folder)
@@ -60,26 +89,72 @@ class Page:
         self._tails: dict[Path, Tail] = {}
         self._cards: dict[Path, tuple[str, dict[str, Any]]] = {}
         self._players: OrderedDict[Path, Player] = OrderedDict()
-        self._reading, self._playing = threading.Lock(), threading.Lock()
+        self._looks: dict[str | None, Look] = {}
+        self._reading, self._playing = CapacityLimiter(1), CapacityLimiter(1)
 
-    def run(self, request: Request) -> tuple[str, Run]:
-        """The id that the address names, and its run. Raises `HTTPException` where there is none."""
-        key = request.path_params["run"]
+    async def run(self, request: Request) -> Run:
+        """The run that the address names. Raises `HTTPException` where there is none."""
+        return await self._read(self._find, request.path_params["run"])
+
+    def _find(self, key: str) -> Run:
         run = self.shelf.find(key)
         if run is None:
             raise HTTPException(404, "there is no such run (any more)")
-        return key, run
+        return run
 
-    def cards(self) -> list[dict[str, Any]]:
+    async def stamp(self, key: str | None) -> str:
+        """What is another one when anything of that run, or of any, has changed since."""
+        known = self._looks.get(key)
+        if known is not None and time.monotonic() < known.at + SAME_SECONDS:
+            return known.stamp
+        return (await self._read(self._look, key)).stamp
+
+    async def told(self, key: str | None) -> bytes:
+        """One run, or the list of all, as JSON. Raises `HTTPException` where it cannot be read."""
+        return await self._read(self._told, key)
+
+    async def differences(self, keys: list[str]) -> bytes:
+        """How the recipes of these runs differ, as JSON."""
+
+        def look() -> bytes:
+            return _json({"differences": differences([run for key in keys if (run := self.shelf.find(key))])})
+
+        return await self._read(look)
+
+    async def _read(self, work: Callable[..., Result], *given: Any) -> Result:
+        return await to_thread.run_sync(work, *given, limiter=self._reading)
+
+    def _look(self, key: str | None) -> Look:
+        now = time.monotonic()
+        if (known := self._looks.get(key)) is not None and now < known.at + SAME_SECONDS:
+            return known
+        self._looks = {key: look for key, look in self._looks.items() if now < look.at + SAME_SECONDS}
+        found = self._looks[key] = Look(now, self._stamp(key))
+        return found
+
+    def _stamp(self, key: str | None) -> str:
+        if key is None:
+            all_stamps = "|".join(f"{name}:{view.stamp(run)}" for name, run in self.shelf.runs().items())
+            return hashlib.sha256(all_stamps.encode()).hexdigest()
+        run = self.shelf.find(key)
+        return "gone" if run is None else view.stamp(run)
+
+    def _told(self, key: str | None) -> bytes:
+        look = self._look(key)
+        if look.answer is None:
+            look.answer = self._list() if key is None else self._whole(key)
+        return look.answer
+
+    def _list(self) -> bytes:
         """All runs, the newest first."""
-        with self._reading:
-            found = self.shelf.runs()
-            there = {run.path for run in found.values()}
-            for known in (self._tails, self._cards):
-                for path in known.keys() - there:
-                    del known[path]
-            cards = [self._card(key, run) for key, run in found.items()]
-        return sorted(cards, key=lambda card: (card["state"] != "running", -card["changed"]))
+        found = self.shelf.runs()
+        there = {run.path for run in found.values()}
+        for known in (self._tails, self._cards):
+            for path in known.keys() - there:
+                del known[path]
+        cards = [self._card(key, run) for key, run in found.items()]
+        cards.sort(key=lambda card: (card["state"] != "running", -card["changed"]))
+        return _json({"folder": self.shelf.folder.name, "runs": cards})
 
     def _card(self, key: str, run: Run) -> dict[str, Any]:
         """The card of a run; of one that is not trained and has not changed the card of before."""
@@ -87,37 +162,47 @@ class Page:
         before, card = self._cards.get(run.path, ("", {}))
         if before != stamp or card["state"] == "running":
             try:
+                check_about(run)
                 card = view.card(name, key, run, self._events(run))
-            except (OSError, ValueError, TypeError, ArithmeticError):  # it is being removed, or is no run of ours
+                _json(card)
+            except NO_RUN:  # it is being removed, or is no run of ours
                 card = view.unreadable(name, key)
             self._cards[run.path] = (stamp, card)
         return card
 
-    def whole(self, key: str, run: Run) -> dict[str, Any]:
-        """One run."""
-        with self._reading:
-            try:
-                return view.whole(self.shelf.name(run), key, run, self._events(run))
-            except (OSError, ValueError, TypeError, ArithmeticError):
-                raise HTTPException(409, "this run cannot be read") from None
+    def _whole(self, key: str) -> bytes:
+        run = self._find(key)
+        try:
+            check_about(run)
+            return _json(view.whole(self.shelf.name(run), key, run, self._events(run)))
+        except NO_RUN:
+            raise HTTPException(409, "this run cannot be read") from None
 
-    def play(self, run: Run, do: Callable[[Player], Any], newest: bool = False) -> Any:
-        """What `do` makes of the run's player; one at a time. With `newest`, one of the newest checkpoint.
+    async def play(self, run: Run, do: Callable[[Player], Result], newest: bool = False) -> Result:
+        """What `do` makes of the run's player. With `newest`, one of the newest checkpoint.
 
         Raises `RunError` where there is nothing to play with.
         """
+        return await to_thread.run_sync(self._play, run, do, newest, limiter=self._playing)
+
+    def _play(self, run: Run, do: Callable[[Player], Result], newest: bool) -> Result:
         from sparring.compiled import keep_compiled  # JAX is not needed before
         from sparring.web.player import Player, newest_step
 
-        with self._playing:
-            keep_compiled()
-            player = self._players.get(run.path)
-            if player is None or (newest and player.trained.step != newest_step(run)):
+        keep_compiled()
+        player = self._players.get(run.path)
+        if player is None or (newest and player.trained.step != newest_step(run)):
+            try:
+                check_whole(run)
                 player = self._players[run.path] = Player(run)
-            self._players.move_to_end(run.path)
-            while len(self._players) > MOST_PLAYERS:
-                self._players.popitem(last=False)
-            return do(player)
+            except SparringError:
+                raise
+            except (*NO_RUN, RuntimeError):  # JAX's where there is not enough memory
+                raise HTTPException(409, "these networks cannot be explored") from None
+        self._players.move_to_end(run.path)
+        while len(self._players) > MOST_PLAYERS:
+            self._players.popitem(last=False)
+        return do(player)
 
     def _events(self, run: Run) -> list[dict[str, Any]]:
         return self._tails.setdefault(run.path, Tail(run.events_file)).read()
@@ -137,21 +222,21 @@ def make_app(folder: Path) -> Starlette:
         return _file(_plotly(), "text/javascript", KEPT)
 
     async def runs(request: Request) -> Response:
-        return JSONResponse({"folder": page.shelf.folder.name, "runs": await run_in_threadpool(page.cards)})
+        return _told(await page.told(None))
 
     async def one(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(page.whole, *page.run(request)))
+        return _told(await page.told(request.path_params["run"]))
 
     async def grid(request: Request) -> Response:
-        _, run = page.run(request)
+        run = await page.run(request)
         return _inside(run, run.grid(request.path_params["step"]), KEPT)
 
     async def real(request: Request) -> Response:
-        _, run = page.run(request)
+        run = await page.run(request)
         return _inside(run, run.real_grid)
 
     async def closest(request: Request) -> Response:
-        _, run = page.run(request)
+        run = await page.run(request)
         return _inside(run, run.closest)
 
     async def changes(request: Request) -> Response:
@@ -161,27 +246,26 @@ def make_app(folder: Path) -> Starlette:
 
     async def compare(request: Request) -> Response:
         keys = request.query_params.get("runs", "").split(",")[:MOST_COMPARED]
-        found = [run for key in keys if (run := page.shelf.find(key)) is not None]
-        return JSONResponse({"differences": await run_in_threadpool(differences, found)})
+        return _told(await page.differences(keys))
 
     async def player(request: Request) -> Response:
-        _, run = page.run(request)
-        return JSONResponse(await run_in_threadpool(page.play, run, _described, newest=True))
+        run = await page.run(request)
+        return _told(await page.play(run, _described, newest=True))
 
     async def pictures(request: Request) -> Response:
-        _, run = page.run(request)
+        run = await page.run(request)
         asked = await _asked(request)
-        return Response(await run_in_threadpool(page.play, run, partial(_pictures, asked)), media_type="image/png")
+        return Response(await page.play(run, partial(_pictures, asked)), media_type="image/png")
 
     async def opinion(request: Request) -> Response:
-        _, run = page.run(request)
+        run = await page.run(request)
         asked = await _asked(request)
-        return JSONResponse(await run_in_threadpool(page.play, run, partial(_opinion, asked)))
+        return _told(await page.play(run, partial(_opinion, asked)))
 
     async def nearest(request: Request) -> Response:
-        _, run = page.run(request)
+        run = await page.run(request)
         asked = await _asked(request)
-        return JSONResponse(await run_in_threadpool(page.play, run, partial(_nearest, asked)))
+        return _told(await page.play(run, partial(_nearest, asked)))
 
     return Starlette(
         routes=[
@@ -213,8 +297,9 @@ def differences(runs: list[Run]) -> dict[str, list[Any]]:
     settings = []
     for run in runs:
         try:
+            check_about(run)
             settings.append(settings_of(run.recipe()))
-        except SparringError:
+        except NO_RUN:
             settings.append({})
     names = dict.fromkeys(name for found in settings for name in found)
     values = {name: [found.get(name) for found in settings] for name in names}
@@ -247,13 +332,27 @@ def _inside(run: Run, path: Path, headers: dict[str, str] | None = None) -> Resp
 
 def _file(path: Path, kind: str, headers: dict[str, str]) -> Response:
     try:
-        with open_plain(path) as file:
-            content = file.read(LARGEST_GRID + 1)
+        file = open_plain(path, LARGEST_GRID)
     except OSError:
         raise HTTPException(404, "there is no such picture (any more)") from None
-    if len(content) > LARGEST_GRID:
-        raise HTTPException(404, "the picture is too large")
-    return Response(content, media_type=kind, headers=headers)
+    length = {"content-length": str(os.fstat(file.fileno()).st_size)}
+    return StreamingResponse(_pieces(file), media_type=kind, headers=length | headers)
+
+
+async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+    """What is in a file, as fast as it is read; nobody has more of it in our memory than a piece."""
+    with file:
+        while piece := file.read(PIECE):
+            yield piece
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    """In ASCII, for names of files may hold what is no text. Raises `ValueError` where a number is none."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _told(content: bytes) -> Response:
+    return Response(content, media_type="application/json")
 
 
 # ------------------------------------------------------------------------------------------------ changes
@@ -266,7 +365,7 @@ async def _changes(page: Page, key: str | None) -> AsyncIterator[str]:
     try:
         before, silent = None, 0.0
         while True:
-            now = await run_in_threadpool(_stamp, page, key)
+            now = await page.stamp(key)
             if now != before or silent >= 15:
                 yield f"data: {json.dumps(now)}\n\n"
                 before, silent = now, 0.0
@@ -274,13 +373,6 @@ async def _changes(page: Page, key: str | None) -> AsyncIterator[str]:
             await asyncio.sleep(LOOK_SECONDS)
     finally:
         page.listeners -= 1
-
-
-def _stamp(page: Page, key: str | None) -> str:
-    if key is None:
-        return "|".join(f"{name}:{view.stamp(run)}" for name, run in page.shelf.runs().items())
-    run = page.shelf.find(key)
-    return "gone" if run is None else view.stamp(run)
 
 
 # ------------------------------------------------------------------------------------------------ playing
@@ -299,9 +391,9 @@ async def _asked(request: Request) -> dict[str, Any]:
     return asked
 
 
-def _described(player: Player) -> dict[str, Any]:
+def _described(player: Player) -> bytes:
     height, width, channels = player.trained.image_shape
-    return {
+    about = {
         "step": player.trained.step,
         "latent": {"size": player.size, "std": player.std},
         "classes": list(player.classes),
@@ -311,6 +403,7 @@ def _described(player: Player) -> dict[str, Any]:
         "directions": np.round(player.directions, 5).tolist(),
         "strengths": np.round(player.strengths, 4).tolist(),
     }
+    return _json(about)
 
 
 def _pictures(asked: dict[str, Any], player: Player) -> bytes:
@@ -327,28 +420,26 @@ def _pictures(asked: dict[str, Any], player: Player) -> bytes:
     return _png(images.reshape(-1, *images.shape[2:]))
 
 
-def _opinion(asked: dict[str, Any], player: Player) -> dict[str, Any]:
+def _opinion(asked: dict[str, Any], player: Player) -> bytes:
     found = player.opinion(*_shown(asked, player))
     if not np.isfinite(found.logit) or not np.isfinite(found.slope).all():
         raise HTTPException(409, "this discriminator's answers are no numbers any more")
-    return {
+    about = {
         "logit": found.logit,
         "label": found.label,
         "above_samples": found.above_samples,
         "above_real": found.above_real,
         "slope": np.round(found.slope, 3).tolist(),
     }
+    return _json(about)
 
 
-def _nearest(asked: dict[str, Any], player: Player) -> dict[str, Any]:
+def _nearest(asked: dict[str, Any], player: Player) -> bytes:
     found = player.nearest(*_shown(asked, player))
     if not np.isfinite(found.difference):
         raise HTTPException(409, "this generator's pictures are no numbers any more")
-    return {
-        "latent": found.latent.tolist(),
-        "pixels": found.image.reshape(-1).tolist(),
-        "difference": found.difference,
-    }
+    pixels = found.image.reshape(-1).tolist()
+    return _json({"latent": found.latent.tolist(), "pixels": pixels, "difference": found.difference})
 
 
 def _shown(asked: dict[str, Any], player: Player) -> tuple[NDArray[np.uint8], int | None]:

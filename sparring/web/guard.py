@@ -4,12 +4,16 @@ address the person was given.
 Every request names one of the hosts that are ours, so that no other name leads here (DNS rebinding); carries the
 token, once in the address and from then on in a strict cookie; and comes from no other origin. Who is refused learns
 nothing.
+
+Cookies know no ports: a browser shows them to every server of this machine, whoever runs it. So the page lies at a
+place that is drawn at every start, and the cookie is for that place alone, which no other server knows.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
+import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -49,6 +53,11 @@ HEADERS = (
     ("cache-control", "no-store"),
 )
 
+DOOR = """<!doctype html>
+<meta charset="utf-8"><title>Sparring</title><meta http-equiv="refresh" content="0; url={place}/">
+"""
+"""Leads on to the page as a link of its own would; a redirection would still come from wherever the person was."""
+
 
 class Refused(Exception):
     """The request is not answered."""
@@ -64,6 +73,7 @@ class Guard:
     def __init__(self, app: App, *, hosts: frozenset[str], token: str) -> None:
         """`hosts` are names with the port, as browsers send them: "127.0.0.1:8765"."""
         self._app, self._hosts, self._token = app, hosts, token.encode()
+        self._place = f"/{secrets.token_urlsafe(24)}"
         port = min(hosts).rpartition(":")[2]
         self._cookie = f"sparring-{port}"  # cookies know no ports, so two pages on one machine need two names
 
@@ -76,14 +86,25 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         try:
-            fresh = self._admit(scope)
+            path = self._admit(scope)
         except Refused as refused:
             await _refuse(send, refused)
             return
-        await self._app(scope, _limited(receive), self._sealed(send, fresh))
+        if path is None:
+            await self._open(send)
+            return
+        inside = {**scope, "path": path, "raw_path": path.encode()}
+        await self._app(inside, _limited(receive), _sealed(send))
 
-    def _admit(self, scope: Scope) -> bool:
-        """Whether the token came in the address, so that the answer sets the cookie. Raises `Refused`."""
+    async def _open(self, send: Send) -> None:
+        """Give the cookie, and lead to the place of the page."""
+        cookie = f"{self._cookie}={self._token.decode()}; HttpOnly; SameSite=Strict; Path={self._place}/"
+        headers = [*HEADERS, ("content-type", "text/html; charset=utf-8"), ("set-cookie", cookie)]
+        await send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
+        await send({"type": "http.response.body", "body": DOOR.format(place=self._place).encode()})
+
+    def _admit(self, scope: Scope) -> str | None:
+        """The path within the page's place; None where the token came in the address. Raises `Refused`."""
         host = _only(scope, b"host")
         if host not in self._hosts:
             raise Refused(403, "this page does not answer to that name")
@@ -92,32 +113,41 @@ class Guard:
         origin = _only(scope, b"origin")
         if origin and origin != f"http://{host}":
             raise Refused(403, "other pages may not ask")
-        fresh = scope["path"] == "/" and self._fits(_token_in(scope["query_string"]))
-        if not fresh and not self._fits(self._in_cookie(scope)):
+        if scope["path"] == "/" and self._fits(_token_in(scope["query_string"])):
+            return None
+        place, slash, path = scope["path"][1:].partition("/")
+        known = _same(f"/{place}", self._place) and slash
+        if not self._fits(self._in_cookie(scope)) or not known:
             raise Refused(403, "open the address that sparring printed: the token is in it")
-        if not fresh and _only(scope, b"sec-fetch-site") in ("cross-site", "same-site"):
+        if _only(scope, b"sec-fetch-site") in ("cross-site", "same-site"):
             raise Refused(403, "other pages may not ask")
         if _length(scope) > MOST_BODY:
             raise Refused(413, f"a request may have {MOST_BODY:,} bytes")
-        return fresh
+        return f"/{path}"
 
     def _in_cookie(self, scope: Scope) -> str:
         return cookie_parser(_only(scope, b"cookie")).get(self._cookie, "")
 
     def _fits(self, token: str) -> bool:
-        return hmac.compare_digest(token.encode(errors="replace"), self._token)
+        return _same(token, self._token.decode())
 
-    def _sealed(self, send: Send, fresh: bool) -> Send:
-        async def sealed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                cookie = f"{self._cookie}={self._token.decode()}; HttpOnly; SameSite=Strict; Path=/"
-                added = _encoded([*HEADERS, *([("set-cookie", cookie)] if fresh else [])])
-                said = {name for name, _ in message["headers"]}
-                more = [(name, value) for name, value in added if name not in said]
-                message = {**message, "headers": [*message["headers"], *more]}
-            await send(message)
 
-        return sealed
+def _same(one: str, other: str) -> bool:
+    """Whether they are, in the same time whatever they have in common."""
+    return hmac.compare_digest(one.encode(errors="replace"), other.encode())
+
+
+def _sealed(send: Send) -> Send:
+    """The same, with the headers that hold a browser to the page."""
+
+    async def sealed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            said = {name for name, _ in message["headers"]}
+            more = [(name, value) for name, value in _encoded([*HEADERS]) if name not in said]
+            message = {**message, "headers": [*message["headers"], *more]}
+        await send(message)
+
+    return sealed
 
 
 def _limited(receive: Receive) -> Receive:

@@ -1,31 +1,62 @@
-"""PATIENCE with connections: one that says nothing, or stops in the middle of a request, is closed."""
+"""PATIENCE with connections: one that says nothing, stops in the middle of a request, or does not read its answer, is
+closed; and where there are too many, those that have asked for nothing make room.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import struct
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 SECONDS = 10.0
 """A connection may be silent for so long before its first request, and within one."""
+READING_SECONDS = 20.0
+"""So long the system may hold what it was given for a reader, and he takes not even `PIECE` of it."""
+PIECE = 64 << 10
+"""Bytes that are handed over at a time, so that nobody who reads slowly has more than these in our memory."""
+MOST_CONNECTIONS = 400
 
 
 class Impatient(H11Protocol):
-    """uvicorn's protocol, which by itself waits for ever for the first request, and for the rest of a head."""
+    """uvicorn's protocol, which by itself waits for ever: for the first request, the rest of one, and for readers."""
 
     _patience: asyncio.TimerHandle | None = None
+    _reading: asyncio.TimerHandle | None = None
     _seen: Any = None
     """The request that was answered at the last look."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # writing pauses as soon as the system takes no more
         self._patience = self.loop.call_later(SECONDS, self._look)
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
+        for timer in (self._patience, self._reading):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._reading = self.loop.call_later(READING_SECONDS, self._cut_off)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def _cut_off(self) -> None:
+        """Reset the connection, so that the system keeps nothing for it either."""
+        made = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError, AttributeError):
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def _look(self) -> None:
         """Close what is in no answer, and has not begun one since the last look."""
@@ -35,3 +66,8 @@ class Impatient(H11Protocol):
             return
         self._seen = self.cycle
         self._patience = self.loop.call_later(SECONDS, self._look)
+
+    def _make_room(self) -> None:
+        """End a connection on which nothing was asked for yet, for only these can strangers hold; without one, this."""
+        others: Any = self.connections - {self}
+        next((other for other in others if other.cycle is None), self).transport.abort()

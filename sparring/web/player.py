@@ -25,6 +25,7 @@ from sparring.classes import Labels, grid_labels, usual_labels
 from sparring.game import Latents as Latent
 from sparring.images import Images, grid_scale, to_uint8
 from sparring.networks import Network, Weights
+from sparring.plain import open_plain
 from sparring.randomness import random_key
 from sparring.run import Run
 from sparring.trained import Trained, load_trained
@@ -41,6 +42,9 @@ SEARCH_SECONDS, LONGEST_SEARCH = 1.2, 400
 """The search for the nearest picture ends after so many seconds or steps, whichever comes first."""
 PRIOR = 1e-4
 """How much the search is held near usual latents, beside the mean square difference."""
+
+LARGEST_REAL = 1 << 26
+"""Pixels of a grid of real images that is still looked at."""
 
 Latents = NDArray[np.float32]
 
@@ -235,11 +239,13 @@ def _share_below(ordered: NDArray[np.float32], value: float) -> float:
 def _real_images(path: Path, shape: tuple[int, int, int]) -> Images | None:
     """The images of a grid; None where it cannot be read, or images with alpha lie in it on their squares."""
     height, width, channels = shape
-    if channels == 4 or path.is_symlink():
+    if channels == 4:
         return None
     scale = grid_scale(height, width)
     try:
-        with Image.open(path, formats=["PNG"]) as opened:
+        with open_plain(path) as file, Image.open(file, formats=["PNG"]) as opened:
+            if opened.width * opened.height > LARGEST_REAL:
+                return None
             pixels = np.asarray(opened)[::scale, ::scale]
     except (OSError, SyntaxError, Image.DecompressionBombError):
         return None

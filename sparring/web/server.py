@@ -28,6 +28,8 @@ PORT, PORTS = 8765, 20
 """The first port that is tried, and how many."""
 NICENESS = 10
 """A trainer on the same machine comes first."""
+WAITING = 256 << 10
+"""Bytes that the system keeps at most for a reader; by itself it would go up to 4 MiB."""
 
 
 def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: Callable[[str], None] = print) -> None:
@@ -113,10 +115,13 @@ def _listener(host: str, port: int | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for wanted in ports:
         try:
-            return socket.create_server((host, wanted), family=family, backlog=512)
+            made = socket.create_server((host, wanted), family=family, backlog=512)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise UsageError(f"there can be no page at {host}, port {wanted}: {error.strerror}") from None
+        else:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WAITING)  # of all its connections
+            return made
     raise UsageError(f"port {port} is in use; leave --port out, and a free one is taken")
 
 

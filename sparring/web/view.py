@@ -21,6 +21,8 @@ QUIET_SECONDS = 20.0
 """A run that no process is seen to hold, and that wrote nothing for so long, is no longer trained."""
 RATE_SECONDS = 15.0
 """How far back the rate of steps looks."""
+MOST_CLASSES = 1_000
+"""What chance leaves of their balance is found out by drawing; of more nothing is shown."""
 ENDS = {
     "finished": ("finished", ""),
     "stopped": ("stopped", "stopped by its user; it can go on"),
@@ -179,7 +181,12 @@ def _classes(run: Run, judged: Sequence[Event]) -> View | None:
     if last is None or not isinstance(counted, dict) or not counted:
         return None
     histogram, frequencies = last["histogram"], tuple(counted.values())
-    if not _counts(histogram) or not _counts(frequencies) or len(histogram) != len(frequencies):
+    if (
+        len(counted) > MOST_CLASSES
+        or not _counts(histogram)
+        or not _counts(frequencies)
+        or len(histogram) != len(frequencies)
+    ):
         return None
     drawn, total = sum(histogram), sum(frequencies)
     if not drawn or not total:

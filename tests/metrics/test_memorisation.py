@@ -52,7 +52,13 @@ def test_the_nearest_training_images_are_those_of_an_exact_search(training: int)
 
 @pytest.mark.parametrize(
     ("training", "shape"),
-    [(3, (12, 10, 1)), (50, (12, 10, 1)), (99, (12, 10, 1)), (730, (12, 10, 1)), (101, (40, 33, 3))],
+    [
+        (3, (12, 10, 1)),
+        (50, (12, 10, 1)),
+        (99, (12, 10, 1)),
+        (730, (12, 10, 1)),
+        pytest.param(101, (40, 33, 3), marks=[pytest.mark.long, pytest.mark.ci]),
+    ],
     ids=str,
 )
 def test_training_images_that_do_not_stay_on_the_device_are_found_as_well(

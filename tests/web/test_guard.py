@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ SECRET = b"the secret of another folder"
 class Served:
     port: int
     token: str
+    place: str
+    """Where the page lies."""
     folder: Path
 
     @property
@@ -49,6 +52,7 @@ class Served:
         return status, body
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+        path = path if path.startswith("/?") else self.place + path
         sent = {"host": self.host, "cookie": self.cookie} | {k.replace("_", "-"): v for k, v in headers.items()}
         head = "".join(f"{name}: {value}\r\n" for name, value in sent.items() if value)
         return self.raw(f"{method} {path} HTTP/1.1\r\n{head}connection: close\r\n\r\n".encode())
@@ -92,7 +96,9 @@ def served(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with server.beside(runs) as address:
         told = urlsplit(address)
         assert told.port
-        yield Served(told.port, parse_qs(told.query)["token"][0], runs)
+        with urllib.request.urlopen(address) as door:
+            place = str(door.headers["set-cookie"]).partition("Path=")[2].rstrip("/")
+        yield Served(told.port, parse_qs(told.query)["token"][0], place, runs)
 
 
 # ------------------------------------------------------------------------------------------------ who has the token
@@ -100,10 +106,22 @@ def served(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def test_the_address_that_is_printed_opens_the_page_and_sets_a_strict_cookie(served: Served) -> None:
     status, headers, body = served.ask(f"/?token={served.token}", cookie="")
-    assert status == 200 and b"<title>Sparring</title>" in body
-    assert headers["set-cookie"] == f"sparring-{served.port}={served.token}; HttpOnly; SameSite=Strict; Path=/"
-    status, headers, _ = served.ask("/")
-    assert status == 200 and "set-cookie" not in headers
+    assert status == 200 and b"<title>Sparring</title>" in body and f"url={served.place}/".encode() in body
+    cookie = f"sparring-{served.port}={served.token}; HttpOnly; SameSite=Strict; Path={served.place}/"
+    assert headers["set-cookie"] == cookie and "default-src 'none'" in headers["content-security-policy"]
+    status, headers, body = served.ask("/")
+    assert status == 200 and "set-cookie" not in headers and b"<title>Sparring</title>" in body
+
+
+def test_the_cookie_opens_nothing_without_the_place_that_it_is_for(served: Served) -> None:
+    """Cookies know no ports: another server of this machine may be sent it, but only at that place."""
+    assert re.fullmatch(r"/[\w-]{32}", served.place)
+    head = f"HTTP/1.1\r\nhost: {served.host}\r\ncookie: {served.cookie}\r\nconnection: close\r\n\r\n"
+    for place in ("", f"/{'x' * 32}", f"{served.place}x", served.place[:-1], f"/{served.place}", "/.."):
+        for path in ("/", "/api/runs", "/plotly.js"):
+            status, headers, body = served.raw(f"GET {place}{path} {head}".encode())
+            assert status == 403 and served.place.encode() not in body and "set-cookie" not in headers
+    assert served.raw(f"GET {served.place} {head}".encode())[0] == 403
 
 
 def test_every_answer_holds_the_browser_to_this_page(served: Served) -> None:
@@ -179,7 +197,7 @@ def test_another_page_that_knows_the_address_but_not_the_token_is_no_way_in(serv
 
 
 def test_two_headers_of_one_name_are_no_way_around(served: Served) -> None:
-    head = f"GET /api/runs HTTP/1.1\r\nhost: {served.host}\r\ncookie: {served.cookie}\r\n"
+    head = f"GET {served.place}/api/runs HTTP/1.1\r\nhost: {served.host}\r\ncookie: {served.cookie}\r\n"
     for more in ("host: evil.example", "cookie: a=b", "origin: x\r\norigin: y"):
         assert served.raw(f"{head}{more}\r\nconnection: close\r\n\r\n".encode())[0] in (400, 403)
 
@@ -243,7 +261,7 @@ def posted(served: Served, body: bytes, length: int | None = None, **headers: st
     sent = {"host": served.host, "cookie": served.cookie, "content-type": "application/json"} | headers
     sent["content-length"] = str(len(body) if length is None else length)
     head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
-    return f"POST /api/runs/{key}/opinion HTTP/1.1\r\n{head}connection: close\r\n\r\n".encode() + body
+    return f"POST {served.place}/api/runs/{key}/opinion HTTP/1.1\r\n{head}connection: close\r\n\r\n".encode() + body
 
 
 def test_a_request_of_100_megabytes_is_refused_before_it_is_read(served: Served) -> None:
@@ -352,8 +370,8 @@ def test_a_body_that_never_comes_is_not_waited_for(served: Served) -> None:
 def test_changes_are_told_as_they_happen(served: Served) -> None:
     key = served.key("open")
     with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
-        request = f"GET /api/changes?run={key} HTTP/1.1\r\nhost: {served.host}\r\ncookie: {served.cookie}\r\n\r\n"
-        connection.sendall(request.encode())
+        head = f"HTTP/1.1\r\nhost: {served.host}\r\ncookie: {served.cookie}\r\n\r\n"
+        connection.sendall(f"GET {served.place}/api/changes?run={key} {head}".encode())
         stream = connection.makefile("rb")
         lines = (line for line in stream if line.startswith(b"data:"))
         first = next(lines)

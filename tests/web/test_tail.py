@@ -1,6 +1,5 @@
 """THE TAIL of events: whatever is half-written, cut off or begun anew, what is whole is told once and in order."""
 
-import json
 import os
 from pathlib import Path
 
@@ -8,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparring import sealed
 from sparring.run import Run
+from sparring.sealed import Lines
 from sparring.web import tail
 from sparring.web.tail import Event, Tail
 
@@ -23,13 +24,14 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_only_what_is_new_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, parsed = Tail(run.events_file), list[bytes]()
+    made, parsed = Tail(run.events_file), list[str]()
 
-    def count(line: bytes) -> Event | None:
+    def count(lines: Lines, line: str) -> Event | None:
         parsed.append(line)
-        return json.loads(line) if line else None
+        return read(lines, line)
 
-    monkeypatch.setattr(tail, "_event", count)
+    read = Lines.read
+    monkeypatch.setattr(Lines, "read", count)
     assert made.read() == []
     run.add_event("started", 0)
     run.add_event("log", 10)
@@ -43,7 +45,7 @@ def test_only_what_is_new_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_line_is_read_when_it_is_whole(run: Run) -> None:
     made = Tail(run.events_file)
     run.add_event("started", 0)
-    line = b'{"event": "log", "step": 10, "d_loss": 0.5}\n'
+    line = sealed.line({"event": "log", "step": 10, "d_loss": 0.5}).encode()
     for place in range(len(line)):
         with run.events_file.open("ab") as file:
             file.write(line[place : place + 1])

@@ -9,7 +9,7 @@ const SYMBOLS = ["circle", "square", "diamond", "cross", "triangle-up", "star", 
 let loading = null;
 export function plotly() {
   loading ??= new Promise((done, failed) => {
-    const script = Object.assign(document.createElement("script"), { src: "/plotly.js" });
+    const script = Object.assign(document.createElement("script"), { src: "plotly.js" });
     script.onload = () => done(window.Plotly);
     script.onerror = () => { loading = null; failed(new Error("Plotly could not be loaded")); };
     document.head.append(script);

@@ -25,7 +25,7 @@ export function compareView(main, trail, keys) {
     for (const run of runs) {
       const face = faces.get(run.id), places = run.grids[unit];
       const place = places.reduce((best, value, i) => (Math.abs(value - wanted) < Math.abs(places[best] - wanted) ? i : best), 0);
-      const source = places.length ? `/api/runs/${run.id}/grids/${run.grids.steps[place]}.png?v=${run.began}` : "";
+      const source = places.length ? `api/runs/${run.id}/grids/${run.grids.steps[place]}.png?v=${run.began}` : "";
       if (face.shown === source) continue;
       face.shown = source;
       face.picture.hidden = !source;
@@ -75,13 +75,13 @@ export function compareView(main, trail, keys) {
   }
 
   async function look() {
-    const found = await Promise.allSettled(keys.map((key) => get(`/api/runs/${key}`)));
+    const found = await Promise.allSettled(keys.map((key) => get(`api/runs/${key}`)));
     runs = found.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
     if (runs.length < 2) return () => { where.textContent = "Fewer than two of these runs are there."; };
-    ([{ differences }] = await Promise.all([get(`/api/compare?runs=${runs.map((run) => run.id).join(",")}`), plotly()]));
+    ([{ differences }] = await Promise.all([get(`api/compare?runs=${runs.map((run) => run.id).join(",")}`), plotly()]));
     return showAll;
   }
 
-  const stop = follow("/api/changes", look);
+  const stop = follow("api/changes", look);
   return () => { stop(); drawn.forEach(forget); };
 }

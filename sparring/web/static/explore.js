@@ -6,7 +6,7 @@ import { duration, get, h, newestOnly, number, whole } from "./parts.js";
 const SAMPLES = 16, PEN = 0.055; // radius of the pen, as a share of the picture's width
 
 export function exploreView(main, trail, key) {
-  const base = `/api/runs/${key}`, gone = new AbortController();
+  const base = `api/runs/${key}`, gone = new AbortController();
   document.title = "Sparring: explore";
   trail.replaceChildren(h("a", { href: "#/" }, "runs"), " / ", h("a", { href: `#/run/${key}` }, "run"), " / explore");
   main.replaceChildren(h("h1", {}, "Explore"), h("p", { class: "quiet" }, "Making the networks ready, which takes some seconds …"));

@@ -40,7 +40,7 @@ function runsView() {
   }
 
   async function look() {
-    const found = await get("/api/runs");
+    const found = await get("api/runs");
     return () => showAll(found);
   }
 
@@ -66,7 +66,7 @@ function runsView() {
   }
 
   main.replaceChildren(title, empty, list, bar);
-  return follow("/api/changes", look);
+  return follow("api/changes", look);
 }
 
 function card(chose) {
@@ -89,7 +89,7 @@ function card(chose) {
     about.textContent = `${run.recipe ?? "unreadable recipe"} on ${run.data || "?"}; ${words.more}${run.seconds == null ? "" : `, ${duration(run.seconds)} trained`}`;
     score.textContent = (run.score == null ? "not judged yet" : `best distance ${number(run.score)} at step ${run.best_step}${run.floor == null ? "" : ` (real images ${number(run.floor)})`}`)
       + (run.alarms ? `; ▲ ${run.alarms} alarm${run.alarms > 1 ? "s" : ""}` : "");
-    const source = run.grid == null ? "" : `/api/runs/${run.id}/grids/${run.grid}.png?v=${run.began}`;
+    const source = run.grid == null ? "" : `api/runs/${run.id}/grids/${run.grid}.png?v=${run.began}`;
     if (source !== shown) {
       shown = source;
       picture.hidden = !source;
@@ -102,6 +102,5 @@ function card(chose) {
   return { element, update };
 }
 
-if (new URLSearchParams(location.search).has("token")) history.replaceState(null, "", `/${location.hash}`); // it is in a cookie now
 addEventListener("hashchange", show);
 show();

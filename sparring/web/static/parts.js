@@ -75,8 +75,9 @@ export function newestOnly(work) {
   };
 }
 
-// Fetches and shows now, and whenever the server says that something has changed; but never so often that showing, which
-// is what keeps the processor busy, takes more than 2% of the time. `fetch` resolves to how to show. Returns how to stop.
+// Fetches and shows now, and whenever the server says that something has changed; but never so often that showing takes
+// more than 1% of the time: then the browser paints, and the training waits. `fetch` resolves to how to show. Returns how
+// to stop.
 export function follow(address, fetch) {
   let stopped = false, due = true, busy = false, timer = null;
   const source = new EventSource(address);
@@ -92,7 +93,7 @@ export function follow(address, fetch) {
     } catch (error) {
       if (!stopped) say(error.message);
     }
-    const wait = Math.min(8000, Math.max(1000, 50 * (performance.now() - began)));
+    const wait = Math.min(15000, Math.max(1000, 100 * (performance.now() - began)));
     timer = setTimeout(() => { busy = false; turn(); }, wait);
   }
   const shown = () => turn();

@@ -4,7 +4,7 @@ import { classes, curves, forget, plotly } from "./charts.js";
 import { duration, follow, get, h, number, stateWords, whole } from "./parts.js";
 
 export function runView(main, trail, key) {
-  const base = `/api/runs/${key}`;
+  const base = `api/runs/${key}`;
   const title = h("h1"), state = h("span", { class: "state" }), more = h("span", { class: "quiet" });
   const progress = h("progress", { max: 1, "aria-label": "progress" }), facts = h("dl", { class: "facts" });
   const explore = h("a", { class: "button", href: `#/run/${key}/explore`, hidden: true }, "Explore its networks");
@@ -153,7 +153,7 @@ export function runView(main, trail, key) {
 
   const dark = matchMedia("(prefers-color-scheme: dark)"), recolour = () => run && (showCharts(), showRest());
   dark.addEventListener("change", recolour);
-  const stop = follow(`/api/changes?run=${key}`, look);
+  const stop = follow(`api/changes?run=${key}`, look);
   return () => {
     stop();
     seen.disconnect();

@@ -17,7 +17,7 @@ from sparring import checkpoint
 from sparring.run import Run
 
 WORDS = [
-    "mlp-256", "--log-every", "10", "--grid-every", "500", "--batch-size", "16",
+    "--log-every", "10", "--grid-every", "500", "--batch-size", "16",
     "--checkpoint-seconds", "0.05",
 ]  # fmt: skip
 
@@ -31,8 +31,18 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
 
 
+RECIPES = {
+    "mlp-256": ["mlp-256"],
+    "mlp-sgd": ["mlp-sgd", "--discriminator.hidden", "64"],
+    "conditional quick": ["quick", "--conditional", "--generator.channels", "8", "--discriminator.channels", "8"],
+    "lsgan": ["lsgan", "--generator.channels", "8", "--discriminator.channels", "8"],
+}
+LONG = int(os.environ.get("SPARRING_TEST_KILLS", "60"))
+"""Kills of each recipe in the long test."""
+
+
 def start(run: Run, *words: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "sparring.cli", "train", *WORDS, *words, "--out", str(run.path)]
+    command = [sys.executable, "-m", "sparring.cli", "train", *words, *WORDS, "--out", str(run.path)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -51,13 +61,19 @@ def wait_for_progress(run: Run, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("recipe", "kills"),
+    [
+        pytest.param("mlp-256", 2, marks=[pytest.mark.long, pytest.mark.ci]),
+        *(pytest.param(name, LONG, marks=pytest.mark.long) for name in RECIPES),
+    ],
+)
 def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(
-    kills: int, digits: Path, tmp_path: Path, compiled: None
+    recipe: str, kills: int, digits: Path, tmp_path: Path, compiled: None
 ) -> None:
     chance = random.Random(int(os.environ.get("SPARRING_TEST_SEED", "0")))
     whole, run = Run(tmp_path / "whole"), Run(tmp_path / "killed")
-    words = ("--data", str(digits), "--steps", str(max(1500, 300 * kills)))
+    words = (*RECIPES[recipe], "--data", str(digits), "--steps", str(max(1500, 300 * kills)))
     train_to_the_end(whole, *words)
 
     reached = [-1]

@@ -1,0 +1,83 @@
+"""OLDER VERSIONS: what they left still loads. `tests/golden` has a small run of each kind of file that there has been.
+
+format-1    nothing but the manifest of a checkpoint has a checksum
+format-2    every JSON file and every event has one, and what says which run it is has a copy
+
+A run is of 20 steps; the test that makes one says how. What differs between the two is not what was trained.
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+import sparring
+from sparring import animation, checkpoint, sampling, trained
+from sparring.recipe import Recipe
+from sparring.recipes import named_recipe
+from sparring.run import Run
+from sparring.session import Silence
+from sparring.web import view
+from sparring.web.tail import Tail
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+FORMATS = sorted(path.name for path in GOLDEN.iterdir())
+
+
+@pytest.fixture(params=FORMATS)
+def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A copy of an old run. The images that it was trained on lie beside it, and it was made where they lie."""
+    shutil.copytree(GOLDEN / request.param, tmp_path / "old")
+    monkeypatch.chdir(tmp_path / "old")
+    return Run(Path("run"))
+
+
+def the_recipe() -> Recipe:
+    """What they were all made with."""
+    small = {"generator.hidden": (6,), "discriminator.hidden": (6,)}
+    every = {"grid_every": 10, "log_every": 5, "judge_every": 0, "held_out": 0.0}
+    grids = {"grid_rows": 1, "grid_columns": 2}
+    sizes = {"batch_size": 8, "steps": 20, "latent_size": 4}
+    return named_recipe("mlp-256").replace(data="pictures.npz", **sizes, **every, **grids, **small)
+
+
+def test_there_is_one_of_each_format_and_all_say_the_same(old: Run) -> None:
+    assert FORMATS == ["format-1", "format-2"]
+    assert old.recipe() == the_recipe()
+    assert old.environment()["data"]["shape"] == [40, 8, 8, 1]
+    kinds = [event["event"] for event in old.events()]
+    assert kinds.count("log") == 4 and kinds[0] == "started" and kinds[-1] == "finished"
+    assert not list(old.damages())
+
+
+def test_its_generator_and_its_states_load(old: Run) -> None:
+    made = sampling.load(old.path).sample(4)
+    assert made.shape == (4, 8, 8, 1)
+    with Image.open(old.grid(20)) as grid:
+        assert grid.size[0] > grid.size[1]
+    found = trained.load_trained(old)
+    assert found.step == 20
+    older = load_file(old.checkpoints / "00000015" / checkpoint.STATE)
+    assert np.isfinite(older["generator/hidden/0/kernel"]).all()
+
+
+def test_it_goes_on_as_a_new_one_would(old: Run, tmp_path: Path) -> None:
+    """To rounding, for another machine may compute otherwise; and what it leaves is of today's format."""
+    run = sparring.resume(old.path, steps=40, reporter=Silence())
+    new = sparring.train(the_recipe().replace(steps=40), out=tmp_path / "new", reporter=Silence())
+    assert run.ended() == "finished" and run.reached() == 40
+    before, after = load_file(run.generator_weights), load_file(new.generator_weights)
+    assert before.keys() == after.keys()
+    for name in before:
+        np.testing.assert_allclose(before[name], after[name], rtol=1e-3, atol=1e-5, err_msg=name)
+    assert all('"crc32"' in line for line in run.events_file.read_text().splitlines())
+    assert run.recipe_file.with_suffix(".copy.json").is_file()
+
+
+def test_the_page_and_an_animation_show_it(old: Run, tmp_path: Path) -> None:
+    told = view.whole("old", "key", old, Tail(old.events_file).read())
+    assert told["state"] == "finished" and told["step"] == 20 and len(told["charts"][0]["lines"][0]["steps"]) == 4
+    assert animation.save_training(old, tmp_path / "made.gif", largest=64, seconds=1) == 3

@@ -1,0 +1,179 @@
+"""THE LOAD: fifty before the page at once, some slow, deaf or rude, and strangers; the training knows of nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import load_page
+import pytest
+from load_page import Address, Found, Held
+
+from sparring import training
+from sparring.recipe import Recipe
+from sparring.run import Run
+from sparring.web import patience, server
+
+pytest.importorskip("starlette", reason="needs the extra `watch`")
+pytest.importorskip("uvicorn", reason="needs the extra `watch`")
+pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux")
+
+
+Result = TypeVar("Result")
+
+
+def awaited(work: Coroutine[Any, Any, Result]) -> Result:
+    """Its result; in a thread of its own, for in this one a browser's events may be waited for."""
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(asyncio.run, work).result()
+
+
+def watched(recipe: Recipe, run: Run, viewers: int, seconds: float) -> Found:
+    """What so many viewers meet, beside a training of that recipe."""
+    run.path.mkdir(parents=True)
+    found = Found()
+    with server.beside(run.path.parent) as printed:
+        page = Address.of(printed)
+        trainer = threading.Thread(target=training.train, args=[recipe], kwargs={"out": run.path})
+        trainer.start()
+        while not run.exists():
+            time.sleep(0.05)
+        process = load_page.page_process(page.port)
+        awaited(load_page.crowd(page, 1, 0.3, Found()))
+        found.held["before"] = Held.by(process)
+        awaited(load_page.crowd(page, viewers, seconds, found))
+        trainer.join()
+        end = time.monotonic() + load_page.LEAVING_SECONDS
+        while Held.by(process).files > found.held["before"].files and time.monotonic() < end:
+            time.sleep(0.1)
+        found.held["after"] = Held.by(process)
+    return found
+
+
+def check(found: Found, run: Run, alone: Run) -> None:
+    """Nothing is wrong, and the training is what it would have been alone."""
+    assert not found.trouble()
+    assert found.told and found.rude and found.answers and set(found.answers) == {"HTTP/1.1 403 Forbidden"}
+    assert found.held["most"].threads < found.held["before"].threads + 4
+    assert run.generator_weights.read_bytes() == alone.generator_weights.read_bytes()
+    told, expected = (
+        [event["event"] for event in one.events() if event["event"] != "checkpoint"]  # these come by the clock
+        for one in (run, alone)
+    )
+    assert told == expected
+
+
+def test_fifty_viewers_change_nothing(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    recipe = tiny_recipe.replace(steps=2_000, grid_every=200)
+    alone = training.train(recipe, out=tmp_path / "alone")
+    run = Run(tmp_path / "runs" / "run")
+    check(watched(recipe, run, 50, 4.0), run, alone)
+
+
+@pytest.mark.long
+def test_fifty_viewers_change_nothing_in_a_minute(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    recipe = tiny_recipe.replace(steps=20_000, grid_every=500)
+    alone = training.train(recipe, out=tmp_path / "alone")
+    run = Run(tmp_path / "runs" / "run")
+    found = watched(recipe, run, 50, 60.0)
+    check(found, run, alone)
+    assert found.cut >= 10, "who never reads, and who takes a byte a second of a large file, is cut off"
+    assert sorted(found.waits)[len(found.waits) // 2] < 1.0
+
+
+# ------------------------------------------------------------------------------------------------ one connection
+
+
+class Transport:
+    """Stands in for a connection of asyncio."""
+
+    ended = ""
+
+    def get_extra_info(self, name: str) -> Any:
+        return None
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        assert high == 0, "writing is to pause as soon as somebody does not read"
+
+    def abort(self) -> None:
+        self.ended = "cut off"
+
+    def close(self) -> None:
+        self.ended = self.ended or "closed"
+
+    def is_closing(self) -> bool:
+        return bool(self.ended)
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "READING_SECONDS", 0.2)
+    monkeypatch.setattr(patience, "MOST_CONNECTIONS", 3)
+
+
+def connection(state: Any) -> tuple[patience.Impatient, Transport]:
+    """A new one, and what it stands on."""
+    import uvicorn
+
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    made = patience.Impatient(uvicorn.Config(app, lifespan="off", log_level="critical"), state, {})
+    transport: Any = Transport()
+    made.connection_made(transport)
+    return made, transport
+
+
+def test_who_does_not_read_is_cut_off_and_who_does_is_not(brief: None) -> None:
+    from uvicorn.server import ServerState
+
+    async def read_and_not() -> tuple[str, str]:
+        state = ServerState()
+        (deaf, first), (slow, second) = connection(state), connection(state)
+        for _ in range(6):
+            if not deaf.flow.write_paused:
+                deaf.pause_writing()
+            slow.pause_writing()
+            await asyncio.sleep(0.1)
+            slow.resume_writing()
+        for one in (deaf, slow):
+            one.connection_lost(None)
+        return first.ended, second.ended.replace("closed", "")
+
+    assert awaited(read_and_not()) == ("cut off", "")
+
+
+def test_who_asked_for_nothing_makes_room(brief: None) -> None:
+    from uvicorn.server import ServerState
+
+    async def crowded() -> tuple[list[str], list[str]]:
+        state = ServerState()
+        asking = [connection(state) for _ in range(2)]
+        for made, _ in asking:
+            made.cycle = made  # type: ignore[assignment]  # something was asked on it
+        silent = [connection(state) for _ in range(2)]
+        return [transport.ended for _, transport in asking], [transport.ended for _, transport in silent]
+
+    assert awaited(crowded()) == (["", ""], ["cut off", ""])
+
+
+def test_a_file_is_never_held_for_who_does_not_read(copied_run: Run) -> None:
+    """Thirty that never read 4.7 MB each: the page holds a piece of them for each, no more."""
+    with server.beside(copied_run.path) as printed, contextlib.ExitStack() as open_ones:
+        page = Address.of(printed)
+        awaited(load_page.crowd(page, 1, 1.0, Found()))
+        process = load_page.page_process(page.port)
+        before = Held.by(process).megabytes
+        for _ in range(30):
+            deaf: socket.socket = open_ones.enter_context(load_page.small_window(page))
+            deaf.sendall(page.request("/plotly.js"))
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            assert Held.by(process).megabytes < before + 30
+            time.sleep(0.1)

@@ -3,11 +3,11 @@
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from sparring import networks
 from sparring.game import MNIST_SHAPE, game_of
+from sparring.plain import plain_console
 from sparring.recipe import Recipe
 from sparring.terminal import duration
 
@@ -39,7 +39,7 @@ def print_table(recipes: list[Recipe], default: str) -> None:
             duration(recipe.expected_seconds),
             end_section=True,
         )
-    console = Console(highlight=False)
+    console = plain_console()
     console.print(table)
     console.print(
         "* what `sparring train` takes by itself. Times are of two CPU cores, start and compilation not counted."

@@ -26,7 +26,7 @@ import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 
 from sparring.errors import DamageWarning, ProcessLost, SparringError, UsageError
-from sparring.plain import printable
+from sparring.plain import plain_console, printable
 from sparring.recipe import Channels, Fit, Recipe
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 from sparring.run import Run
@@ -265,11 +265,9 @@ def sweep(words: list[str]) -> int:
             raise UsageError(f"--resume goes on with a sweep as it is, so leave out {refused[0]}")
     wanted = {setting: space.parse_axis(recipe, setting, text) for setting, text in texts.items()}
 
-    from rich.console import Console
-
     from sparring import sweeping, terminal
 
-    told = terminal.reporter(Console(highlight=False, stderr=given.json), transient=True)
+    told = terminal.reporter(plain_console(stderr=given.json), transient=True)
     run = partial(sweeping.sweep, recipe, wanted, trials=given.trials, draw_seed=given.draw_seed, out=given.out)
     if given.resume is not None:
         run = partial(sweeping.resume, given.resume)
@@ -277,7 +275,7 @@ def sweep(words: list[str]) -> int:
     if given.json:
         print(json.dumps([place.to_json() for place in done.places], indent=2))
     else:
-        done.print(Console(highlight=False))
+        done.print(plain_console())
     if done.stopped:
         told.say(f"Go on with: sparring sweep --resume {shlex.quote(str(done.path))}")
         return INTERRUPTED
@@ -619,8 +617,6 @@ def measure(words: list[str]) -> int:
     _check_range("--count", given.count, 20, 10_000)
     _check_range("--seed", given.seed, 0, 2**32 - 1)
 
-    from rich.console import Console
-
     from sparring import comparison, measuring
 
     with _stages(measuring.STAGES) as tell:
@@ -638,7 +634,7 @@ def measure(words: list[str]) -> int:
     if given.json:
         print(json.dumps([v.to_json() for v in verdicts] if given.against else verdict.to_json(), indent=2))
         return 0
-    console = Console(highlight=False)
+    console = plain_console()
     comparison.print_verdict(verdict, console)
     if given.against:
         comparison.print_comparison(comparison.rows(verdicts, by_recipe=False), console)
@@ -665,8 +661,6 @@ def compare(words: list[str]) -> int:
     if len(given.runs) < 2:
         raise UsageError("compare needs two runs or more")
 
-    from rich.console import Console
-
     from sparring import comparison
 
     verdicts = _verdicts(given.runs)
@@ -675,7 +669,7 @@ def compare(words: list[str]) -> int:
     if given.json:
         print(json.dumps([row.to_json() for row in compared], indent=2))
     else:
-        comparison.print_comparison(compared, Console(highlight=False))
+        comparison.print_comparison(compared, plain_console())
     return 0
 
 
@@ -696,10 +690,9 @@ def _verdicts(runs: tuple[Path, ...]) -> list[Verdict]:
 @contextlib.contextmanager
 def _stages(count: int) -> Iterator[Callable[[str], None]]:
     """A bar that moves on a stage each time it is told of one, on the terminal; elsewhere nothing."""
-    from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("starting", total=count)
         yield lambda what: progress.update(task, description=what, advance=1)
@@ -740,8 +733,6 @@ def data(words: list[str]) -> int:
         raise UsageError(f"{given.sheet} should end in .png")
     recipe = named_recipe().replace(data=given.source, size=given.size, fit=given.fit, channels=given.channels)
 
-    from rich.console import Console
-
     from sparring.data import check, collect, shaping_of, whole_set
 
     shaping = shaping_of(recipe)
@@ -753,7 +744,7 @@ def data(words: list[str]) -> int:
     if given.json:
         print(json.dumps(found, indent=2))
     else:
-        check.print_report(found, Console(highlight=False))
+        check.print_report(found, plain_console())
     check.refuse_untrainable(collection)
     whole_set(collection, given.strict)
     if not given.json:

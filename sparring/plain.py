@@ -10,7 +10,10 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 LARGEST_JSON = 64 << 20
 """Bytes of a JSON file."""
@@ -41,3 +44,10 @@ def read_plain(path: Path, most: int) -> bytes:
 def printable(text: str) -> str:
     """The text on one line, with what terminals obey written out."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def plain_console(stderr: bool = False) -> Console:
+    """A console that prints words as they are: a name may look like Rich's markup, or like `:dog:`."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)

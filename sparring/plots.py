@@ -42,7 +42,8 @@ def _losses_figure(logged: Sequence[dict[str, Any]], name: str) -> matplotlib.fi
     figure = matplotlib.figure.Figure(figsize=(10, 5), layout="constrained")
     axes = figure.add_subplot()
     _draw(axes, logged, LOSSES)
-    axes.set(title=f"{name}: losses", ylabel="loss (nats)", ylim=(0, None))
+    axes.set_title(f"{name}: losses", parse_math=False)
+    axes.set(ylabel="loss (nats)", ylim=(0, None))
     return figure
 
 
@@ -50,7 +51,8 @@ def _accuracy_figure(logged: Sequence[dict[str, Any]], name: str) -> matplotlib.
     figure = matplotlib.figure.Figure(figsize=(10, 8), layout="constrained")
     above, below = figure.subplots(2, sharex=True)
     _draw(above, logged, ACCURACIES)
-    above.set(title=f"{name}: what the discriminator gets right", ylabel="share", ylim=(-0.02, 1.02), xlabel="")
+    above.set_title(f"{name}: what the discriminator gets right", parse_math=False)
+    above.set(ylabel="share", ylim=(-0.02, 1.02), xlabel="")
     _draw(below, logged, SCORES)
     below.axhline(0.5, color="gray", linewidth=0.8, linestyle="--")
     below.set(title="how real it finds them", ylabel="probability", ylim=(-0.02, 1.02))

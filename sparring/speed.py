@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from sparring.chunk import CAPACITY, compile_chunk
@@ -19,6 +18,7 @@ from sparring.data import batches
 from sparring.examples import Examples
 from sparring.game import MNIST_SHAPE, ImageShape, game_of
 from sparring.operations import CLASSES, FORMULA, step_operations
+from sparring.plain import plain_console
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
 from sparring.state import first_state, stack_states
@@ -238,7 +238,7 @@ def print_table(speeds: list[Speed]) -> None:
             f"{speed.share:.0%}",
         )
     rates = [rate for speed in speeds for rate in speed.product_rates]
-    console = Console(highlight=False)
+    console = plain_console()
     print_whole(console, table)
     middle, low, high = statistics.median(rates), min(rates), max(rates)
     console.print(

@@ -22,6 +22,7 @@ from sparring.data.holdout import hold_out
 from sparring.errors import DataError, RecipeError, RunError, TrainingDiverged
 from sparring.metrics.features import ready_extractor
 from sparring.metrics.glance import LEAST_HELD_OUT
+from sparring.plain import plain_console
 from sparring.recipe import Recipe
 from sparring.recipes import DEFAULT, named_recipe
 from sparring.run import Run
@@ -55,7 +56,7 @@ class Sweep:
 
     def print(self, console: Console | None = None) -> None:
         """Print the ranking."""
-        ranking.print_ranking(self.places, console or Console(highlight=False))
+        ranking.print_ranking(self.places, console or plain_console())
 
 
 def sweep(

@@ -33,7 +33,7 @@ def reporter(console: Console | None = None, transient: bool = False) -> Plain:
 
     A `transient` view is gone when its training ends.
     """
-    console = console or _Console(highlight=False)
+    console = console or _Console(highlight=False, markup=False, emoji=False)
     return View(console, transient) if console.is_terminal and not console.is_dumb_terminal else Plain(console)
 
 

@@ -15,7 +15,9 @@ from sparring import sampling, sealed
 from sparring.cli import main
 from sparring.errors import RunError
 from sparring.export import export
+from sparring.images import save_images
 from sparring.plain import LARGEST_JSON
+from sparring.plots import write_plots
 from sparring.run import Run
 from sparring.session import Silence
 from sparring.terminal import Plain
@@ -153,3 +155,18 @@ def test_odd_names_are_no_steps_and_odd_sizes_no_networks(copied_run: Run) -> No
     change(copied_run.generator_description, latent=description["latent"], network=network)
     with pytest.raises(RunError, match="more than 100 layers"):
         sampling.load(copied_run.path)
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("[bold]cats", ":dog:"):
+        save_images(tmp_path / "images" / name, np.zeros((3, 8, 8, 1), np.uint8), 8)
+    main(["data", "check", str(tmp_path / "images"), "--sheet", str(tmp_path / "sheet.png")])
+    told = capsys.readouterr().out
+    assert "[bold]cats" in told and ":dog:" in told
+
+
+def test_a_name_that_looks_like_a_formula_spoils_no_plot(copied_run: Run) -> None:
+    change(copied_run.recipe_file, name=r"$\frac$")
+    write_plots(copied_run)

@@ -6,8 +6,10 @@ samples made elsewhere -> samples                   -> protocol -> verdict -> me
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,9 @@ from sparring.images import Images, some_places
 from sparring.metrics import protocol
 from sparring.metrics.discriminator import Discrimination, discrimination, logits_of
 from sparring.metrics.features import Extractor, choose_extractor, in_words
-from sparring.metrics.protocol import SAMPLES, SEED, RealImages
+from sparring.metrics.protocol import FEW_UNSEEN, SAMPLES, SEED, RealImages
 from sparring.metrics.verdict import Verdict
-from sparring.recipe import HELD_OUT, Channels
+from sparring.recipe import HELD_OUT, Channels, Recipe
 from sparring.run import Run, read_json
 from sparring.samples import read_samples
 from sparring.selection import ManyImages
@@ -84,6 +86,9 @@ def _measure_run(
             f"{run.path} was trained on other images than {recipe.data} is now (checksum "
             f"{trained_on['checksum'][:12]}, now {real.checksum[:12]}); say with --data what to judge it against"
         )
+    elsewhere = real.checksum != trained_on["checksum"]
+    if elsewhere:
+        real = _with_own(real, recipe, trained_on["checksum"])
     tell("samples")
     generator = sampling.load(run.path, best)
     drawn = protocol.samples_to_draw(real, count)
@@ -101,12 +106,26 @@ def _measure_run(
     }
     protocol.check_samples(samples, real)
     foreign = generator.classes and list(generator.classes) != list(real.training.class_names)
-    told = None if foreign else _ask_discriminator(run, best, step, real, samples, labels)
+    known = real.own is not None or not (elsewhere or foreign)
+    told = _ask_discriminator(run, best, step, real, samples, labels) if known else None
     extractor, asked = _extractor(real, onnx, tell), None if foreign else labels
     verdict = protocol.judge(samples, real, extractor, told, tell, subject=subject, seed=seed, labels=asked)
     tell("report")
     _write(run.measures, run.report, verdict, samples, real, run)
     return verdict
+
+
+def _with_own(real: RealImages, recipe: Recipe, checksum: str) -> RealImages:
+    """These images, to be judged against, with those that the run was trained on, for the question of copies."""
+    with contextlib.suppress(DataError):
+        own = protocol.real_images(recipe.data, recipe.held_out, shaping_of(recipe))
+        if own.checksum == checksum and own.training.images.shape[1:] == real.training.images.shape[1:]:
+            told = f"copies, and what D knows, are of the {len(own.training.images):,} images that it was trained on"
+            if len(own.unseen.images) < FEW_UNSEEN:
+                told += f", beside only {len(own.unseen.images)} that it was not"
+            return replace(real, own=own, own_notice=told)
+    told = f"what it was trained on ({recipe.data}) cannot be had, so copies are looked for among images of {real.name}"
+    return replace(real, own_notice=told)
 
 
 def _measure_samples(path: Path, data: str, onnx: Path | None, tell: Tell) -> Verdict:
@@ -164,7 +183,7 @@ def _ask_discriminator(
         places = some_places(len(images), DISCRIMINATED)
         return logits(images[places], None if labels is None or shown is None else shown[places])
 
-    training, unseen = (some(part.images, part.labels) for part in (real.training, real.unseen))
+    training, unseen = (some(part.images, part.labels) for part in (real.shown.training, real.shown.unseen))
     return discrimination(training, unseen, some(samples, labels))
 
 

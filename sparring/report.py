@@ -58,7 +58,7 @@ def page(verdict: Verdict, samples: Images, real: RealImages, run: Run | None) -
         _classes(verdict, real.training.class_names),
         _asked(verdict.asked),
         _modes(verdict, real.training.class_names),
-        _closest(verdict.memorisation, samples, real.training.images),
+        _closest(verdict.memorisation, samples, real.shown.training.images),
         history(run) if run is not None else "",
         _discriminator(verdict.discriminator),
         _provenance(verdict, run),

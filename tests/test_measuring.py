@@ -112,6 +112,35 @@ def test_a_run_whose_data_have_changed_is_not_judged_by_them(run: Run, digits: P
     assert measuring.measure(run.path, data=str(digits), count=100).samples == 100
 
 
+def test_judged_against_other_images_copies_are_still_of_its_own(run: Run, tmp_path: Path) -> None:
+    """A generator that repeats what it was trained on is told, whatever its samples are compared with."""
+    own = protocol.real_images(run.recipe().data, run.recipe().held_out)
+    others = np.random.default_rng(1).integers(0, 256, (300, 28, 28, 1)).astype(np.uint8)
+    np.savez(tmp_path / "others.npz", images=others, labels=np.arange(300) % 10)
+    repeated = own.training.images[np.arange(100)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling.Generator, "sample", lambda self, count, seed: repeated[:count])
+        verdict = measuring.measure(run.path, data=str(tmp_path / "others.npz"), count=100)
+    assert "sample 0 beside training image 0" in run.report.read_text()
+    alone = measuring.measure(run.path, count=100)
+    assert verdict.memorisation.distance == 0 < alone.memorisation.distance
+    assert verdict.discriminator is not None and alone.discriminator is not None
+    assert verdict.discriminator.d_training == alone.discriminator.d_training
+    assert any("of the 140 images that it was trained on, beside only 60" in notice for notice in verdict.notices)
+
+
+def test_where_its_own_images_are_gone_it_is_said(run: Run, digits: Path, tmp_path: Path) -> None:
+    recipe = sealed.read(run.recipe_file) | {"data": str(tmp_path / "gone")}
+    sealed.write(run.recipe_file, recipe)
+    others = np.random.default_rng(1).integers(0, 256, (300, 28, 28, 1)).astype(np.uint8)
+    np.savez(tmp_path / "others.npz", images=others, labels=np.arange(300) % 10)
+    verdict = measuring.measure(run.path, data=str(tmp_path / "others.npz"), count=100)
+    assert verdict.discriminator is None
+    assert any("cannot be had, so copies are looked for among images of" in notice for notice in verdict.notices)
+    moved = measuring.measure(run.path, data=str(digits), count=100)  # the same images at another place
+    assert moved.discriminator is not None and not any("copies" in notice for notice in moved.notices)
+
+
 def test_a_discriminator_of_another_step_is_not_asked(run: Run) -> None:
     (run.checkpoints / "00000030").rename(run.checkpoints / "00000020")
     assert measuring.measure(run.path, count=100).discriminator is None

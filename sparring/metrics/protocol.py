@@ -66,6 +66,15 @@ class RealImages:
     """Which images those are: "test" or "held-out"."""
     notice: str | None
     """Why they are not test images."""
+    own: RealImages | None = None
+    """What the run was trained on, where that is something else."""
+    own_notice: str | None = None
+    """What there is to say of that."""
+
+    @property
+    def shown(self) -> RealImages:
+        """What may have been learnt by heart, and what was not."""
+        return self.own or self
 
 
 def real_images(source: str, held_out: float, shaping: Shaping = AS_THEY_ARE) -> RealImages:
@@ -128,8 +137,8 @@ def judge(
     reference = _Reference(unseen, class_frequencies(real.training), extractor.modes)
     ours, theirs = reference.measure(fake, tell), reference.measure(floor, tell)
     tell("memorisation")
-    find = lookup(real.training.images)
-    copied = memorisation(find(samples), find(real.unseen.images[some_places(len(real.unseen.images), count)]))
+    find, others = lookup(real.shown.training.images), real.shown.unseen.images
+    copied = memorisation(find(samples), find(others[some_places(len(others), count)]))
     measures = {name: Measure(value, error, theirs.values[name][0]) for name, (value, error) in ours.values.items()}
     distance, floor_distance = measures["frechet"], theirs.values["frechet"][0]
     ratio = Measure(distance.value / floor_distance, (distance.error or 0.0) / floor_distance, 1.0)
@@ -256,7 +265,7 @@ def _alarms(ours: _Measured, copied: Memorisation, told: Discrimination | None, 
 
 
 def _notices(count: int, counted: Modes | None, real: RealImages) -> list[str]:
-    found = [real.notice] if real.notice else []
+    found = [notice for notice in (real.notice, real.own_notice) if notice]
     if counted is not None and (drawn := sum(counted.histogram)) != modes.SAMPLES:
         found.append(
             f"the modes are counted in {drawn:,} samples: compare them with nothing but real images, for published "

@@ -19,6 +19,8 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
+COMPILING = 800_000_000
+"""Bytes of address space that compiling the smallest recipe takes (it went on with 890 million, and not with 690)."""
 SHARE = 0.5
 """As much of it may be taken by training images: the rest is for the training, and for others."""
 CGROUPS = (
@@ -57,6 +59,25 @@ def refuse_too_large(state: Any, used: Devices, copies: int = 1) -> None:
     if (free := free_on(used)) is not None and size > free:
         raise OutOfMemory(
             f"the networks, and what is kept to train them, take {size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are "
+            "free: take smaller networks or images"
+        )
+
+
+def refuse_to_compile() -> None:
+    """Raise `OutOfMemory` where a limit of address space leaves less than compiling takes: JAX would abort."""
+    for free in _within_address_space(Path("/")):
+        if free < COMPILING:
+            raise OutOfMemory(
+                f"JAX takes {COMPILING / 1e6:,.0f} MB of address space to compile, and the limit (ulimit -v) leaves "
+                f"{free / 1e6:,.0f} MB: raise it"
+            )
+
+
+def refuse_to_begin(begin: jax.stages.Compiled, used: Devices) -> None:
+    """Raise `OutOfMemory` where the program that makes the first state has no room: JAX may wait for it for ever."""
+    if (free := free_on(used)) is not None and needed(begin) > free:
+        raise OutOfMemory(
+            f"the networks' first weights take {needed(begin) / 1e6:,.0f} MB to make, and {free / 1e6:,.0f} MB are "
             "free: take smaller networks or images"
         )
 

@@ -266,7 +266,7 @@ class Material:
     """What runs that differ in nothing but the seed have in common: the game, and what they learn from."""
 
     game: Game
-    begin: Callable[[Array], TrainState]
+    begin: jax.stages.Wrapped
     """Key -> first state, compiled."""
     draw: Callable[[TrainState, Array, Labels | None], Array]
     """State, latents (N, latent_size), labels (N,) if any -> images (N, H, W, C) in [-1, 1], compiled."""
@@ -297,6 +297,7 @@ def make_material(
     """
     training, held_out = hold_out(image_set, recipe.held_out)
     game = game_of(recipe, image_shape(training), len(training.class_names))
+    memory.refuse_to_compile()
     begin = jax.jit(partial(first_state, game))
     memory.refuse_too_large(jax.eval_shape(begin, random_key(recipe.seed, "weights")), used, replicas)
 
@@ -345,7 +346,7 @@ def open_session(
     state, saved, seconds, rate, board, monitor = jax.eval_shape(material.begin, key), None, 0.0, 1.0, None, None
     with processes.together():
         if leads:
-            state, saved = _first_or_newest(run, material.begin, key, told)
+            state, saved = _first_or_newest(run, material.begin, key, used, told)
             board = TensorBoard(run.tensorboard, saved or 0) if tensorboard else None
             _begin_or_go_on(run, recipe, surroundings, saved or 0, told)
             seconds = max((event.get("seconds", 0.0) for event in run.events()), default=0.0)
@@ -388,11 +389,12 @@ def open_session(
 
 
 def _first_or_newest(
-    run: Run, begin: Callable[[Array], TrainState], key: Array, told: Reporter
+    run: Run, begin: jax.stages.Wrapped, key: Array, used: Devices, told: Reporter
 ) -> tuple[Any, int | None]:
     """(the state of the newest whole checkpoint, its step), or (the first state, None) where there is none."""
     newest = checkpoint.load_newest(run.checkpoints, jax.eval_shape(begin, key))
     if newest is None:
+        memory.refuse_to_begin(begin.lower(key).compile(), used)
         return begin(key), None
     step, state, damaged = newest
     for problem in damaged:

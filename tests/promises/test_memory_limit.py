@@ -13,9 +13,9 @@ LIMIT = 3_200_000_000
 """Bytes of address space; JAX itself takes some two thousand million of them."""
 
 
-def train(out: Path, data: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def train(out: Path, data: Path, *more: str, limit: int = LIMIT) -> subprocess.CompletedProcess[str]:
     words = ["quick", "--data", str(data), "--out", str(out), "--steps", "2", "--judge-every", "0"]
-    command = [sys.executable, *limited(resource.RLIMIT_AS, LIMIT), "train", *words, *more]
+    command = [sys.executable, *limited(resource.RLIMIT_AS, limit), "train", *words, *more]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
@@ -49,10 +49,22 @@ def test_a_batch_that_does_not_fit_is_refused_and_the_one_that_is_named_fits(man
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_networks_that_do_not_fit_are_refused(many: Path, tmp_path: Path) -> None:
-    refused = train(tmp_path / "run", many, "--generator.channels", "2048", "--discriminator.channels", "2048")
+@pytest.mark.parametrize("limit", [LIMIT, LIMIT + 100_000_000, LIMIT + 400_000_000])
+def test_networks_that_do_not_fit_are_refused(many: Path, tmp_path: Path, limit: int) -> None:
+    """With the first limit they do not fit, with the last they would, but making their first weights takes more."""
+    wide = ("--generator.channels", "2048", "--discriminator.channels", "2048")
+    refused = train(tmp_path / "run", many, *wide, limit=limit)
     assert refused.returncode == 2, refused.stderr[-3000:]
     (sentence,) = refused.stderr.strip().splitlines()
-    assert re.fullmatch(r"sparring: the networks, .*, take [\d,]+ MB, and [\d,]+ MB are free: take .*", sentence), (
+    assert re.fullmatch(r"sparring: the networks.* take [\d,]+ MB.*, and [\d,]+ MB are free: take .*", sentence), (
         sentence
+    )
+
+
+def test_a_limit_that_leaves_no_room_to_compile_is_said(many: Path, tmp_path: Path) -> None:
+    refused = train(tmp_path / "run", many, limit=2_000_000_000)
+    assert refused.returncode == 2, refused.stderr[-3000:]
+    (sentence,) = refused.stderr.strip().splitlines()
+    assert re.fullmatch(
+        r"sparring: JAX takes 800 MB of address space to compile, .* leaves [\d,]+ MB: raise it", sentence
     )

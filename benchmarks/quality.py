@@ -2,9 +2,11 @@
 
 python benchmarks/quality.py --out leaderboard
 python benchmarks/quality.py --out leaderboard --recipes good dcgan
+python benchmarks/quality.py --out told --recipes good --conditional
+python benchmarks/quality.py --out clothes --recipes good --data fashion-mnist
 
-Runs lie in the folder `--out`, one a recipe and seed, and the table in `leaderboard.md`. What is there already is not
-done again, so the same command goes on after an interruption.
+Runs lie in the folder `--out` (another one for other data, or classes), one a recipe and seed, and the table in
+`leaderboard.md`. What is there already is not done again, so the same command goes on after an interruption.
 """
 
 from __future__ import annotations
@@ -40,9 +42,12 @@ def main() -> None:
         help=f"those that take less than {AFFORDABLE} seconds, if none is named",
     )
     parser.add_argument("--steps", type=int, help="of each recipe; its own number, if not said")
+    parser.add_argument("--data", help="what they are trained on and judged by; each recipe's own, if not said")
+    parser.add_argument("--conditional", action="store_true", help="both networks are told classes")
     given = parser.parse_args()
+    other = ({"data": given.data} if given.data else {}) | ({"conditional": True} if given.conditional else {})
     verdicts = [
-        judged(given.out / f"{name}-{seed}", name, steps=given.steps or named_recipe(name).steps, seed=seed)
+        judged(given.out / f"{name}-{seed}", name, steps=given.steps or named_recipe(name).steps, seed=seed, **other)
         for name in given.recipes
         for seed in TRAINING_SEEDS
     ]

@@ -41,6 +41,14 @@ TERMINAL_VARIABLES = (
 """What would change how a terminal is written to."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked `ci` takes long."""
+    for item in items:
+        if item.get_closest_marker("ci"):
+            item.add_marker("long")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Homes and caches are folders of the tests, nothing is downloaded; SPARRING_DATA stays as it is."""

@@ -163,6 +163,7 @@ def test_our_worker_trains(images: Path) -> None:
 @pytest.mark.parametrize(
     "recipe", ["mlp-256", *(pytest.param(name, marks=pytest.mark.long) for name in ("mlp-sgd", "mlp-adam"))]
 )
+@pytest.mark.ci
 def test_the_torch_peer_trains(images: Path, recipe: str) -> None:
     check(answers("torch_peer.py", images, recipe))
 
@@ -188,6 +189,7 @@ def test_the_compiled_torch_peer_learns_the_same(recipe: str, monkeypatch: pytes
         assert np.abs(array - compiled[name]).mean() < 0.001 * np.abs(array - first[name]).mean(), name
 
 
+@pytest.mark.ci
 @pytest.mark.parity
 @pytest.mark.skipif(find_spec("keras") is None, reason="needs keras")
 def test_the_keras_peer_trains(images: Path) -> None:
@@ -222,12 +224,12 @@ def test_the_scaling_prints_markdown(
 # ------------------------------------------------------------------------------------------------ the leaderboard
 
 
-def trained_by(module: Any, words: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """(recipe, steps) of what that benchmark would train first to last, told nothing else."""
-    asked: list[tuple[str, int]] = []
+def trained_by(module: Any, words: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """(recipe, steps) of what that benchmark would train first to last, and what else of them it sets."""
+    asked: list[tuple[Any, ...]] = []
 
-    def judged(out: Path, recipe: str, *, steps: int, **_: Any) -> None:
-        asked.append((recipe, steps))
+    def judged(out: Path, recipe: str, *, steps: int, seed: int, **other: Any) -> None:
+        asked.append((recipe, steps, *([other] if module is quality and other else [])))
 
     monkeypatch.setattr(module, "judged", judged)
     monkeypatch.setattr(module.comparison, "check_comparable", lambda _: sys.exit())
@@ -248,6 +250,11 @@ def test_leaderboards_take_no_hours_unless_asked_to(module: Any, monkeypatch: py
     assert trained_by(module, "--recipes dcgan-tanh --steps 900", monkeypatch) == [("dcgan-tanh", 900)] * 3
 
 
+def test_the_leaderboard_is_of_other_data_and_of_classes_where_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    clothes = trained_by(quality, "--recipes good --data fashion-mnist --conditional", monkeypatch)
+    assert clothes == [("good", 16_000, {"data": "fashion-mnist", "conditional": True})] * 3
+
+
 @pytest.mark.parametrize("module", [quality, stacked_benchmark])
 def test_their_help_tells_how_long_each_recipe_takes(
     module: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -263,7 +270,6 @@ def test_their_help_tells_how_long_each_recipe_takes(
 # ------------------------------------------------------------------------------------------------ stacked MNIST
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_the_table_of_stacked_mnist_has_a_row_a_recipe_and_every_figure(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

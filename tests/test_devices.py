@@ -376,7 +376,6 @@ def two(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Two:
     )
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_two_processes_train_what_one_trains(two: Two, digits: Path, tmp_path: Path) -> None:
     recipe = small("mlp-sgd", digits, steps=STEPS)
@@ -387,7 +386,6 @@ def test_two_processes_train_what_one_trains(two: Two, digits: Path, tmp_path: P
     assert together.environment()["processes"] == together.environment()["device"]["count"] == 2
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_each_of_two_processes_reads_its_part_of_a_window(two: Two) -> None:
     held, streamed = Run(two.folder / "whole"), Run(two.folder / "streamed")
@@ -395,7 +393,6 @@ def test_each_of_two_processes_reads_its_part_of_a_window(two: Two) -> None:
     assert [found["read"] for found in two.found] == [[[8, 4], [8, 4]]] * 2  # of 8 images a step, 10 steps
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_only_process_0_writes_and_shows_how_it_goes(two: Two) -> None:
     assert [found["whole"]["status"] for found in two.found] == [0, 0]
@@ -406,7 +403,6 @@ def test_only_process_0_writes_and_shows_how_it_goes(two: Two) -> None:
     assert [event for event in events if event[0] == "log"] == [("log", step) for step in range(5, STEPS + 1, 5)]
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_process_0_alone_reads_the_run(two: Two) -> None:
     expected = np.array([0.0, -0.0, np.nan, 0], np.float32).tobytes().hex()
@@ -414,7 +410,6 @@ def test_process_0_alone_reads_the_run(two: Two) -> None:
     assert [found["recipe"] for found in two.found] == [True, True]
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_where_one_fails_all_end_with_a_sentence(two: Two, digits: Path) -> None:
     first, second = (found["errors"] for found in two.found)
@@ -431,7 +426,6 @@ def test_where_one_fails_all_end_with_a_sentence(two: Two, digits: Path) -> None
     assert not (two.folder / "none").exists()
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_ctrl_c_in_one_stops_both_and_one_process_goes_on(two: Two, digits: Path, tmp_path: Path) -> None:
     stopped = Run(two.folder / "stopped")
@@ -446,7 +440,6 @@ def test_ctrl_c_in_one_stops_both_and_one_process_goes_on(two: Two, digits: Path
     assert difference(saved(whole, steps), saved(run, steps)) < ROUNDING
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_when_one_is_killed_the_other_ends_with_a_sentence(two: Two) -> None:
     assert two.status == [2, -signal.SIGKILL]

@@ -43,7 +43,6 @@ def test_there_are_four() -> None:
     assert list(PATCHES) == ["A recipe", "A loss", "An architecture", "A data source"]
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_a_recipe_a_loss_an_architecture_and_a_data_source(extended: Path, digits: Path) -> None:
     assert "soft" in run(extended, "recipes")

@@ -35,7 +35,6 @@ def test_quick_is_the_default() -> None:
     assert DEFAULT == "quick"
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_a_hundred_steps_bring_the_samples_nearer(digits: Path, tmp_path: Path) -> None:
     """The distance of the features' means falls to less than half, of that between noise and the data."""

@@ -103,6 +103,7 @@ def test_a_run_is_judged_at_every_due_step_and_the_best_state_is_kept(judged_rec
         assert 0 <= event["variation"] <= 1 and 0 <= event["right_fake"] <= 1
 
 
+@pytest.mark.ci
 def test_the_strength_of_an_augmentation_is_told(judged_recipe: Recipe, tmp_path: Path) -> None:
     adaptive = training.train(judged_recipe.replace(augment="adaptive", steps=10), out=tmp_path / "run")
     assert all(0 <= event["augmentation"] <= 1 for event in events(adaptive, "judged"))

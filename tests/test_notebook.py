@@ -34,14 +34,12 @@ def outputs(notebook: Any, said: str) -> list[Any]:
     return list(cell.outputs)
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_each_replacement_is_of_something(executed: Any) -> None:
     text = NOTEBOOK.read_text().replace('\\"', '"')
     assert all(said in text for said in SHORTER)
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_a_run_shows_itself_and_pictures_are_shown(executed: Any) -> None:
     assert any("first-gan" in output.get("data", {}).get("text/html", "") for output in outputs(executed, '"quick"'))
@@ -51,7 +49,6 @@ def test_a_run_shows_itself_and_pictures_are_shown(executed: Any) -> None:
         assert kinds & {"image/png", "image/gif"}
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_it_is_judged(executed: Any) -> None:
     (printed,) = (output["text"] for output in outputs(executed, "real digits") if output.output_type == "stream")

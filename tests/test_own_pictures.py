@@ -44,7 +44,10 @@ def recipe_for(tiny_recipe: Recipe, folder: Path, **changes: Any) -> Recipe:
     return tiny_recipe.replace(data=str(folder), steps=6, grid_every=3, held_out=0.2, size=16, **changes)
 
 
-@pytest.mark.parametrize(("mode", "channels", "depth"), [("L", "auto", 1), ("RGB", "auto", 3), ("RGBA", "alpha", 4)])
+@pytest.mark.parametrize(
+    ("mode", "channels", "depth"),
+    [("L", "auto", 1), ("RGB", "auto", 3), pytest.param("RGBA", "alpha", 4, marks=pytest.mark.ci)],
+)
 def test_from_a_folder_to_a_verdict(
     mode: str, channels: str, depth: int, tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

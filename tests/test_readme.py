@@ -46,6 +46,7 @@ def test_the_first_screen_has_the_two_commands() -> None:
     assert README[: README.index(SHELL[1])].count("\n") < 25
 
 
+@pytest.mark.ci
 def test_the_commands(elsewhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     served = list[Path]()
     monkeypatch.setattr(server, "serve", lambda folder, **_: served.append(folder))  # else it goes on until Ctrl-C
@@ -63,7 +64,6 @@ def test_the_commands(elsewhere: Path, capsys: pytest.CaptureFixture[str], monke
     assert served == [Path("runs")]
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_the_commands_for_classes(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     by_sum = dataclasses.replace(

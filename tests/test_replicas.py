@@ -58,7 +58,6 @@ def test_each_replica_is_the_run_with_its_seed_alone(three: replicas.Replicas, r
     assert three.runs[1].recipe() == alone.recipe()
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_batch_norm_and_convolutions_have_replicas_too(digits: Path, tmp_path: Path) -> None:
     small = {"generator.channels": (8, 8), "discriminator.channels": (8, 8), "discriminator.dense": 8}
@@ -109,6 +108,7 @@ def test_without_a_folder_the_newest_unfinished_replicas_go_on(recipe: Recipe, t
     assert choose_folder(tmp_path, "mlp-256-x2", recipes, surroundings) != first.path, "those are finished"
 
 
+@pytest.mark.ci
 def test_finished_replicas_are_judged_and_their_mean_is_told(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

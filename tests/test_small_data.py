@@ -37,6 +37,7 @@ def test_our_own_recipes_augment_few_images_and_the_others_none() -> None:
     assert quick.replace(augment="always").fitted(10).augment == "always"
 
 
+@pytest.mark.ci
 def test_a_run_says_and_keeps_what_was_decided_and_goes_on_exactly(tiny_recipe: Recipe, tmp_path: Path) -> None:
     recipe = tiny_recipe.replace(augment="auto", steps=12, average_half_life=3.0)
     told = Listener()

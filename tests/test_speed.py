@@ -177,19 +177,16 @@ def guard() -> dict[str, float]:
 # On two busy processors .22 to .40, .13 to .24 and 5.4 to 5.8 were measured.
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_mlp_256_keeps_its_share_of_the_matrix_product(guard: dict[str, float]) -> None:
     assert guard["mlp-256"] > 0.15
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_convolutions_keep_their_share_of_the_matrix_product(guard: dict[str, float]) -> None:
     assert guard["dcgan-tanh"] > 0.06  # .02 where XLA's own gradients of a convolution are in the loop
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_steps_stay_in_one_compiled_loop(guard: dict[str, float]) -> None:
     assert guard["loop"] > 2.5  # 1.5 where each step is a call of its own

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from slow import later
 
 from sparring.augmentation import RAMP_IMAGES
 from sparring.examples import Examples
@@ -36,7 +37,7 @@ def stepped(game: Game, recipe: Recipe) -> tuple[TrainState, Array]:
         return trained
 
 
-@pytest.mark.parametrize("name", ["mlp-adam", "mlp-256"])
+@pytest.mark.parametrize("name", later(["mlp-adam", "mlp-256"], "mlp-adam"))
 def test_reals_and_fakes_in_one_batch_teach_what_two_batches_teach(name: str) -> None:
     recipe = named_recipe(name).replace(**{"generator.hidden": (16, 8), "discriminator.hidden": (8, 8)})
     game = game_of(recipe, IMAGE)

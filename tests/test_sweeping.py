@@ -129,6 +129,7 @@ def test_a_diverging_trial_fails_and_the_sweep_goes_on(recipe: Recipe, tmp_path:
     assert sweeping.resume(tmp_path / "s", reporter=told) == done, "it would fail again"
 
 
+@pytest.mark.ci
 def test_another_error_ends_the_sweep_and_gives_the_trial_back(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +146,7 @@ def test_another_error_ends_the_sweep_and_gives_the_trial_back(
     assert count(runs(tmp_path / "s")[0], "finished") == 1, "it was trained before, and only judged now"
 
 
+@pytest.mark.ci
 def test_what_was_killed_before_there_was_a_run_begins_anew(recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "s" / "trial-0001" / "grids").mkdir(parents=True)
     (tmp_path / "s" / "trial-0001" / "environment.json").write_text("{}")
@@ -157,6 +159,7 @@ def test_what_was_killed_before_there_was_a_run_begins_anew(recipe: Recipe, tmp_
     assert {trial.state for place in done.places for trial in place.trials} == {"finished"}
 
 
+@pytest.mark.ci
 def test_without_a_folder_an_unfinished_sweep_goes_on_and_a_finished_one_does_not(
     recipe: Recipe, tmp_path: Path
 ) -> None:
@@ -244,7 +247,6 @@ def wait_for_checkpoint(run: Run, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_killed_and_then_shared_by_two_processes_each_trial_is_trained_once(words: list[str], tmp_path: Path) -> None:
     killed = start(words)
@@ -286,6 +288,7 @@ def _with_steps(words: list[str], steps: str) -> list[str]:
     return [*words[:place], steps, *words[place + 1 :]]
 
 
+@pytest.mark.ci
 def test_json_is_all_that_is_printed(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*_with_steps(words, "10"), "--json"]) == 0
     out, err = capsys.readouterr()

@@ -325,6 +325,7 @@ def in_terminal(command: list[str], columns: int, rows: int, variables: dict[str
         return process.wait(timeout=60), written.decode()
 
 
+@pytest.mark.ci
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals in the standard library")
 def test_trainings_on_terminals_and_pipes(digits: Path, tmp_path: Path) -> None:
     """One test for all, so that the slow starts are few."""

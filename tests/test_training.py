@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from slow import later
 
 import sparring
 from sparring import checkpoint, data, training
@@ -91,7 +92,7 @@ def whole(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 # ------------------------------------------------------------------------------------------------ chunks
 
 
-@pytest.mark.parametrize("name", SMALLER)
+@pytest.mark.parametrize("name", later(SMALLER, "mlp-adam", "dcgan-tanh", "sngan", "quick"))
 def test_the_length_of_the_chunks_does_not_matter(name: str, digits: Path) -> None:
     recipe = small(name, digits)
     examples = Examples(jnp.asarray(data.load(str(digits)).images))
@@ -132,7 +133,7 @@ def test_purposes_have_randomness_of_their_own() -> None:
 # ------------------------------------------------------------------------------------------------ resume
 
 
-@pytest.mark.parametrize("name", SMALLER)
+@pytest.mark.parametrize("name", later(SMALLER, "mlp-sgd", "sngan", "quick"))
 def test_ten_and_ten_steps_are_twenty_bit_for_bit(
     name: str, digits: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -330,6 +331,7 @@ def test_curves_are_finite_means_of_sane_size(tiny_run: Run) -> None:
         assert all(0 <= point[name] <= 1 for name in ("accuracy_real", "accuracy_fake", "d_real", "d_fake"))
 
 
+@pytest.mark.ci
 def test_a_diverging_training_ends_with_the_reason_and_keeps_its_checkpoint(digits: Path, tmp_path: Path) -> None:
     recipe = small("mlp-sgd", digits, steps=400, **{"generator_optimizer.learning_rate": 1e30})
     with pytest.raises(TrainingDiverged, match="the losses are no longer finite at step"):

@@ -165,7 +165,6 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, A
     return calls
 
 
-@pytest.mark.long
 @pytest.mark.ci
 def test_a_judge_is_trained_on_ones_own_labels(
     labelled: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

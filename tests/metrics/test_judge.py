@@ -85,6 +85,7 @@ def test_another_seed_gives_other_first_weights(judge_of_seed: Train) -> None:
     assert abs(np.corrcoef(ours.ravel(), other.ravel())[0, 1]) < 0.2
 
 
+@pytest.mark.ci
 def test_another_seed_gives_another_order(
     judge_of_seed: Train, labelled: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

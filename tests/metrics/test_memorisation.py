@@ -57,7 +57,7 @@ def test_the_nearest_training_images_are_those_of_an_exact_search(training: int)
         (50, (12, 10, 1)),
         (99, (12, 10, 1)),
         (730, (12, 10, 1)),
-        pytest.param(101, (40, 33, 3), marks=[pytest.mark.long, pytest.mark.ci]),
+        pytest.param(101, (40, 33, 3), marks=pytest.mark.ci),
     ],
     ids=str,
 )

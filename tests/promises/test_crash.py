@@ -31,7 +31,6 @@ def test_whatever_operation_on_the_disk_is_the_last_one_nothing_is_lost(how: str
     check(how, SOME, tmp_path)
 
 
-@pytest.mark.long
 @pytest.mark.ci
 @pytest.mark.parametrize("how", ENDS)
 def test_whatever_operation_on_the_disk_is_the_last_one_nothing_is_lost_long(how: str, tmp_path: Path) -> None:

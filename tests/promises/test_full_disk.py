@@ -69,6 +69,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.ci
 def test_on_a_full_disk_it_stops_and_with_room_it_goes_on(tiny_disk: Path, digits: Path, whole: Path) -> None:
     run = Run(tiny_disk / "run")
     check_the_sentence(train(run.path, digits), run)

@@ -66,7 +66,7 @@ def wait_for_progress(run: Run, process: subprocess.Popen[bytes], event: str) ->
 @pytest.mark.parametrize(
     ("recipe", "kills"),
     [
-        pytest.param("mlp-256", 2, marks=[pytest.mark.long, pytest.mark.ci]),
+        pytest.param("mlp-256", 2, marks=pytest.mark.ci),
         *(pytest.param(name, LONG, marks=pytest.mark.long) for name in RECIPES),
     ],
 )

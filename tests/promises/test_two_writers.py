@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from sparring.run import Run
 
 RACERS, ROUNDS, HELD_SECONDS = 10, 15, 0.05
@@ -29,6 +31,7 @@ for i in range(rounds):
 """
 
 
+@pytest.mark.ci
 def test_in_a_race_no_two_hold_the_lock_at_once(tmp_path: Path) -> None:
     """Half of them come by a link to the folder."""
     run = tmp_path / "run"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from slow import later
 
 from sparring import atomic, sampling, training
 from sparring.images import grid, save_picture
@@ -205,6 +206,7 @@ def test_the_slider_shows_what_became_of_the_noise(tab: Any, address: str, tiny_
         assert slider.get_attribute("aria-valuetext") == f"step {step}"
 
 
+@pytest.mark.ci
 def test_a_run_is_trained_while_somebody_watches(tab: Any, tiny_recipe: Recipe, tmp_path: Path) -> None:
     """Grids and curves change by themselves, and the end is told. (test_load.py: it trains the same.)"""
     recipe = tiny_recipe.replace(steps=60_000, grid_every=500, log_every=50)
@@ -342,8 +344,8 @@ def test_a_run_without_a_checkpoint_cannot_be_explored(tab: Any, address: str) -
 # ------------------------------------------------------------------------------------------------ for everybody
 
 
-@pytest.mark.parametrize("width", [360, 800, 1600])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", later([360, 800, 1600], 800))
+@pytest.mark.parametrize("scheme", later(["light", "dark"], "dark"))
 def test_nothing_is_wider_than_the_page_in_any_view(width: int, scheme: str, browser: Any, address: str) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     tab = context.new_page()

@@ -339,6 +339,7 @@ def test_what_is_no_request_is_none(request_bytes: bytes, served: Served) -> Non
     assert served.works()
 
 
+@pytest.mark.ci
 def test_two_hundred_silent_connections_keep_nobody_out_and_are_closed(served: Served) -> None:
     silent = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(200)]
     half = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(20)]

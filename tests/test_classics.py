@@ -57,7 +57,7 @@ def test_each_takes_about_ten_minutes_with_whole_epochs_and_a_grid_at_the_end(na
     assert recipe.steps % recipe.grid_every == recipe.steps % recipe.judge_every == 0
 
 
-@pytest.mark.parametrize("name", ["dcgan", "sngan"])
+@pytest.mark.parametrize("name", CLASSICS)
 def test_fakes_come_to_look_like_the_images(name: str) -> None:
     """Images of one bright half: after 60 steps of tiny networks the mean fake is far nearer to the mean image."""
     recipe = named_recipe(name).replace(

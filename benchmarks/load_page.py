@@ -85,7 +85,7 @@ def main() -> None:
 def training(recipe: str, run: Run, steps: int) -> list[str]:
     """The command that trains it."""
     lengths = ["--steps", str(steps), "--schedule-steps", "0"]
-    return [sys.executable, "-m", "sparring.cli", "train", recipe, "--out", str(run.path), *lengths]
+    return [sys.executable, "-P", "-m", "sparring.cli", "train", recipe, "--out", str(run.path), *lengths]
 
 
 # ------------------------------------------------------------------------------------------------ the page's process

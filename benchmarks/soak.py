@@ -57,7 +57,7 @@ def main() -> None:
 def soak(run: Run, recipe: str, minutes: float, looks: int) -> list[Taken]:
     """What a training of that recipe takes, at so many moments after the first 5% of the time."""
     words = ["train", recipe, "--out", str(run.path), *FREQUENT]
-    process = subprocess.Popen([sys.executable, "-m", "sparring.cli", *words], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-P", "-m", "sparring.cli", *words], stdout=subprocess.DEVNULL)
     began, seen = time.monotonic(), []
     try:
         for look in range(1, looks + 1):

@@ -5,6 +5,11 @@ Nothing here imports JAX before a command needs it: `--help` answers at once.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # of `python -m sparring.cli`
+    from sparring.isolation import leave_current_folder
+
+    leave_current_folder()
+
 import contextlib
 import difflib
 import io

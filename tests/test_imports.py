@@ -10,6 +10,7 @@ import sparring
 ROOT = Path(sparring.__file__).parent
 
 ORDER = [
+    "isolation",
     "errors",
     "checks",
     "parts",

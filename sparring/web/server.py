@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sparring import isolation
 from sparring.errors import MissingExtra, SparringError, UsageError
 from sparring.web.guard import Guard
 
@@ -73,9 +74,9 @@ def beside(folder: Path) -> Iterator[str]:
 
     Raises `UsageError` where it cannot start.
     """
-    command = [sys.executable, "-m", "sparring.web.server", str(folder)]
     process = subprocess.Popen(
-        command,
+        isolation.command("sparring.web.server", "answer_beside", str(folder)),
+        env=isolation.environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -96,7 +97,7 @@ def beside(folder: Path) -> Iterator[str]:
         process.communicate()
 
 
-def _main() -> None:
+def answer_beside(folder: str) -> None:
     """The process that `beside` starts: it ends when nobody holds its standard input any more."""
 
     def wait() -> None:
@@ -105,7 +106,7 @@ def _main() -> None:
 
     threading.Thread(target=wait, daemon=True).start()
     try:
-        serve(Path(sys.argv[1]), say=lambda address: print(address, flush=True))
+        serve(Path(folder), say=lambda address: print(address, flush=True))
     except SparringError as error:
         print(error)
 
@@ -151,7 +152,3 @@ def is_loopback(host: str) -> bool:
         found: list[Any] = socket.getaddrinfo(host, None)
         return all(entry[4][0] == "::1" or str(entry[4][0]).startswith("127.") for entry in found)
     return False
-
-
-if __name__ == "__main__":
-    _main()

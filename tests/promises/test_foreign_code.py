@@ -1,0 +1,111 @@
+"""NO FOREIGN CODE: what lies in the current folder is never imported, whatever its name, by no command."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from planted import plant
+
+from sparring import isolation
+from sparring.run import Run
+
+PROGRAM = shutil.which("sparring", path=str(Path(sys.executable).parent))
+installed = pytest.mark.skipif(PROGRAM is None, reason="the command is not installed beside this Python")
+MODULE = [sys.executable, "-m", "sparring.cli"]
+SECONDS = 300
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Path:
+    return tmp_path / "canary"
+
+
+@pytest.fixture
+def here(tmp_path: Path, canary: Path) -> Path:
+    """The current folder of somebody who was sent modules of all names, the package's own among them."""
+    folder = tmp_path / "here"
+    assert {"jax", "uvicorn", "numpy", "json", "sparring"} < plant(folder, canary)
+    return folder
+
+
+def run(folder: Path, *command: str, **environment: str) -> str:
+    """What a command prints in that folder."""
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=SECONDS
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_canary_is_heard(here: Path, canary: Path) -> None:
+    run(here, sys.executable, "-c", "import uvicorn, jax_plugins.planted")
+    assert canary.read_text().split() == ["uvicorn", "jax_plugins", "jax_plugins.planted"]
+
+
+@installed
+def test_the_page_beside_a_training_runs_nothing_from_here(here: Path, canary: Path, digits: Path) -> None:
+    assert PROGRAM is not None
+    words = ["--steps", "2", "--batch-size", "10", "--held-out", "0", "--data", str(digits), "--out", "run"]
+    said = run(here, PROGRAM, "train", "mlp-256", "--watch", *words)
+    assert "http://127.0.0.1:" in said and Run(here / "run").ended() == "finished"
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("path", ["", ":./../here:nothing"])
+def test_the_module_runs_nothing_from_here(path: str, tmp_path: Path, canary: Path) -> None:
+    here = tmp_path / "here"
+    before_us = {"sparring", "sitecustomize", "usercustomize", "_distutils_hack"}  # Python's own start looks for these
+    plant(here, canary, leave_out=before_us | sys.stdlib_module_names)
+    assert "mlp-128" in run(here, *MODULE, "recipes", PYTHONPATH=path)
+    assert not canary.exists()
+
+
+def test_what_is_named_by_an_absolute_path_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), "", ".", "lib", "/else/where"]))
+    monkeypatch.setattr(
+        sys, "path", ["/script", str(tmp_path), str(tmp_path / "lib"), "/else/where", "", "/site", "hook"]
+    )
+    isolation.leave_current_folder()
+    assert sys.path[:4] == [str(tmp_path), "/else/where", "/site", "hook"]
+    assert isolation.environment()["PYTHONPATH"] == os.pathsep.join([str(tmp_path), "/else/where"])
+    monkeypatch.setenv("PYTHONPATH", ":")
+    assert "PYTHONPATH" not in isolation.environment()
+
+
+def test_the_folder_of_the_package_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = str(Path(isolation.__file__).parents[1])
+    monkeypatch.setattr(sys, "path", [home, "/site"])
+    isolation.leave_current_folder()
+    assert sys.path == ["/site", home]
+
+
+@installed
+@pytest.mark.ci
+def test_no_command_runs_anything_from_here(here: Path, canary: Path, tiny_run: Run, digits: Path) -> None:
+    assert PROGRAM is not None
+    shutil.copytree(tiny_run.path, here / "run")
+    shutil.copytree(tiny_run.path, here / "other")
+    small = ["--batch-size", "10", "--held-out", "0.3", "--data", str(digits), "--grid-rows", "2", "--steps", "4"]
+    for words in (
+        ["--help"],
+        ["recipes"],
+        ["data", "check", "."],
+        ["data", "check", str(digits)],
+        ["train", "mlp-256", *small, "--out", "new"],
+        ["train", "mlp-256", *small, "--replicas", "2", "--out", "replicas"],
+        ["sweep", "mlp-256", *small, "--seed", "0,1", "--out", "sweep"],
+        ["sample", "run"],
+        ["export", "run", "--format", "html"],
+        ["export", "run", "--format", "onnx"],
+        ["export", "run", "--format", "safetensors"],
+        ["animate", "run"],
+        ["measure", "run", "--count", "50"],
+        ["compare", "run", "other"],
+        ["bench", "mlp-256"],
+    ):
+        run(here, PROGRAM, *words)
+        assert not canary.exists(), (words, canary.read_text())

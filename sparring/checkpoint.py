@@ -139,13 +139,16 @@ def load(checkpoint: Path, template: Any) -> Any:
         raise CheckpointError(f"the checkpoint {checkpoint}: {error}") from error
 
 
-def load_newest(folder: Path, template: Any) -> tuple[int, Any, list[str]] | None:
+def load_newest(folder: Path, template: Any, up_to: int | None = None) -> tuple[int, Any, list[str]] | None:
     """(step, state, why newer ones were passed over) of the newest whole checkpoint, or None where there is none.
 
-    Raises `CheckpointError` where there are checkpoints, but not one whole.
+    Later ones than of step `up_to`, if given, are left alone. Raises `CheckpointError` where there are checkpoints, but
+    not one whole.
     """
     damaged: list[str] = []
     for checkpoint in reversed(all_checkpoints(folder)):
+        if up_to is not None and int(checkpoint.name) > up_to:
+            continue
         try:
             return int(checkpoint.name), load(checkpoint, template), damaged
         except CheckpointError as error:

@@ -170,7 +170,9 @@ def _train_replicas(given: Train) -> int:
     )
     folder = shlex.quote(str(done.path))
     if done.stopped:
-        print(f"stopped after step {done.runs[0].reached():,}; everything is saved in {folder}")
+        reached = [run.reached() for run in done.runs]
+        steps = " to ".join(f"{step:,}" for step in sorted({min(reached), max(reached)}))
+        print(f"stopped after step {steps}; everything is saved in {folder}")
         print("Go on with: the same command")
         return INTERRUPTED
     if done.scores:

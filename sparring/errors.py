@@ -22,6 +22,11 @@ The command line prints the message of any of them as one sentence and exits wit
 """
 
 
+def reason(error: BaseException) -> str:
+    """What an error of any kind says, on one line; its kind, where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class SparringError(Exception):
     """Base of every error that a user can cause or repair."""
 

@@ -1,16 +1,29 @@
-"""THE PLOTS of a run: curves as PNG and the grids as an animation, all from the run directory alone."""
+"""THE PLOTS of a run: curves as PNG and the grids as an animation, all from the run directory alone.
 
-from collections.abc import Sequence
+The settings of Matplotlib that a user or a notebook has made (a backend, a style, LaTeX) change nothing here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib.figure
 import numpy as np
 from numpy.typing import NDArray
 
 from sparring import atomic
 from sparring.animation import save_training
 from sparring.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BACKEND = "MPLBACKEND"
+"""The environment variable that a notebook sets for all programs that it starts."""
 
 Values = NDArray[np.float64]
 Curve = tuple[str, str, str]
@@ -28,27 +41,41 @@ SCORES: tuple[Curve, ...] = (
 
 
 def write_plots(run: Run) -> None:
-    """Write the run's plots and its animation. Does nothing for a run without events or grids."""
+    """Write the run's plots and its animation. Does nothing for a run without events or grids.
+
+    Where one of them fails, the others are written, and then the first error is raised.
+    """
+    errors = []
+    for draw in (_draw_curves, _draw_animation):
+        try:
+            draw(run)
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def _draw_curves(run: Run) -> None:
     logged = [event for event in run.events() if event["event"] == "log"]
     if logged:
         name = run.recipe().name
-        _save(run.losses_plot, _losses_figure(logged, name))
-        _save(run.accuracy_plot, _accuracy_figure(logged, name))
+        _save(run.losses_plot, (10, 5), lambda figure: _draw_losses(figure, logged, name))
+        _save(run.accuracy_plot, (10, 8), lambda figure: _draw_accuracies(figure, logged, name))
+
+
+def _draw_animation(run: Run) -> None:
     if run.all_grids():
         save_training(run, run.animation)
 
 
-def _losses_figure(logged: Sequence[dict[str, Any]], name: str) -> matplotlib.figure.Figure:
-    figure = matplotlib.figure.Figure(figsize=(10, 5), layout="constrained")
+def _draw_losses(figure: Figure, logged: Sequence[dict[str, Any]], name: str) -> None:
     axes = figure.add_subplot()
     _draw(axes, logged, LOSSES)
     axes.set_title(f"{name}: losses", parse_math=False)
     axes.set(ylabel="loss (nats)", ylim=(0, None))
-    return figure
 
 
-def _accuracy_figure(logged: Sequence[dict[str, Any]], name: str) -> matplotlib.figure.Figure:
-    figure = matplotlib.figure.Figure(figsize=(10, 8), layout="constrained")
+def _draw_accuracies(figure: Figure, logged: Sequence[dict[str, Any]], name: str) -> None:
     above, below = figure.subplots(2, sharex=True)
     _draw(above, logged, ACCURACIES)
     above.set_title(f"{name}: what the discriminator gets right", parse_math=False)
@@ -56,7 +83,6 @@ def _accuracy_figure(logged: Sequence[dict[str, Any]], name: str) -> matplotlib.
     _draw(below, logged, SCORES)
     below.axhline(0.5, color="gray", linewidth=0.8, linestyle="--")
     below.set(title="how real it finds them", ylabel="probability", ylim=(-0.02, 1.02))
-    return figure
 
 
 def _draw(axes: Any, logged: Sequence[dict[str, Any]], curves: Sequence[Curve]) -> None:
@@ -81,5 +107,37 @@ def _moving_mean(values: Values, width: int) -> Values:
     return means
 
 
-def _save(path: Path, figure: matplotlib.figure.Figure) -> None:
-    atomic.write_file(path, lambda partial: figure.savefig(partial, dpi=100))
+def _save(path: Path, inches: tuple[float, float], draw: Callable[[Figure], None]) -> None:
+    with _own_matplotlib() as figure_of:
+        figure = figure_of(inches)
+        draw(figure)
+        atomic.write_file(path, lambda partial: figure.savefig(partial, dpi=100, format="png"))
+
+
+@contextmanager
+def _own_matplotlib() -> Iterator[Callable[[tuple[float, float]], Figure]]:
+    """Matplotlib with its own defaults, and figures of its renderer Agg: size in inches -> figure.
+
+    Matplotlib reads `MPLBACKEND` when it is imported, and fails where the backend is not installed here. What it logs
+    about a user's settings file, or about a cache that it cannot write, is not for the user of a training.
+    """
+    log, backend = logging.getLogger("matplotlib"), os.environ.pop(BACKEND, None)
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        def figure_of(inches: tuple[float, float]) -> Figure:
+            figure = Figure(figsize=inches, layout="constrained")
+            FigureCanvasAgg(figure)
+            return figure
+
+        defaults: Any = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+        with matplotlib.rc_context(defaults):
+            yield figure_of
+    finally:
+        log.setLevel(level)
+        if backend is not None:
+            os.environ[BACKEND] = backend

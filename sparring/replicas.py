@@ -3,14 +3,15 @@
 train_replicas -> a folder with the runs seed-0, seed-1, ... (new, or where they stopped) -> their states, stacked
                -> chunk, chunk, ... and between them each run's events, grids and checkpoints -> scores, mean and spread
 
-Each replica learns what the run with its seed alone learns, to rounding.
+Each replica learns what the run with its seed alone learns, to rounding. Finished replicas are left alone. The others
+go on from where they are: those at the same step are one group and are trained at once, one group after the other.
 """
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -20,21 +21,32 @@ from typing import Any
 import jax
 import numpy as np
 
-from sparring import environment, processes, terminal
-from sparring.checkpoint import all_checkpoints, newest_step
+from sparring import checkpoint, environment, processes, terminal
+from sparring.checkpoint import all_checkpoints
 from sparring.chunk import CAPACITY, Rows, compile_chunk
 from sparring.continuation import choose_folder, refuse_changes
 from sparring.data.holdout import hold_out
 from sparring.devices import ONE_DEVICE
-from sparring.errors import RecipeError, ResumeError, TrainingDiverged
+from sparring.errors import CheckpointError, RecipeError, TrainingDiverged
 from sparring.images import Images
 from sparring.metrics.glance import LEAST_HELD_OUT
 from sparring.operations import timed
+from sparring.randomness import random_key
 from sparring.recipe import Recipe
 from sparring.recipes import DEFAULT, named_recipe
 from sparring.run import Run
 from sparring.scoring import judge
-from sparring.session import Reporter, Session, Silence, image_shape, make_material, means, open_session
+from sparring.session import (
+    Material,
+    Reporter,
+    Session,
+    Silence,
+    image_shape,
+    make_material,
+    means,
+    open_session,
+    rate_of,
+)
 from sparring.state import TrainState, stack_states
 from sparring.stopping import Stop, stop_requests, unless_stopped
 from sparring.sweeps.ranking import distance_words
@@ -45,6 +57,9 @@ from sparring.writer import Writer
 MOST = 64
 """Replicas of one training."""
 
+Group = tuple[int, list[Run]]
+"""Replicas that are trained at once, and the step of the checkpoints that they go on from; 0 where there are none."""
+
 
 @dataclass(frozen=True)
 class Replicas:
@@ -54,11 +69,8 @@ class Replicas:
     runs: tuple[Run, ...]
     scores: tuple[dict[str, Any], ...]
     """What `sparring.scoring.judge` says of each; empty where they are not finished, or no images are held out."""
-
-    @property
-    def stopped(self) -> bool:
-        """Whether somebody asked them to stop before their end."""
-        return any(run.ended() == "stopped" for run in self.runs)
+    stopped: bool
+    """Whether somebody asked them to stop before their end."""
 
     @property
     def measure(self) -> str:
@@ -87,8 +99,9 @@ def train_replicas(
     """Train `count` seeds of a recipe at once, its own and those that follow, or go on with such runs.
 
     The runs lie in `out` as `seed-0`, `seed-1`, ...; without it in a new folder below `runs`, unless the newest
-    replicas there, as many and with these settings, stopped before their end: then those go on. They are not judged
-    while they train; at the end each is, on the images that the recipe holds out. Where one diverges, all stop.
+    replicas there, as many and with these settings, stopped before their end: then those go on. Each goes on from where
+    it is, a missing one begins, and a finished one is left alone. They are not judged while they train; at the end each
+    is, on the images that the recipe holds out. Where one diverges, all that are trained with it stop.
 
     Raises what `sparring.train` raises, and `RecipeError` for an impossible number of replicas.
     """
@@ -112,32 +125,82 @@ def train_replicas(
     with ExitStack() as locked:
         for run, each in zip(found, recipes, strict=True):
             refuse_changes(run, each, surroundings)
-        for run in found:
+        for run in sorted(found, key=lambda run: not run.path.exists()):  # so that nothing is made where one is in use
             run.path.mkdir(parents=True, exist_ok=True)
             locked.enter_context(run.lock())
-        if any(run.ended() != "finished" or run.reached() < resolved.steps for run in found):
-            writer = locked.enter_context(Writer())
-            material = make_material(image_set, resolved, ONE_DEVICE, told, window, count)
+        unfinished = {run: each for run, each in zip(found, recipes, strict=True) if not _is_finished(run, each)}
+        if unfinished:
+            material = make_material(image_set, resolved, ONE_DEVICE, told, window, len(unfinished))
+            groups = _groups(unfinished, jax.eval_shape(material.begin, random_key(0, "weights")), told)
+            _say_plan(found, groups, told)
+            opening = partial(_open_group, material, surroundings, locked.enter_context(Writer()), told, tensorboard)
+            _train_groups(groups, unfinished, opening, material, told, checkpoint_seconds)
+    held_out = hold_out(image_set, resolved.held_out)[1]
+    finished = all(_is_finished(run, each) for run, each in zip(found, recipes, strict=True))
+    can_judge = finished and held_out is not None and len(held_out.images) >= LEAST_HELD_OUT
+    return Replicas(folder, tuple(found), _scores(found, told) if can_judge else (), not finished)
 
-            def open_one(run: Run, each: Recipe) -> Session:
-                voice = _Voice(told, each.seed, first=each is recipes[0])
-                return open_session(
-                    run, each, material, surroundings, writer, voice, tensorboard, ONE_DEVICE, judged=False
-                )
 
-            sessions = _open_together(found, recipes, open_one)
+def _is_finished(run: Run, recipe: Recipe) -> bool:
+    return run.exists() and run.ended() == "finished" and run.reached() >= recipe.steps
+
+
+def _open_group(
+    material: Material,
+    surroundings: dict[str, Any],
+    writer: Writer,
+    told: Reporter,
+    tensorboard: bool,
+    step: int,
+    group: Mapping[Run, Recipe],
+) -> list[Session]:
+    """The sessions of replicas that are trained at once from that step on."""
+    seeds = [recipe.seed for recipe in group.values()]
+    return [
+        open_session(
+            run,
+            recipe,
+            material,
+            surroundings,
+            writer,
+            _Voice(told, recipe.seed, first=recipe.seed == seeds[0]),
+            tensorboard,
+            ONE_DEVICE,
+            judged=False,
+            up_to=step,
+            together=seeds,
+        )
+        for run, recipe in group.items()
+    ]
+
+
+def _train_groups(
+    groups: Sequence[Group],
+    recipes: Mapping[Run, Recipe],
+    opening: Callable[[int, Mapping[Run, Recipe]], list[Session]],
+    material: Material,
+    told: Reporter,
+    checkpoint_seconds: float,
+) -> None:
+    """Train one group after the other to the end, or until asked to stop. Where one diverges, the next one begins."""
+    diverged = []
+    with stop_requests() as stop:
+        for step, group in groups:
+            if stop.requested:
+                break
+            sessions = opening(step, {run: recipes[run] for run in group})
+            first, seeds = sessions[0], [session.recipe.seed for session in sessions]
+            expected = timed(first.recipe, image_shape(first.image_set))
             try:
-                with stop_requests() as stop:
-                    expected = timed(resolved, image_shape(image_set))
-                    told.begin(Run(folder), expected, sessions[0].step, sessions[0].epoch, replicas=count)
-                    feed = material.feed(resolved, ONE_DEVICE, [each.seed for each in recipes])
-                    _train(sessions, feed, told, stop, checkpoint_seconds)
+                told.begin(Run(first.run.path.parent), expected, step, first.epoch, replicas=len(sessions))
+                feed = material.feed(first.recipe, ONE_DEVICE, seeds)
+                _train(sessions, feed, told, stop, checkpoint_seconds)
+            except TrainingDiverged as error:
+                diverged.append(error)
             finally:
                 told.end()
-    held_out = hold_out(image_set, resolved.held_out)[1]
-    finished = all(run.ended() == "finished" for run in found)
-    can_judge = finished and held_out is not None and len(held_out.images) >= LEAST_HELD_OUT
-    return Replicas(folder, tuple(found), _scores(found, told) if can_judge else ())
+    if diverged:
+        raise diverged[0]
 
 
 def _train(sessions: Sequence[Session], feed: Feed, told: Reporter, stop: Stop, checkpoint_seconds: float) -> None:
@@ -148,6 +211,9 @@ def _train(sessions: Sequence[Session], feed: Feed, told: Reporter, stop: Stop, 
         for session in sessions:
             session.sample_real()
             session.sample()
+    if first.step >= plan.steps:  # it was killed after everything was saved
+        _close(sessions, "finished")
+        return
     state = stack_states([session.state for session in sessions])
     seeds = [session.recipe.seed for session in sessions]
     make_chunk = partial(compile_chunk, first.game, first.recipe, state, feed.data, seeds=seeds, streamed=feed.streamed)
@@ -179,8 +245,17 @@ def _train(sessions: Sequence[Session], feed: Feed, told: Reporter, stop: Stop, 
                 session.save()
             saved = time.monotonic()
     _hand_out(sessions, state)
+    _close(sessions, "finished" if first.step >= plan.steps else "stopped")
+
+
+def _close(sessions: Sequence[Session], event: str) -> None:
+    """Save all of them, before anything else is done for one; draw last."""
     for session in sessions:
-        session.close("finished" if session.step >= plan.steps else "stopped")
+        session.save()
+    for session in sessions:
+        session.finish(event)
+    for session in sessions:
+        session.draw()
 
 
 def _take(sessions: Sequence[Session], rows: Rows, seconds: float) -> None:
@@ -209,31 +284,66 @@ def _scores(runs: Sequence[Run], told: Reporter) -> tuple[dict[str, Any], ...]:
     return tuple(scores)
 
 
-# ------------------------------------------------------------------------------------------------ going on together
+# ------------------------------------------------------------------------------------------------ going on
 
 
-def _open_together(
-    runs: Sequence[Run], recipes: Sequence[Recipe], open_one: Callable[[Run, Recipe], Session]
-) -> list[Session]:
-    """Open all at the newest step that each of them has saved whole: a kill may come between two savings."""
-    step = min(newest_step(run.checkpoints) for run in runs)
-    while True:
-        _forget_after(runs, step)
-        sessions = [open_one(run, recipe) for run, recipe in zip(runs, recipes, strict=True)]
-        if len({session.step for session in sessions}) == 1:
-            return sessions
-        step = min(session.step for session in sessions)  # a damaged checkpoint was passed over
+def _groups(unfinished: Mapping[Run, Recipe], template: Any, told: Reporter) -> list[Group]:
+    """The replicas by the step that they go on from, the furthest behind first.
+
+    Those that were trained at once before go on from the newest checkpoint that all of them have: a kill may come
+    between the savings of two replicas, and a result is the same to the last bit only if the same ones are trained at
+    once again. Any other one goes on from its own newest checkpoint. Raises `CheckpointError` where a run has
+    checkpoints, but not one whole.
+    """
+    steps, companies = {}, defaultdict[tuple[int, ...], list[Run]](list)
+    for run, recipe in unfinished.items():
+        newest = checkpoint.load_newest(run.checkpoints, template)
+        steps[run] = 0 if newest is None else newest[0]
+        for problem in () if newest is None else newest[2]:
+            told.say(f"{run.path.name}: passed over a damaged checkpoint: {problem}")
+        companies[_company(run) or (recipe.seed,)].append(run)
+    for runs in companies.values():
+        steps |= dict.fromkeys(runs, shared) if (shared := _newest_of_all(runs, steps, template)) is not None else {}
+    groups = defaultdict[tuple[int, float], list[Run]](list)
+    for run in unfinished:
+        groups[steps[run], rate_of(run)].append(run)  # one that is trained with lower rates is trained apart
+    return [(step, group) for (step, _), group in sorted(groups.items(), key=lambda item: item[0])]
 
 
-def _forget_after(runs: Sequence[Run], step: int) -> None:
-    for run in runs:
-        for saved in all_checkpoints(run.checkpoints):
-            if int(saved.name) > step:
-                shutil.rmtree(saved)
-    if len({newest_step(run.checkpoints) for run in runs}) > 1:
-        raise ResumeError(
-            f"the runs in {runs[0].path.parent} have no checkpoint of the same step; train them one by one"
-        )
+def _company(run: Run) -> tuple[int, ...]:
+    """The seeds that were trained at once when the run was last trained; empty where it was trained alone."""
+    begun = [event for event in run.events() if event["event"] in ("started", "resumed")]
+    return tuple(begun[-1].get("together", ())) if begun else ()
+
+
+def _newest_of_all(runs: Sequence[Run], newest: Mapping[Run, int], template: Any) -> int | None:
+    """The newest step of which each of the runs has a whole checkpoint, or at which each begins; else None."""
+
+    def is_whole(run: Run, step: int) -> bool:
+        try:
+            found = checkpoint.load_newest(run.checkpoints, template, step)
+        except CheckpointError:
+            return False
+        return found is not None and found[0] == step
+
+    earliest = min(newest[run] for run in runs)
+    if all(newest[run] == earliest for run in runs):
+        return earliest
+    saved = [{int(path.name) for path in all_checkpoints(run.checkpoints)} for run in runs]
+    steps = sorted((step for step in set.intersection(*saved) if step <= earliest), reverse=True)
+    return next((step for step in steps if all(is_whole(run, step) for run in runs)), None)
+
+
+def _say_plan(runs: Sequence[Run], groups: Sequence[Group], told: Reporter) -> None:
+    """Say what happens to which replica, where that is not the same for all."""
+    going = [run for _, group in groups for run in group]
+    finished = [run for run in runs if run not in going]
+    for run in finished:
+        told.say(f"{run.path.name} is finished and is left as it is")
+    if len(groups) > 1 or finished:
+        for step, group in groups:
+            names = ", ".join(run.path.name for run in group)
+            told.say(f"{names}: from step {step:,}" + (", at once" if len(group) > 1 else ""))
 
 
 class _Voice(Silence):

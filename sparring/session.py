@@ -17,14 +17,14 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from sparring import checkpoint, environment, memory, processes, sampling
+from sparring import checkpoint, environment, memory, plots, processes, sampling
 from sparring.alarms import Judged
 from sparring.chunk import Chunk, Rows
 from sparring.classes import Labels, grid_labels
 from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.devices import Devices
-from sparring.errors import TrainingDiverged
+from sparring.errors import TrainingDiverged, reason
 from sparring.examples import Examples
 from sparring.game import Game, ImageShape, Latents, game_of
 from sparring.images import Images, grid, grid_scale, save_picture, some_places, to_uint8
@@ -234,21 +234,30 @@ class Session:
         self.saved = self.step
 
     def close(self, event: str) -> None:
-        """Save, and leave everything that a person wants to look at."""
-        from sparring import plots  # here, for matplotlib takes its time to start
-
+        """Save everything, write down how it ended, and last of all draw what a person wants to look at."""
         self.save()
+        self.finish(event)
+        self.draw()
+
+    def finish(self, event: str) -> None:
+        """Leave the generator of the state that was saved, and write down how the training ended."""
         self.writer.finish()
         about = {"recipe": self.recipe.name, "step": self.step, "data": self.image_set.name}
         shape, classes = image_shape(self.image_set), self.image_set.class_counts
         sampling.save(self.run, self.recipe, shape, classes, self.here, about)
-        plots.write_plots(self.run)
         if self.monitor is not None and (summary := self.monitor.summary()):
             self.told.say(summary)
         self.note(event, seconds=round(self.seconds, 3))
         self.writer.finish()
         if self.board is not None:
             self.board.close()
+
+    def draw(self) -> None:
+        """Draw the plots and the animation. Everything is saved by now, so a failure is no more than a notice."""
+        try:
+            plots.write_plots(self.run)
+        except Exception as error:
+            self.told.say(f"the plots in {self.run.path} could not be drawn ({reason(error)}); all else is saved")
 
 
 class Follower(Session):
@@ -258,7 +267,8 @@ class Follower(Session):
     def sample_real(self) -> None: ...
     def sample(self) -> None: ...
     def save(self) -> None: ...
-    def close(self, event: str) -> None: ...
+    def finish(self, event: str) -> None: ...
+    def draw(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -333,8 +343,13 @@ def open_session(
     tensorboard: bool,
     used: Devices,
     judged: bool = True,
+    up_to: int | None = None,
+    together: Sequence[int] = (),
 ) -> Session:
-    """The session at the newest whole checkpoint, or at step 0 where there is none; `judged` while it trains?"""
+    """The session at the newest whole checkpoint, or at step 0 where there is none; `judged` while it trains?
+
+    A replica starts from its newest checkpoint `up_to` a step; `together` are the seeds that are trained with it.
+    """
     leads = processes.leads()
     game, training, held_out = material.game, material.training, material.held_out
     latents = Latents(recipe.latent_size, recipe.latent_std)
@@ -346,11 +361,11 @@ def open_session(
     state, saved, seconds, rate, board, monitor = jax.eval_shape(material.begin, key), None, 0.0, 1.0, None, None
     with processes.together():
         if leads:
-            state, saved = _first_or_newest(run, material.begin, key, used, told)
+            state, saved = _first_or_newest(run, material.begin, key, used, told, up_to)
+            _begin_or_go_on(run, recipe, surroundings, saved or 0, told, together)
             board = TensorBoard(run.tensorboard, saved or 0) if tensorboard else None
-            _begin_or_go_on(run, recipe, surroundings, saved or 0, told)
             seconds = max((event.get("seconds", 0.0) for event in run.events()), default=0.0)
-            rate = min((event["rate"] for event in run.events() if event.get("kind") == DIVERGED), default=1.0)
+            rate = rate_of(run)
             if judged and held_out is not None and len(held_out.images) >= LEAST_HELD_OUT:
                 make_glance = partial(Glance, game, latents, recipe.seed, training, held_out)
                 monitor = Monitor(run, make_glance, recipe.judge_every, told.say, training.images.size)
@@ -388,11 +403,16 @@ def open_session(
     )
 
 
+def rate_of(run: Run) -> float:
+    """How many times as high as in the recipe the learning rates are; less than 1 after the training diverged."""
+    return min((event["rate"] for event in run.events() if event.get("kind") == DIVERGED), default=1.0)
+
+
 def _first_or_newest(
-    run: Run, begin: jax.stages.Wrapped, key: Array, used: Devices, told: Reporter
+    run: Run, begin: jax.stages.Wrapped, key: Array, used: Devices, told: Reporter, up_to: int | None
 ) -> tuple[Any, int | None]:
     """(the state of the newest whole checkpoint, its step), or (the first state, None) where there is none."""
-    newest = checkpoint.load_newest(run.checkpoints, jax.eval_shape(begin, key))
+    newest = checkpoint.load_newest(run.checkpoints, jax.eval_shape(begin, key), up_to)
     if newest is None:
         memory.refuse_to_begin(begin.lower(key).compile(), used)
         return begin(key), None
@@ -402,7 +422,9 @@ def _first_or_newest(
     return state, step
 
 
-def _begin_or_go_on(run: Run, recipe: Recipe, surroundings: dict[str, Any], step: int, told: Reporter) -> None:
+def _begin_or_go_on(
+    run: Run, recipe: Recipe, surroundings: dict[str, Any], step: int, told: Reporter, together: Sequence[int]
+) -> None:
     """Leave in the run what it is, or what is another than before, and that it starts after `step`."""
     run.grids.mkdir(exist_ok=True)
     run.clear_partial()
@@ -417,7 +439,8 @@ def _begin_or_go_on(run: Run, recipe: Recipe, surroundings: dict[str, Any], step
         run.begin(recipe, before)
     else:
         run.begin(recipe, surroundings)
-    run.add_event("resumed" if step else "started", step, steps=recipe.steps)
+    seeds = {"together": list(together)} if together else {}
+    run.add_event("resumed" if step else "started", step, steps=recipe.steps, **seeds)
 
 
 def image_shape(image_set: ImageSet) -> ImageShape:

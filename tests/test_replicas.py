@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from sparring import checkpoint, cli, replicas, training
 from sparring.checkpoint import all_checkpoints, unpack
 from sparring.continuation import choose_folder
-from sparring.errors import RecipeError, ResumeError, TrainingDiverged
+from sparring.errors import RecipeError, ResumeError, RunError, TrainingDiverged
 from sparring.metrics import glance
 from sparring.metrics.features import shipped_judge
 from sparring.recipe import Recipe
@@ -83,6 +84,15 @@ def test_they_go_on_together_from_the_step_that_all_have_saved(
     assert 0 < int(newest[-1].name) < 30
     for run in stopped.runs[1:]:  # as if the process had been killed between two savings
         shutil.rmtree(all_checkpoints(run.checkpoints)[-1])
+
+    class KillAtOnce(Silence):
+        def begin(self, *given: object, **named: object) -> None:
+            raise KeyboardInterrupt
+
+    saved = [[path.name for path in all_checkpoints(run.checkpoints)] for run in stopped.runs]
+    with pytest.raises(KeyboardInterrupt):
+        replicas.train_replicas(3, recipe, out=tmp_path / "x3", reporter=KillAtOnce())
+    assert [[path.name for path in all_checkpoints(run.checkpoints)] for run in stopped.runs] == saved
     done = replicas.train_replicas(3, recipe, out=tmp_path / "x3", reporter=Silence())
     for run, whole in zip(done.runs, three.runs, strict=True):
         assert run.ended() == "finished"
@@ -106,6 +116,98 @@ def test_without_a_folder_the_newest_unfinished_replicas_go_on(recipe: Recipe, t
     assert [event["event"] for event in again.runs[1].events()].count("resumed") == 1
     recipes = {f"seed-{seed}": ten.replace(seed=seed) for seed in (3, 4)}
     assert choose_folder(tmp_path, "mlp-256-x2", recipes, surroundings) != first.path, "those are finished"
+
+
+def seen(run: Run) -> dict[str, bytes]:
+    """Every file of a run and what is in it."""
+    return {str(path.relative_to(run.path)): path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+
+
+def starts(run: Run) -> list[tuple[str, int]]:
+    return [(event["event"], event["step"]) for event in run.events() if event["event"] in ("started", "resumed")]
+
+
+@pytest.fixture
+def copied(three: replicas.Replicas, tmp_path: Path) -> list[Run]:
+    """The runs of a copy of `three`."""
+    folder = Path(shutil.copytree(three.path, tmp_path / "x3"))
+    return [Run(folder / run.path.name) for run in three.runs]
+
+
+def test_finished_replicas_are_left_alone_and_a_missing_one_begins(
+    copied: list[Run], three: replicas.Replicas, recipe: Recipe
+) -> None:
+    before = [seen(run) for run in copied]
+    shutil.rmtree(copied[1].path)
+    done = replicas.train_replicas(4, recipe, out=copied[0].path.parent, reporter=Silence())
+    assert not done.stopped and [run.ended() for run in done.runs] == ["finished"] * 4
+    assert [seen(copied[i]) for i in (0, 2)] == [before[i] for i in (0, 2)]
+    assert difference(done.runs[1], three.runs[1]) < ROUNDING
+    assert starts(done.runs[1]) == starts(done.runs[3]) == [("started", 0)]
+
+
+def test_replicas_at_different_steps_each_go_on_from_where_they_are(
+    three: replicas.Replicas, recipe: Recipe, tmp_path: Path
+) -> None:
+    """seed-3 is finished, seed-4 has 20 steps, seed-5 has 10; both were trained alone."""
+    folder = tmp_path / "x3"
+    shutil.copytree(three.runs[0].path, folder / "seed-3")
+    for seed, steps in ((4, 20), (5, 10)):
+        training.train(recipe, seed=seed, steps=steps, out=folder / f"seed-{seed}", reporter=Silence())
+    said: list[str] = []
+
+    class Told(Silence):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    before = seen(Run(folder / "seed-3"))
+    done = replicas.train_replicas(3, recipe, out=folder, reporter=Told())
+    assert seen(done.runs[0]) == before
+    assert starts(done.runs[1])[1:] == [("resumed", 20)] and starts(done.runs[2])[1:] == [("resumed", 10)]
+    for run, whole in zip(done.runs, three.runs, strict=True):
+        assert run.ended() == "finished" and difference(run, whole) < ROUNDING
+    plan = " / ".join(said)
+    assert "seed-3 is finished" in plan and "seed-4: from step 20" in plan and "seed-5: from step 10" in plan
+
+
+def test_a_stop_while_one_group_trains_leaves_the_others_as_they_are(recipe: Recipe, tmp_path: Path) -> None:
+    for seed, steps in ((3, 20), (4, 10)):
+        training.train(recipe, seed=seed, steps=steps, out=tmp_path / f"seed-{seed}", reporter=Silence())
+    before = seen(Run(tmp_path / "seed-3"))
+
+    class StopSoon(Silence):
+        def progress(self, step: int, values: dict[str, float]) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    done = replicas.train_replicas(2, recipe, out=tmp_path, reporter=StopSoon())
+    assert done.stopped and seen(Run(tmp_path / "seed-3")) == before and Run(tmp_path / "seed-4").ended() == "stopped"
+
+
+@pytest.mark.parametrize("hindrance", ["other recipe", "other data", "in use", "foreign"])
+def test_what_cannot_be_trained_together_is_said_before_anything_is_touched(
+    hindrance: str, copied: list[Run], recipe: Recipe, digits: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(copied[0].path)
+    hindered, named = copied[2], copied[2].path.name
+    other = Path(shutil.copytree(digits, tmp_path / "other"))
+    images = other / "train-images-idx3-ubyte"
+    images.write_bytes(images.read_bytes()[:-1] + b"\1")
+    with ExitStack() as held:
+        if hindrance == "other recipe":
+            recipe = recipe.replace(batch_size=10)
+        elif hindrance == "other data":
+            recipe = recipe.replace(data=str(other))
+        elif hindrance == "in use":
+            held.enter_context(hindered.lock())
+        else:
+            hindered.recipe_file.unlink()
+            (hindered.path / "thesis.txt").write_text("mine")
+        before = {run.path.name: seen(run) for run in copied[1:]}
+        with pytest.raises(RunError) as refused:
+            replicas.train_replicas(3, recipe, out=copied[0].path.parent, reporter=Silence())
+    named = named if hindrance in ("in use", "foreign") else "seed-4"
+    assert named in str(refused.value)
+    assert {run.path.name: seen(run) for run in copied[1:]} == before and not copied[0].path.exists()
 
 
 @pytest.mark.ci

@@ -6,10 +6,10 @@ run = sparring.train("mlp-256", data="mnist")
 images = sparring.load(run.path).sample(64, seed=0)  # uint8 (64, 28, 28, 1)
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # not from `typing`, for that takes long to import
 if TYPE_CHECKING:
+    from typing import Any
+
     from sparring.data import ImageSet
     from sparring.errors import SparringError
     from sparring.measuring import measure
@@ -57,8 +57,10 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Public names are fetched when first used, so that `sparring --help` does not wait for JAX."""
     if name not in _HOMES:
         raise AttributeError(f"module 'sparring' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"sparring.{_HOMES[name]}"), name)

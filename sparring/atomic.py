@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from sparring import interrupts
 from sparring.errors import DiskError
 
 
@@ -31,7 +32,7 @@ def write_file(path: Path, write: Callable[[Path], object], size: int | None = N
     """
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
-        with reporting(path, size, partial):
+        with interrupts.temporary(partial), reporting(path, size, partial):
             write(partial)
             sync(partial)
             partial.replace(path)

@@ -30,12 +30,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 
+from sparring import interrupts
 from sparring.errors import DamageWarning, ProcessLost, SparringError, UsageError
 from sparring.plain import plain_console, printable
 from sparring.recipe import Channels, Fit, Recipe
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 from sparring.run import Run
-from sparring.stopping import is_left_alone, no_interrupt_lost
+from sparring.stopping import is_left_alone
 from sparring.sweeps import space
 
 if TYPE_CHECKING:
@@ -871,12 +872,16 @@ options:
 
 def main(words: list[str] | None = None) -> int:
     """Run the command line. Returns the exit status: 0, 2 for a mistake, 130 for a training stopped before its end."""
-    status = _main(list(sys.argv[1:] if words is None else words))
-    if words is None and is_left_alone():  # Python would wait for it at its end
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-        os._exit(status)
-    return status
+    if words is not None:
+        return _main(words)
+    interrupts.listen()
+    try:
+        status = _main(sys.argv[1:])
+        if is_left_alone():  # Python would wait for it at its end
+            interrupts.leave(status)
+        return status
+    finally:
+        interrupts.finish()
 
 
 def _main(words: list[str]) -> int:
@@ -886,7 +891,7 @@ def _main(words: list[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files may hold what the terminal cannot show
     try:
-        with no_interrupt_lost(), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("always", DamageWarning)
             warnings.showwarning = _show_warning
             return _dispatch(words)
@@ -897,9 +902,10 @@ def _main(words: list[str]) -> int:
     except (SparringError, OSError, MemoryError, RuntimeError) as error:
         if debug or (isinstance(error, RuntimeError) and not str(error).startswith(NO_MEMORY)):
             raise
+        interrupts.hold_if_ending()
         print(f"sparring: {_sentence(error)}", file=sys.stderr, flush=True)
         if isinstance(error, ProcessLost):
-            os._exit(2)  # JAX would wait for the one that is gone, and then abort
+            interrupts.leave(2)  # JAX would wait for the one that is gone, and then abort
         return 2
     except KeyboardInterrupt:
         if debug:

@@ -22,6 +22,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+from sparring import interrupts
 from sparring.data.named import cache_folder
 
 LEAST_SECONDS = 0.1
@@ -42,6 +43,7 @@ class Desk:
         self.store.mkdir(parents=True, exist_ok=True)
         _clear_dead_desks(folder)
         self.path = Path(tempfile.mkdtemp(prefix=f"desk-{os.getpid()}-", dir=folder))
+        interrupts.remove_at_end(self.path)
         for program in self.store.glob(f"*{SUFFIX}"):
             with contextlib.suppress(OSError):  # another process has just removed it
                 os.link(program, self.path / program.name)

@@ -21,6 +21,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from numpy.typing import NDArray
 
+from sparring import interrupts
 from sparring.errors import ProcessError, ProcessLost, SparringError
 
 Word = dict[str, Any]
@@ -99,7 +100,7 @@ def _say_waiting(where: str) -> None:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Let Ctrl-C end the process at once: Python would not hear it before JAX comes back."""
-    if threading.current_thread() is not threading.main_thread():
+    if interrupts.listening() or threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)

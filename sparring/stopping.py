@@ -1,25 +1,22 @@
-"""BEING STOPPED: Ctrl-C, SIGTERM and a closed terminal as a request, so that a training ends in good order and at once;
-and no Ctrl-C is lost."""
+"""BEING STOPPED: Ctrl-C, SIGTERM and a closed terminal as a request, so that a training ends in good order and at once.
+
+In the program signals are heard by `sparring.interrupts`; elsewhere (in a notebook, say) by handlers of our own."""
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from sparring import interrupts
 from sparring.errors import DiskError
 
-AGAIN_SECONDS = 0.02
-"""After so long a signal that could not be heard is sent again."""
 LOOK_SECONDS = 0.05
 """How often is looked whether somebody asked to stop."""
 LEFT_ALONE = "left alone once a stop is asked for"
-REQUESTS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 Result = TypeVar("Result")
 
@@ -38,11 +35,16 @@ def stop_requests() -> Iterator[Stop]:
     trains on.
     """
     stop = Stop()
+    if interrupts.listening():
+        with interrupts.handed_to(stop):
+            yield stop
+        return
     if threading.current_thread() is not threading.main_thread():
         yield stop  # only the main thread hears signals
         return
-    before = {number: signal.getsignal(number) for number in REQUESTS if signal.getsignal(number) != signal.SIG_IGN}
-    terminals = [output for output in (1, 2) if _is_terminal(output)]
+    known = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
+    before = {number: handler for number, handler in known.items() if handler != signal.SIG_IGN}
+    terminals = interrupts.terminals()
 
     def restore() -> None:
         for number, handler in before.items():
@@ -50,8 +52,7 @@ def stop_requests() -> Iterator[Stop]:
 
     def request(number: int, frame: object) -> None:
         if number not in (signal.SIGINT, signal.SIGTERM):
-            for output in terminals:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+            interrupts.silence(terminals)
         stop.requested = True
         restore()
 
@@ -90,13 +91,6 @@ def is_left_alone() -> bool:
     return any(thread.name == LEFT_ALONE for thread in threading.enumerate())
 
 
-def _is_terminal(output: int) -> bool:
-    try:
-        return os.isatty(output)
-    except OSError:
-        return False
-
-
 class Heard:
     """Tells somebody who may go away. Of a pipe that is closed, as in `sparring train | head`, that is a request to
     stop; a terminal that is gone without a signal wanted the training to go on."""
@@ -119,27 +113,3 @@ class Heard:
                 self._stop.requested |= isinstance(error, BrokenPipeError)
 
         return tell
-
-
-@contextmanager
-def no_interrupt_lost() -> Iterator[None]:
-    """Send Ctrl-C again where it falls into a finaliser or a callback of the garbage collector.
-
-    Python drops what these raise. JAX has such a callback, which is busy while a program starts.
-    """
-    shown, again = sys.unraisablehook, list[threading.Timer]()
-
-    def hook(dropped: sys.UnraisableHookArgs) -> None:
-        if dropped.exc_type is not KeyboardInterrupt:
-            shown(dropped)
-            return
-        again.append(threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGINT)))
-        again[-1].start()
-
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = shown
-        for timer in again:
-            timer.cancel()

@@ -11,6 +11,7 @@ ROOT = Path(sparring.__file__).parent
 
 ORDER = [
     "isolation",
+    "interrupts",
     "errors",
     "checks",
     "parts",
@@ -140,6 +141,7 @@ ORDER = [
     "web.app",
     "web.server",
     "cli",
+    "__main__",
 ]
 
 STRANGERS = {

@@ -26,7 +26,7 @@ from http.client import HTTPException, HTTPResponse, IncompleteRead, responses
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sparring import atomic
+from sparring import atomic, interrupts
 from sparring.errors import DataError, DownloadError
 
 Progress = Callable[[int, int | None], None]
@@ -313,7 +313,8 @@ def _claimed_part(destination: Path) -> Iterator[Path]:
     if lock is None:
         own = destination.with_name(f"{destination.name}.part-{secrets.token_hex(4)}")
         try:
-            yield own
+            with interrupts.temporary(own):
+                yield own
         finally:
             own.unlink(missing_ok=True)
         return

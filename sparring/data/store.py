@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring import atomic
+from sparring import atomic, interrupts
 from sparring.data.named import cache_folder
 from sparring.errors import DataError
 
@@ -77,9 +77,10 @@ def stored(key: str, largest: int, write: Write) -> Stored:
             "set SPARRING_CACHE to a folder that can be written"
         ) from None
     try:
-        _check_room(folder.parent, largest)
-        _fill(made, write)
-        _put(made, folder)
+        with interrupts.temporary(made):
+            _check_room(folder.parent, largest)
+            _fill(made, write)
+            _put(made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     if (found := _opened(folder)) is None:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sparring import isolation
+from sparring import interrupts, isolation
 from sparring.errors import MissingExtra, SparringError, UsageError
 from sparring.web.guard import Guard
 
@@ -64,7 +64,7 @@ def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: C
             lifespan="off",
         )
         say(f"http://{_shown(host)}:{taken}/?token={token}")
-        with contextlib.suppress(KeyboardInterrupt):
+        with interrupts.welcome(), contextlib.suppress(KeyboardInterrupt):
             asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 
 

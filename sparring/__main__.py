@@ -1,0 +1,31 @@
+"""THE PROGRAM: `sparring`, or `python -m sparring`.
+
+Its first lines make signals end the program without a traceback, while the rest is still being imported. Before
+Python comes to them, in its own start, nothing can be done: a Ctrl-C there shows Python's traceback.
+"""
+
+import sys
+
+if __name__ == "__main__":
+    from sparring.isolation import leave_current_folder
+
+    leave_current_folder()
+
+import _signal  # type: ignore[import-not-found]  # `signal` imports more, which takes time
+
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+from sparring import interrupts
+
+
+def main() -> int:
+    """Run the command line. Returns the exit status."""
+    interrupts.listen()
+    from sparring import cli
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,14 +6,16 @@ One checkpoint is a folder named after its step:
     checkpoints/00001000/manifest.json       format, step, and size and SHA-256 of the arrays' file; its own SHA-256
 
 A folder gets its name only when both files are on the disk, and an older checkpoint goes only when two newer ones are
-whole. Nothing in it can run code.
+whole. Other files in it (`.DS_Store`, a sync client's) do not count and are never removed, but for the litter that file
+managers leave. Nothing in it can run code.
 """
 
+import contextlib
 import hashlib
 import os
-import shutil
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -29,6 +31,12 @@ from sparring.plain import open_plain
 FORMAT = 1
 STATE, MANIFEST = "state.safetensors", "manifest.json"
 KEPT = 2
+LITTER = re.compile(r"\.DS_Store|\._.*|\.localized|Thumbs\.db|ehthumbs\.db|desktop\.ini|\.directory")
+"""What file managers leave in folders that somebody looks into."""
+OURS = re.compile(r"(\.partial-\d+-)?(state\.safetensors|manifest\.json)")
+"""The files of a checkpoint, also while they are written."""
+PARTIAL = re.compile(r"\.partial-\d+-\d{8,10}(-old)?")
+"""A checkpoint while it is written or replaced."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -100,7 +108,7 @@ def unpack(path: Path, expected: dict[str, Any]) -> Arrays:
 
 
 def save(folder: Path, step: int, tree: Any, keep: int = KEPT) -> Path:
-    """Write the state of `step` as a checkpoint below `folder`; keep the newest `keep` up to it, drop all others.
+    """Write the state of `step` as a checkpoint below `folder`; keep the newest `keep` whole ones up to it, no others.
 
     One of a later step is damaged, or a run would have gone on from there: it must not take the place of a whole one.
     Raises `DiskError`; then all that was there is there still.
@@ -109,29 +117,79 @@ def save(folder: Path, step: int, tree: Any, keep: int = KEPT) -> Path:
     manifest = {"format": FORMAT, "step": step, STATE: weights}
     final = folder / f"{step:08d}"
     partial = folder / f".partial-{os.getpid()}-{final.name}"
+    old = partial.with_name(f"{partial.name}-old")
     with atomic.reporting(final, len(content)):
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".partial-*"):  # by a killed process
-            shutil.rmtree(left)
+        for left in filter(_is_partial, folder.iterdir()):  # by a killed process
+            _remove(left)
         try:
             partial.mkdir()
             atomic.write_bytes(partial / STATE, content)
             sealed.write(partial / MANIFEST, manifest)
-            if final.exists():  # damaged, or from before a resume: this one replaces it
-                final.rename(partial.with_name(f"{partial.name}-old"))
+            if os.path.lexists(final):  # damaged, or from before a resume: this one replaces it
+                final.rename(old)
             partial.rename(final)
         except OSError:
-            shutil.rmtree(partial, ignore_errors=True)  # a full disk needs the room
+            _remove(partial)  # a full disk needs the room
             raise
         atomic.sync(folder)
-        kept = [path for path in all_checkpoints(folder) if int(path.name) <= step][-keep:]
-        for other in {*all_checkpoints(folder), *folder.glob(".partial-*")} - set(kept):
-            shutil.rmtree(other)
+        if os.path.lexists(old):
+            _remove(old, into=final)
+        kept = {final}
+        for other in reversed(all_checkpoints(folder)):
+            if other != final and int(other.name) < step and len(kept) < keep and _is_whole(other):
+                kept.add(other)
+        for other in filter(_is_ours, set(all_checkpoints(folder)) - kept):
+            _remove(other)
     return final
+
+
+def _is_partial(path: Path) -> bool:
+    return PARTIAL.fullmatch(path.name) is not None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether its files are as they were written."""
+    try:
+        about = read_manifest(checkpoint)[STATE]
+        with open_plain(checkpoint / STATE) as file:
+            found: str = hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
+        return bool(found == about["sha256"])
+    except (OSError, CheckpointError):
+        return False
+
+
+def _is_ours(checkpoint: Path) -> bool:
+    """Whether this is a checkpoint that may be removed: a folder with a manifest, or with nothing but our files."""
+    if checkpoint.is_symlink() or not checkpoint.is_dir():
+        return False
+    names = {path.name for path in checkpoint.iterdir()}
+    return MANIFEST in names or all(OURS.fullmatch(name) or LITTER.fullmatch(name) for name in names)
+
+
+def _remove(checkpoint: Path, into: Path | None = None) -> None:
+    """Remove our files and litter, the manifest last, then the folder if it is empty; or move the rest `into` another.
+
+    A link is removed, and what it leads to is left alone.
+    """
+    if checkpoint.is_symlink() or not checkpoint.is_dir():
+        checkpoint.unlink(missing_ok=True)
+        return
+    for path in sorted(checkpoint.iterdir(), key=lambda path: path.name == MANIFEST):
+        with contextlib.suppress(OSError):  # it is no file, or held by a network file system
+            if OURS.fullmatch(path.name) or LITTER.fullmatch(path.name):
+                path.unlink()
+            elif into is not None:
+                path.rename(into / path.name)
+    with contextlib.suppress(OSError):  # the user's files are in it
+        checkpoint.rmdir()
 
 
 def load(checkpoint: Path, template: Any) -> Any:
     """The state in a checkpoint, as a pytree like the template. Raises `CheckpointError` if it is not whole."""
+    if checkpoint.is_symlink() or not checkpoint.is_dir():
+        kind = "a link" if checkpoint.is_symlink() else "a file"
+        raise CheckpointError(f"the checkpoint {checkpoint} is {kind}, not a folder")
     manifest = read_manifest(checkpoint)
     try:
         return tree_like(template, unpack(checkpoint / STATE, manifest[STATE]))
@@ -159,16 +217,34 @@ def load_newest(folder: Path, template: Any, up_to: int | None = None) -> tuple[
 
 
 def all_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints below `folder`, whole or not, the oldest first; but nothing that holds other files, too."""
-    found = (path for path in folder.glob("[0-9]*") if path.name.isascii() and path.name.isdecimal() and path.is_dir())
-    return sorted(path for path in found if _holds_nothing_else(path))
+    """The checkpoints below `folder`, whole or not, the oldest first; but no folder that holds only other things.
 
-
-def _holds_nothing_else(checkpoint: Path) -> bool:
+    Raises `CheckpointError` where the folder cannot be read.
+    """
     try:
-        return {path.name for path in checkpoint.iterdir()} <= {STATE, MANIFEST}
+        found = [path for path in folder.iterdir() if _step_of(path.name) is not None]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CheckpointError(f"{folder} cannot be read: {error.strerror}") from error
+    return sorted((path for path in found if _may_be_checkpoint(path)), key=lambda path: int(path.name))
+
+
+def _step_of(name: str) -> int | None:
+    """The step of a checkpoint of that name; None where that is no name of ours."""
+    is_number = name.isascii() and name.isdecimal() and len(name) <= 10
+    return int(name) if is_number and name == f"{int(name):08d}" else None
+
+
+def _may_be_checkpoint(path: Path) -> bool:
+    """Whether it has a file of ours or nothing at all in it; a link or a file counts too, as one that is damaged."""
+    if path.is_symlink() or not path.is_dir():
+        return True
+    try:
+        names = {inside.name for inside in path.iterdir() if not LITTER.fullmatch(inside.name)}
     except OSError:  # it was just removed
         return False
+    return not names or not names.isdisjoint((STATE, MANIFEST))
 
 
 def newest_step(folder: Path) -> int:

@@ -24,7 +24,7 @@ from sparring.classes import Labels, grid_labels
 from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.devices import Devices
-from sparring.errors import TrainingDiverged, reason
+from sparring.errors import CheckpointError, TrainingDiverged, reason
 from sparring.examples import Examples
 from sparring.game import Game, ImageShape, Latents, game_of
 from sparring.images import Images, grid, grid_scale, save_picture, some_places, to_uint8
@@ -412,7 +412,13 @@ def _first_or_newest(
     run: Run, begin: jax.stages.Wrapped, key: Array, used: Devices, told: Reporter, up_to: int | None
 ) -> tuple[Any, int | None]:
     """(the state of the newest whole checkpoint, its step), or (the first state, None) where there is none."""
-    newest = checkpoint.load_newest(run.checkpoints, jax.eval_shape(begin, key), up_to)
+    try:
+        newest = checkpoint.load_newest(run.checkpoints, jax.eval_shape(begin, key), up_to)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}. Put a whole checkpoint there; or, to begin anew at step 0, choose another --out or remove "
+            f"{run.checkpoints}"
+        ) from error
     if newest is None:
         memory.refuse_to_begin(begin.lower(key).compile(), used)
         return begin(key), None

@@ -1,6 +1,7 @@
 """Checkpoints: what is saved is loaded, damage is noticed, and something whole is always left."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,6 +75,72 @@ def test_a_damaged_one_of_a_later_step_takes_no_place_of_a_whole_one(tmp_path: P
     assert load_newest(tmp_path)[0] == 2
     checkpoint.save(tmp_path, 4, state(4))
     assert [path.name for path in checkpoint.all_checkpoints(tmp_path)] == ["00000002", "00000004"]
+
+
+def test_a_damaged_one_of_an_earlier_step_takes_no_place_of_a_whole_one(tmp_path: Path) -> None:
+    for step in (1, 2):
+        checkpoint.save(tmp_path, step, state(step))
+    (tmp_path / "00000002" / checkpoint.STATE).write_bytes(b"noise")
+    checkpoint.save(tmp_path, 3, state(3))
+    assert [path.name for path in checkpoint.all_checkpoints(tmp_path)] == ["00000001", "00000003"]
+
+
+STRAY = (".DS_Store", "._state.safetensors", "Thumbs.db", ".nfs0001", "state.safetensors.sync-conflict", "notes.txt")
+
+
+@pytest.mark.parametrize("name", STRAY)
+def test_a_stray_file_spoils_no_checkpoint(tmp_path: Path, name: str) -> None:
+    for step in (1, 2):
+        (checkpoint.save(tmp_path, step, state(step)) / name).write_text("stray")
+    assert load_newest(tmp_path)[::2] == (2, [])
+    for step in (2, 3, 4):  # the first of these is written over the one that is there
+        checkpoint.save(tmp_path, step, state(step))
+    assert [path.name for path in checkpoint.all_checkpoints(tmp_path)] == ["00000003", "00000004"]
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob(name)}
+    assert left == (set() if checkpoint.LITTER.fullmatch(name) else {f"00000001/{name}", f"00000002/{name}"})
+    assert not list(tmp_path.rglob("*.partial*"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        {*(place[:8] for place in left), "00000003", "00000004"}
+    )
+
+
+def test_a_folder_of_the_users_own_is_no_checkpoint_and_is_kept(tmp_path: Path) -> None:
+    for name in ("00000001", "00000002", "00000003", "3", "00000002 (copy)", ".partial-7-x"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.tex").write_text("years of work")
+    assert checkpoint.load_newest(tmp_path, state()) is None
+    for step in (2, 3, 4):
+        checkpoint.save(tmp_path, step, state(step))
+    assert len(list(tmp_path.rglob("thesis.tex"))) == 6
+    assert load_newest(tmp_path)[::2] == (4, [])
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "file", "empty"])
+def test_what_is_no_folder_with_a_checkpoint_is_named_and_never_followed(tmp_path: Path, kind: str) -> None:
+    elsewhere = checkpoint.save(tmp_path / "elsewhere", 5, state(5))
+    place = tmp_path / "run" / "00000005"
+    place.parent.mkdir()
+    if kind == "link":
+        place.symlink_to(elsewhere)
+    elif kind == "dangling":
+        place.symlink_to(tmp_path / "nowhere")
+    elif kind == "file":
+        place.write_text("")
+    else:
+        place.mkdir()
+    with pytest.raises(CheckpointError, match="00000005"):
+        checkpoint.load_newest(place.parent, state())
+    checkpoint.save(place.parent, 4, state(4))
+    assert os.path.lexists(place) == (kind != "empty")
+    checkpoint.save(place.parent, 5, state(6))
+    assert_equal(load_newest(place.parent)[1], state(6))
+    assert_equal(load_newest(elsewhere.parent)[1], state(5))
+
+
+def test_a_folder_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("")
+    with pytest.raises(CheckpointError, match="checkpoints cannot be read"):
+        checkpoint.load_newest(tmp_path / "checkpoints", state())
 
 
 def test_nothing_saved_is_nothing_loaded(tmp_path: Path) -> None:

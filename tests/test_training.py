@@ -20,7 +20,7 @@ import sparring
 from sparring import checkpoint, data, training
 from sparring.chunk import compile_chunk
 from sparring.data import batches
-from sparring.errors import DataError, ResumeError, RunError, TrainingDiverged
+from sparring.errors import CheckpointError, DataError, ResumeError, RunError, TrainingDiverged
 from sparring.examples import Examples
 from sparring.game import game_of
 from sparring.randomness import PURPOSES, random_key
@@ -244,6 +244,33 @@ def test_a_damaged_newest_checkpoint_costs_only_the_steps_since_the_one_before(
     assert told.said[1] == f"going on with {run.path} after step 8"
     assert newest_state(run)[1].keys() == newest_state(whole)[1].keys()
     assert_same_generator(run, whole)
+
+
+def test_a_stray_file_costs_nothing(whole: Run, digits: Path, tmp_path: Path) -> None:
+    recipe = small("mlp-256", digits)
+    run = sparring.train(recipe, out=tmp_path / "run", steps=8)
+    (run.checkpoints / "00000008" / ".DS_Store").touch()
+    told = StopAt(10**9)
+    sparring.train(recipe, out=run.path, reporter=told)
+    assert told.said[0] == f"going on with {run.path} after step 8"
+    assert_same_generator(run, whole)
+
+
+def test_a_run_that_can_use_none_of_its_checkpoints_is_not_begun_anew(digits: Path, tmp_path: Path) -> None:
+    recipe = small("mlp-256", digits)
+    run = sparring.train(recipe, out=tmp_path / "run", steps=4, checkpoint_seconds=0)
+    for damaged in checkpoint.all_checkpoints(run.checkpoints):
+        (damaged / checkpoint.MANIFEST).unlink()
+        (damaged / "notes.txt").touch()
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .* is whole") as stopped:
+        sparring.train(recipe, out=run.path)
+    assert all(path.name in str(stopped.value) for path in checkpoint.all_checkpoints(run.checkpoints))
+    assert "--out" in str(stopped.value) and f"remove {run.checkpoints}" in str(stopped.value)
+    after = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    assert {path for path in after if after[path] != before.get(path)} <= {run.events_file}
+    shutil.rmtree(run.checkpoints)
+    assert sparring.train(recipe, out=run.path).ended() == "finished"
 
 
 def assert_same_generator(a: Run, b: Run) -> None:

@@ -110,6 +110,7 @@ def resume(path: str | Path, **options: Any) -> Sweep:
 def _work(folder: SweepFolder, setup: Setup, told: Reporter, tensorboard: bool, checkpoint_seconds: float) -> Sweep:
     """Train the trials that nobody else trains, until none is left to begin or somebody asks to stop."""
     folder.refuse_strangers()
+    folder.refuse_foreign()
     folder.path.mkdir(parents=True, exist_ok=True)
     with exclusively(folder):
         setup = folder.begin(setup)
@@ -212,8 +213,7 @@ def _choose_folder(sweeps: Path, setup: Setup) -> SweepFolder:
 def _is_open(folder: SweepFolder, setup: Setup) -> bool:
     try:
         begun = folder.setup()
+        same = not changes(begun, setup)
+        return same and any(trial.state in ("waiting", "running") for trial in known_trials(folder, begun))
     except RunError:  # a sweep that cannot be read is not the one that is meant
         return False
-    return not changes(begun, setup) and any(
-        trial.state in ("waiting", "running") for trial in known_trials(folder, begun)
-    )

@@ -126,6 +126,7 @@ ORDER = [
     "sweeps",
     "sweeps.space",
     "sweeps.folder",
+    "sweeps.journal",
     "sweeps.sharing",
     "sweeps.ranking",
     "sweeping",

@@ -8,6 +8,8 @@ workers/              one file for each process at work, which it holds and touc
 
 from __future__ import annotations
 
+import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,10 @@ from sparring.errors import ResumeError, RunError
 from sparring.recipe import Recipe, settings_of
 from sparring.run import Run, read_json
 from sparring.sweeps import space
-from sparring.sweeps.space import Point, Space
+from sparring.sweeps.space import MOST_TRIALS, Point, Space
 
 FORMAT = 1
+TRIAL = "trial"
 IGNORED = ("source", "milliseconds_per_step", "judge_every")
 """Settings that change nothing of what a trial finds."""
 
@@ -57,16 +60,27 @@ class Setup:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Setup:
-        """What `to_json` wrote. Raises `KeyError` or `TypeError` where something is missing or of another kind."""
-        return cls(
-            recipe=Recipe.from_json(value["recipe"]),
-            space={name: space.axis_from_json(axis) for name, axis in value["space"].items()},
-            trials=value["trials"],
-            draw_seed=value["draw_seed"],
-            checksum=value["checksum"],
-            points=tuple(space.point_from_json(point) for point in value["points"]),
-        )
+    def from_json(cls, value: Any) -> Setup:
+        """What `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        recipe = Recipe.from_json(value["recipe"])
+        tried = {name: space.axis_from_json(axis) for name, axis in value["space"].items()}
+        match value:
+            case {
+                "trials": int() | None as trials,
+                "draw_seed": int(seed),
+                "checksum": str(checksum),
+                "points": [*some],
+            }:
+                numbers = (
+                    (1 if trials is None else trials, 1, MOST_TRIALS),
+                    (seed, 0, 2**32 - 1),
+                    (len(some), 1, MOST_TRIALS),
+                )
+                if any(isinstance(number, bool) or not least <= number <= most for number, least, most in numbers):
+                    raise ValueError("the number of trials, or the seed that draws them, is out of range")
+                points = tuple(space.point_from_json(point, tried) for point in some)
+                return cls(recipe, tried, trials, seed, checksum, points)
+        raise TypeError("it does not say which trials there are")
 
 
 @dataclass(frozen=True)
@@ -94,7 +108,7 @@ class SweepFolder:
 
     def run(self, number: int) -> Run:
         """The run of that trial."""
-        return Run(self.path / f"trial-{number:04d}")
+        return Run(self.path / f"{TRIAL}-{number:04d}")
 
     def exists(self) -> bool:
         """Whether a sweep was ever begun here."""
@@ -109,8 +123,9 @@ class SweepFolder:
             raise RunError(f"{self.setup_file} has a format that this version does not know")
         try:
             return Setup.from_json(content)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{self.setup_file} is damaged: {error!r}") from error
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise RunError(f"{self.setup_file} is damaged: {what}") from error
 
     def refuse_strangers(self) -> None:
         """Raise `RunError` where something else than a sweep lies here."""
@@ -119,6 +134,19 @@ class SweepFolder:
         own = {self.workers.name, f"{self.lock_name.name}.lock"}
         if self.path.exists() and not self.exists() and any(item.name not in own for item in self.path.iterdir()):
             raise RunError(f"{self.path} is neither empty nor a sweep of Sparring; choose another folder")
+
+    def refuse_foreign(self) -> None:
+        """Raise `RunError` where what is read, written or removed here is a link, a pipe, a device, or of another kind
+        than the sweep makes it."""
+        files = [self.setup_file, self.journal, self.lock_name.with_name(f"{self.lock_name.name}.lock")]
+        for path in [*files, self.workers, *self.path.glob(f"{TRIAL}-*")]:
+            with suppress(FileNotFoundError):
+                found, is_file = path.lstat(), path in files
+                if not (stat.S_ISREG if is_file else stat.S_ISDIR)(found.st_mode) or (is_file and found.st_nlink > 1):
+                    raise RunError(
+                        f"{path} should be a {'file' if is_file else 'folder'} of its own, no link or device; "
+                        "a sweep writes nothing behind these: remove it, or choose another folder"
+                    )
 
     def begin(self, wanted: Setup) -> Setup:
         """Write down what the sweep is, or, where it was begun already, return what was written.

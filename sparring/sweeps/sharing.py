@@ -13,15 +13,18 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, BinaryIO, Literal, TypeGuard
 
+from sparring.plain import open_plain
 from sparring.sweeps.folder import Setup, SweepFolder
+from sparring.sweeps.journal import STUDY, Journal
 from sparring.sweeps.space import Point, distributions, load_optuna, simple
 
 try:
@@ -34,8 +37,10 @@ TOUCH_SECONDS = 10.0
 SILENCE_SECONDS = 180.0
 """After so long without a word a process on another machine is taken for dead. Network file systems tell some late."""
 
+LARGEST_WORKER = 4096
+"""Bytes of the file of a process."""
+
 State = Literal["waiting", "running", "finished", "failed"]
-STUDY = "sweep"
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Trials:
         self._optuna = load_optuna()
         self._folder, self._setup, self._worker = folder, setup, worker
         self._kinds = distributions(setup.space)
-        self._storage, self._study = _open_study(folder)
+        self._storage, self._study = _open_study(folder, setup, self._kinds)
 
     def claim(self) -> int | None:
         """The number of the trial that this process is to train now; None where nothing is left to begin."""
@@ -139,23 +144,16 @@ def known_trials(folder: SweepFolder, setup: Setup) -> list[Trial]:
 # ------------------------------------------------------------------------------------------------ the storage
 
 
-def _open_study(folder: SweepFolder) -> tuple[Any, Any]:
+def _open_study(folder: SweepFolder, setup: Setup, kinds: dict[str, Any]) -> tuple[Any, Any]:
     optuna = load_optuna()
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
+    folder.refuse_foreign()
+    journal = Journal(folder.journal, setup.points, kinds)
     with exclusively(folder):
-        _mend(folder.journal)
-        backend = JournalFileBackend(str(folder.journal), lock_obj=JournalFileOpenLock(str(folder.journal)))
-        storage = optuna.storages.JournalStorage(backend)
+        journal.mend()
+        storage = optuna.storages.JournalStorage(journal)
         sampler = optuna.samplers.RandomSampler()  # never asked: every trial is given
         study = optuna.create_study(storage=storage, sampler=sampler, study_name=STUDY, load_if_exists=True)
     return storage, study
-
-
-def _mend(journal: Path) -> None:
-    """Cut off a last line that a full disk or a power cut left half: Optuna would read nothing behind it."""
-    if journal.is_file() and not (content := journal.read_bytes()).endswith(b"\n"):
-        os.truncate(journal, content.rfind(b"\n") + 1)
 
 
 @contextmanager
@@ -184,22 +182,24 @@ class Worker:
         self._folder = folder
         self._file = folder / name
 
-    def is_alive(self, name: str | None) -> bool:
-        """Whether the process of that name still works."""
+    def is_alive(self, name: Any) -> bool:
+        """Whether the process of that name still works. Anybody may have written the name."""
+        if not _is_worker(name):
+            return False
         if name == self.name:
             return True
-        file = self._folder / (name or "none")
         try:
-            about = json.loads(file.read_bytes())
-            if about["machine"] == machine() and (held := _is_held(file)) is not None:
-                return held
-            return _touch_time(self._clock()) - _touch_time(file) < SILENCE_SECONDS
-        except (OSError, ValueError, KeyError):  # it ended, and took its file away
+            with open_plain(self._folder / name, LARGEST_WORKER) as file:
+                about = json.loads(file.read(LARGEST_WORKER))
+                if about["machine"] == machine() and (held := _is_held(file)) is not None:
+                    return held
+                return abs(_touch_time(self._clock()) - os.fstat(file.fileno()).st_mtime) < SILENCE_SECONDS
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # it ended, and took its file away
             return False
 
-    def bury(self, name: str | None) -> None:
+    def bury(self, name: Any) -> None:
         """Take away the file that a dead process left."""
-        if name:
+        if _is_worker(name):
             (self._folder / name).unlink(missing_ok=True)
 
     def _clock(self) -> Path:
@@ -213,7 +213,7 @@ class Worker:
 def at_work(folder: SweepFolder) -> Iterator[Worker]:
     """Be a worker in this folder, until it is left."""
     folder.workers.mkdir(exist_ok=True)
-    worker = Worker(folder.workers, f"{platform.node() or 'machine'}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    worker = Worker(folder.workers, _new_name())
     path = folder.workers / worker.name
     with ExitStack() as stack:
         file = stack.enter_context(path.open("x"))
@@ -225,6 +225,16 @@ def at_work(folder: SweepFolder) -> Iterator[Worker]:
         threading.Thread(target=_keep_touching, args=(path, ended), daemon=True).start()
         stack.callback(ended.set)
         yield worker
+
+
+def _new_name() -> str:
+    node = re.sub(r"[^\w.-]", "-", platform.node())[:64] or "machine"
+    return f"{node}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def _is_worker(name: Any) -> TypeGuard[str]:
+    """Whether that is a name as `at_work` gives them, and so never a path that leads out of the folder."""
+    return isinstance(name, str) and re.fullmatch(r"[\w.-]{1,255}-[0-9]+-[0-9a-f]{8}", name) is not None
 
 
 def machine() -> str:
@@ -251,15 +261,14 @@ def _hold(file: IO[str]) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _is_held(file: Path) -> bool | None:
+def _is_held(file: BinaryIO) -> bool | None:
     """Whether a process of this machine holds the file; None where that cannot be said."""
     if fcntl is not None:
-        with file.open() as opened:
-            try:
-                fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                return False
-            except BlockingIOError:
-                return True
-            except OSError:
-                pass
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
     return None

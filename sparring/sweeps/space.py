@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from sparring.errors import MissingExtra, RecipeError
@@ -304,8 +304,15 @@ def axis_to_json(axis: Axis) -> Any:
 
 
 def axis_from_json(value: Any) -> Axis:
-    """What `axis_to_json` wrote."""
-    return Range(value["low"], value["high"]) if isinstance(value, dict) else tuple(map(_value, value))
+    """What `axis_to_json` wrote. Raises `TypeError`, `KeyError` or `ValueError` for anything else."""
+    if isinstance(value, dict):
+        ends = value["low"], value["high"]
+        if not all(map(_is_number, ends)) or not ends[0] < ends[1]:
+            raise ValueError(f"no range of numbers: {value!r:.80}")
+        return Range(*ends)
+    if not isinstance(value, list) or not value:
+        raise TypeError(f"no list of values: {value!r:.80}")
+    return tuple(map(_value, value))
 
 
 def point_to_json(point: Point) -> dict[str, Any]:
@@ -313,10 +320,25 @@ def point_to_json(point: Point) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in point.items()}
 
 
-def point_from_json(value: dict[str, Any]) -> Point:
-    """What `point_to_json` wrote."""
-    return {name: _value(item) for name, item in value.items()}
+def point_from_json(value: Any, space: Space) -> Point:
+    """What `point_to_json` wrote of a point in that space. Raises `TypeError` or `ValueError` for anything else."""
+    point = {name: _value(item) for name, item in value.items()}
+    if point.keys() != space.keys() or not all(_is_in(item, space[name]) for name, item in point.items()):
+        raise ValueError(f"a trial that is none of this sweep: {value!r:.80}")
+    return point
+
+
+def _is_in(value: Any, axis: Axis) -> bool:
+    return _is_number(value) and axis.low <= value <= axis.high if isinstance(axis, Range) else value in axis
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
 
 
 def _value(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, list) and all(isinstance(width, int) for width in value):
+        return tuple(value)
+    if not isinstance(value, (str, int, float, NoneType)):
+        raise TypeError(f"no value of a setting: {value!r:.80}")
+    return value

@@ -3,10 +3,11 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sparring.errors import ResumeError, RunError
+from sparring.errors import RecipeError, ResumeError, RunError
 from sparring.recipes import named_recipe
 from sparring.sweeps.folder import Setup, SweepFolder, changes
 from sparring.sweeps.space import Range
@@ -26,7 +27,10 @@ def setup() -> Setup:
         trials=2,
         draw_seed=0,
         checksum="c" * 64,
-        points=({"generator.hidden": (8,), RATE: 2e-4}, {"generator.hidden": (8, 16), RATE: 1e-3}),
+        points=tuple(
+            {"generator.hidden": hidden, RATE: rate, "generator.batch_norm_momentum": momentum}
+            for hidden, rate, momentum in (((8,), 2e-4, None), ((8, 16), 1e-3, 0.5))
+        ),
     )
 
 
@@ -76,7 +80,20 @@ def test_what_cannot_be_read_is_said(content: str, sentence: str, tmp_path: Path
 
 def test_a_setup_that_lacks_something_is_damaged(setup: Setup, tmp_path: Path) -> None:
     (tmp_path / "sweep.json").write_text(json.dumps({k: v for k, v in setup.to_json().items() if k != "points"}))
-    with pytest.raises(RunError, match="is damaged: KeyError"):
+    with pytest.raises(RunError, match="is damaged"):
+        SweepFolder(tmp_path).setup()
+
+
+@pytest.mark.parametrize(
+    "value", [None, 0, -1, 1.5, True, "x", [], {}, [0], {"x": 0}, [[[]]], [{}], [{"seed": 3}], 1e30]
+)
+@pytest.mark.parametrize("name", ["recipe", "space", "trials", "draw_seed", "checksum", "points"])
+def test_a_setup_with_a_value_of_another_kind_is_damaged(name: str, value: Any, setup: Setup, tmp_path: Path) -> None:
+    content = setup.to_json()
+    if (name, repr(value)) in {("draw_seed", "0"), ("trials", "None"), ("checksum", "'x'")}:
+        return
+    (tmp_path / "sweep.json").write_text(json.dumps(content | {name: value}))
+    with pytest.raises((RunError, RecipeError)):
         SweepFolder(tmp_path).setup()
 
 

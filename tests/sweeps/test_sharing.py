@@ -16,6 +16,7 @@ from sparring.sweeps.folder import Setup, SweepFolder
 from sparring.sweeps.sharing import Trials, Worker, at_work, known_trials
 
 POINTS = tuple({"generator.hidden": hidden, "seed": seed} for hidden in ((8,), (8, 16)) for seed in (0, 1))
+ABOUT = {"error": 0.5, "floor": 1.0, "measure": "frechet", "seconds": 3.0}
 
 
 @pytest.fixture(autouse=True)
@@ -45,14 +46,14 @@ def test_trials_are_handed_out_once_in_their_order(folder: SweepFolder, setup: S
         assert [first.claim(), second.claim(), second.claim(), first.claim()] == [0, 1, 2, 3]
         assert first.claim() is None and second.claim() is None
         assert states(folder, setup) == ["running"] * 4
-        first.finish(0, 2.5, error=0.5)
+        first.finish(0, 2.5, **ABOUT)
         second.fail(1, "it broke")
         second.give_back(2)
         assert states(folder, setup) == ["finished", "failed", "waiting", "running"]
         assert first.claim() == 2
     known = known_trials(folder, setup)
     assert [trial.point for trial in known] == list(POINTS)
-    assert known[0].about == {"value": 2.5, "error": 0.5} and known[1].about == {"reason": "it broke"}
+    assert known[0].about == {"value": 2.5, **ABOUT} and known[1].about == {"reason": "it broke"}
     assert states(folder, setup) == ["finished", "failed", "waiting", "waiting"], "nobody is at work any more"
     assert list(folder.workers.iterdir()) == []
 
@@ -124,10 +125,10 @@ def test_who_was_taken_for_dead_changes_nothing_any_more(folder: SweepFolder, se
         assert asleep.claim() == 0
         quick.bury(slow.name)
         assert awake.claim() == 0
-        asleep.finish(0, 1.0)
+        asleep.finish(0, 1.0, **ABOUT)
         asleep.give_back(0)
         assert states(folder, setup)[0] == "running"
-        awake.finish(0, 2.0)
+        awake.finish(0, 2.0, **ABOUT)
     assert known_trials(folder, setup)[0].about["value"] == 2.0
 
 

@@ -6,9 +6,9 @@ Python comes to them, in its own start, nothing can be done: a Ctrl-C there show
 
 import sys
 
-if __name__ == "__main__":
-    from sparring.isolation import leave_current_folder
+from sparring.isolation import leave_current_folder
 
+if __name__ == "__main__":
     leave_current_folder()
 
 import _signal  # type: ignore[import-not-found]  # `signal` imports more, which takes time
@@ -22,6 +22,8 @@ from sparring import interrupts
 def main() -> int:
     """Run the command line. Returns the exit status."""
     interrupts.listen()
+    if __name__ != "__main__":
+        leave_current_folder()
     from sparring import cli
 
     return cli.main()

@@ -5,6 +5,7 @@ that fails: on a full disk, say, what was there is there still, and one sentence
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 from sparring import interrupts
 from sparring.errors import DiskError
+
+PARTIAL = re.compile(r"\.partial-[0-9]+-.+")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -40,6 +43,11 @@ def write_file(path: Path, write: Callable[[Path], object], size: int | None = N
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a file has the name that `write_file` gives while it writes, and not only one that looks like it."""
+    return PARTIAL.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
 
 
 def append(path: Path, content: bytes) -> None:

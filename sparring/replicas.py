@@ -127,7 +127,9 @@ def train_replicas(
             refuse_changes(run, each, surroundings)
         for run in sorted(found, key=lambda run: not run.path.exists()):  # so that nothing is made where one is in use
             run.path.mkdir(parents=True, exist_ok=True)
-            locked.enter_context(run.lock())
+            notice = locked.enter_context(run.lock())
+        if notice:
+            told.say(notice)
         unfinished = {run: each for run, each in zip(found, recipes, strict=True) if not _is_finished(run, each)}
         if unfinished:
             material = make_material(image_set, resolved, ONE_DEVICE, told, window, len(unfinished))

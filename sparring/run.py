@@ -24,20 +24,15 @@ import base64
 import html
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from sparring import atomic, sealed
 from sparring.errors import RunError
+from sparring.lock import lock
 from sparring.recipe import Recipe
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
 
 LARGEST_EVENTS, LONGEST_LINE = 1 << 30, 1 << 24
 """Characters of the events that are read, and of one of them."""
@@ -151,8 +146,23 @@ class Run:
     def clear_partial(self) -> None:
         """Remove what a killed process had begun to write; for the one that holds the lock."""
         for folder in (self.path, self.grids):
-            for path in folder.glob(".partial-*"):
-                path.unlink(missing_ok=True)
+            for path in filter(atomic.is_partial, folder.glob(".partial-*")):
+                with suppress(OSError):
+                    path.unlink()
+
+    def foreign(self) -> list[str]:
+        """The names of what lies here and is not of a run that was killed before `recipe.json` was whole."""
+        return sorted(path.name for path in self.path.iterdir() if not self._is_of_a_beginning(path))
+
+    def _is_of_a_beginning(self, path: Path) -> bool:
+        if path == self.grids and path.is_dir() and not path.is_symlink():
+            return all(map(atomic.is_partial, path.iterdir()))
+        if path in (self.environment_file, _copy(self.environment_file), _copy(self.recipe_file)):
+            try:
+                return not path.is_symlink() and bool(sealed.read(path, always=True))
+            except (OSError, ValueError, RecursionError):
+                return False
+        return path == self.lock_file or atomic.is_partial(path)
 
     def _about(self, path: Path) -> dict[str, Any]:
         """What the run is, from that file, or from its copy where it is damaged."""
@@ -238,20 +248,14 @@ class Run:
                 raise RunError(f"{folder} is a link to another folder, and nothing is written or removed behind links")
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Be the only process that trains this run. Raises `RunError` if another one does, or where
-        it would write behind a link.
+    def lock(self) -> Iterator[str | None]:
+        """Be the only process that trains this run; what the user should know where the file system has no locks.
 
-        The operating system lets go of the lock when the process ends, however it ends. Windows has no such lock here.
+        Raises `RunError` if another process trains it, or where this one would write behind a link.
         """
         self.refuse_links()
-        with self.lock_file.open("a") as file:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError as error:
-                    raise RunError(f"another process is training {self.path}") from error
-            yield
+        with lock(self.lock_file) as notice:
+            yield notice
 
     def is_held(self) -> bool:
         """Whether a process is seen to hold the lock. Only looks: a lock taken for a look might keep a trainer out.

@@ -7,7 +7,6 @@ Several processes that are given the same folder share the trials (see `sparring
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,7 +119,6 @@ def _work(folder: SweepFolder, setup: Setup, told: Reporter, tensorboard: bool, 
             told.say(f"trial {number + 1} of {len(setup.points)}: {point_words(setup.points[number])}")
             run = folder.run(number)
             try:
-                _forget_unbegun(run)
                 training.train(
                     setup.recipe_of(number),
                     out=run.path,
@@ -154,12 +152,6 @@ def _judge_finite(run: Run) -> dict[str, Any]:
     if not math.isfinite(found["score"]):
         raise TrainingDiverged("its distance from real images is no number")
     return found
-
-
-def _forget_unbegun(run: Run) -> None:
-    """Take away what is left of a run whose process was killed before there was a recipe to go on with."""
-    if run.path.is_dir() and not run.exists():
-        shutil.rmtree(run.path)
 
 
 # ------------------------------------------------------------------------------------------------ what is meant

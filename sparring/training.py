@@ -109,7 +109,8 @@ def train(
                 run = Run(Path(out)) if out is not None else choose_run(Path(runs), resolved, surroundings)
                 refuse_changes(run, resolved, surroundings)
                 run.path.mkdir(parents=True, exist_ok=True)
-                locked.enter_context(run.lock())
+                if notice := locked.enter_context(run.lock()):
+                    told.say(notice)
                 nothing_to_do = _nothing_to_do(run, resolved, stop_when_flat)
         if nothing_to_do:
             told.say(nothing_to_do)

@@ -76,6 +76,7 @@ ORDER = [
     "chunk",
     "plan",
     "environment",
+    "lock",
     "run",
     "checkpoint",
     "continuation",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparring import sealed
+from sparring import atomic, sealed
 from sparring.errors import ResumeError, RunError
 from sparring.recipe import Recipe, settings_of
 from sparring.run import Run, read_json
@@ -131,9 +131,15 @@ class SweepFolder:
         """Raise `RunError` where something else than a sweep lies here."""
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file; a sweep needs a folder")
+        if self.exists() or not self.path.exists():
+            return
         own = {self.workers.name, f"{self.lock_name.name}.lock"}
-        if self.path.exists() and not self.exists() and any(item.name not in own for item in self.path.iterdir()):
-            raise RunError(f"{self.path} is neither empty nor a sweep of Sparring; choose another folder")
+        foreign = [item.name for item in self.path.iterdir() if item.name not in own and not atomic.is_partial(item)]
+        if foreign:
+            raise RunError(
+                f"{self.path} is neither empty nor a sweep of Sparring: it holds {min(foreign)!r}; "
+                "choose another folder"
+            )
 
     def refuse_foreign(self) -> None:
         """Raise `RunError` where what is read, written or removed here is a link, a pipe, a device, or of another kind

@@ -21,14 +21,23 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sparring import checkpoint
-from sparring.errors import DiskError
+from sparring import checkpoint, session
+from sparring.continuation import refuse_changes
+from sparring.errors import DiskError, RunError
 from sparring.images import save_picture
 from sparring.recipes import named_recipe
 from sparring.run import Run
 
 MOMENTS = ("before", "within", "after")
 ENDED, KILLED, NO_ROOM, UNHURT = 0, -signal.SIGKILL, 7, 8
+ENVIRONMENT = {
+    "versions": {},
+    "device": {},
+    "processes": 1,
+    "threads": 2,
+    "xla_flags": "",
+    "data": {"checksum": "0123456789abcdef", "source": "nowhere"},
+}
 TEMPLATE = {"weights": np.zeros(3000, np.float32), "step": np.zeros((), np.int64)}
 """Its file is larger than one block of a disk and than a buffer of Python's."""
 
@@ -45,6 +54,13 @@ class Operations:
         for name in ("rename", "replace", "unlink", "rmdir", "mkdir", "truncate", "ftruncate"):
             setattr(os, name, self._watched(getattr(os, name)))
         os.fsync = self._watched(os.fsync, anywhere=True)
+        created = os.open
+
+        def create(path: Any, flags: int, *given: Any, **named: Any) -> int:
+            operation = self._watched(created) if flags & os.O_CREAT else created
+            return int(operation(path, flags, *given, **named))
+
+        os.open = create
         opened = io.open
         builtins.open = io.open = self._opening(opened)
 
@@ -114,8 +130,16 @@ def state(step: int) -> dict[str, np.ndarray[Any, Any]]:
 def live(run: Run, done: Callable[[str], None]) -> None:
     """What a trainer does to a run's files, and a second one that goes on; each thing is told once it is done."""
     recipe = named_recipe("mlp-256").replace(steps=40)
-    run.begin(recipe, {"versions": {}, "device": {}, "threads": 2, "xla_flags": "", "data": {}})
-    done("begun")
+    refuse_changes(run, recipe, ENVIRONMENT)
+    run.path.mkdir(parents=True, exist_ok=True)
+    with run.lock():
+        session._begin_or_go_on(run, recipe, ENVIRONMENT, 0, session.Silence(), ())
+        done("begun")
+        _train(run, done)
+
+
+def _train(run: Run, done: Callable[[str], None]) -> None:
+    recipe = run.recipe()
     for step in (10, 20, 30):
         run.add_event("log", step, d_loss=0.5)
         done(f"event {step}")
@@ -165,9 +189,8 @@ def one(folder: Path, at: int, moment: str, how: str) -> tuple[int, list[str]]:
         def happens() -> None:
             if how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
-        Run(folder / "run").grids.mkdir(parents=True)
         operations = Operations(folder, at, moment, happens)
         operations.watch()
 
@@ -176,8 +199,9 @@ def one(folder: Path, at: int, moment: str, how: str) -> tuple[int, list[str]]:
 
         try:
             live(Run(folder / "run"), done)
-        except DiskError as error:
-            assert str(folder) in str(error) and "bytes" in str(error) and "\n" not in str(error)
+        except (DiskError, RunError, OSError) as error:
+            said = isinstance(error, DiskError) and "bytes" in str(error)
+            assert str(folder) in str(error) and "\n" not in str(error) and (said or "begun" not in told.read_text())
             os._exit(NO_ROOM)
         except BaseException as error:
             print(f"operation {at}, {moment}: {error!r}", file=sys.stderr)
@@ -189,7 +213,6 @@ def one(folder: Path, at: int, moment: str, how: str) -> tuple[int, list[str]]:
 
 def go_on(run: Run) -> None:
     """With room again, or after a kill, the same can be done, and leaves nothing half-written."""
-    run.grids.mkdir(parents=True, exist_ok=True)
     live(run, lambda what: None)
     assert not list(run.path.rglob(".partial-*"))
     assert run.recipe().steps == 50 and run.ended() == "finished" and not list(run.damages())

@@ -3,7 +3,7 @@
 JAX keeps them (its persistent compilation cache), but writes a file in place: a process that is killed while it writes
 leaves a torn one that is never written again. So every process works in a folder of its own, its desk, with hard links
 to all that is in the store, and at its end puts what is new into the store. What is new when it is killed is lost, and
-nothing else.
+nothing else. JAX also runs what it finds, whoever wrote it. So nothing is read that another user could have written.
 
     compiled/VERSION-MACHINE/store/          the programs, under the names that JAX gives them
     compiled/VERSION-MACHINE/desk-PID-.../   the folder of a process
@@ -19,11 +19,13 @@ import platform
 import shutil
 import tempfile
 import time
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 
-from sparring import interrupts
+from sparring import interrupts, private
 from sparring.data.named import cache_folder
+from sparring.errors import DamageWarning
 
 LEAST_SECONDS = 0.1
 """What takes less time to compile is not kept."""
@@ -35,18 +37,30 @@ SUFFIX = "-cache"
 """How the names of JAX's files end."""
 
 
+class Untrusted(Exception):
+    """Another user could have put programs there."""
+
+
 class Desk:
     """A folder for JAX to read compiled programs from and to write new ones into."""
 
     def __init__(self, folder: Path) -> None:
         self.store = folder / "store"
-        self.store.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self.store)
         _clear_dead_desks(folder)
         self.path = Path(tempfile.mkdtemp(prefix=f"desk-{os.getpid()}-", dir=folder))
         interrupts.remove_at_end(self.path)
         for program in self.store.glob(f"*{SUFFIX}"):
             with contextlib.suppress(OSError):  # another process has just removed it
-                os.link(program, self.path / program.name)
+                self._take(program)
+
+    def _take(self, program: Path) -> None:
+        """Put a program on the desk, where nobody can exchange it, and then look whose it is."""
+        taken = self.path / program.name
+        os.link(program, taken)
+        if private.fault(taken):
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise Untrusted(private.fault(program) or f"{program} was exchanged")
 
     def takes_links(self) -> bool:
         """Whether there can be hard links here."""
@@ -61,6 +75,7 @@ class Desk:
         """Put what is new into the store. To be called while nothing is being compiled."""
         for program in self.path.glob(f"*{SUFFIX}"):
             with contextlib.suppress(OSError):  # it is there already, or the disk is full
+                program.chmod(0o600)
                 os.link(program, self.store / program.name)
         programs = sorted(self.store.glob(f"*{SUFFIX}"), key=_last_used)
         for program in programs[:-MOST_PROGRAMS]:
@@ -76,14 +91,19 @@ def keep_compiled() -> Desk | None:
     """From now on this process reads compiled programs from the cache folder, and at its end leaves new ones there.
 
     Nothing happens where the user has chosen a folder for JAX (`JAX_COMPILATION_CACHE_DIR`), or where the cache folder
-    cannot be written, or takes no hard links: then everything is compiled, as without it.
+    cannot be written, or takes no hard links: then everything is compiled, as without it. So it is where another user
+    could have put programs there, and a `DamageWarning` says so.
     """
     import jax
 
     if jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         return None
     try:
-        desk = Desk(cache_folder() / "compiled" / f"{version('jaxlib')}-{machine()}")
+        desk = _own_desk()
+    except Untrusted as error:
+        what = "remove that, or set SPARRING_CACHE to a folder of your own"
+        warnings.warn(f"compiled programs are not read from the cache: {error}; {what}", DamageWarning, stacklevel=2)
+        return None
     except OSError:
         return None
     if not desk.takes_links():
@@ -98,6 +118,15 @@ def keep_compiled() -> Desk | None:
         jax.config.update(f"jax_{name}", value)  # type: ignore[no-untyped-call]
     atexit.register(desk.clear)
     return desk
+
+
+def _own_desk() -> Desk:
+    """A desk in the cache folder. Raises `Untrusted`, or `OSError` where there can be none."""
+    root, names = cache_folder(), ("compiled", f"{version('jaxlib')}-{machine()}")
+    private.make_folder(root.joinpath(*names, "store"))
+    if found := private.first_fault(root, *names, "store"):
+        raise Untrusted(found)
+    return Desk(root.resolve().joinpath(*names))
 
 
 def machine() -> str:

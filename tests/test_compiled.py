@@ -1,21 +1,27 @@
 """COMPILED PROGRAMS: read again by the next process, never torn, never in the user's way."""
 
+import grp
 import os
+import pwd
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from sparring import compiled
+from sparring import compiled, private
 from sparring.compiled import Desk, machine
+from sparring.errors import DamageWarning
 
 PROGRAM = """
 import os, signal, sys
 import jax, jax.numpy as jnp
-from sparring import compiled
+from sparring import compiled, private
 
 hits = []
 jax.monitoring.register_event_listener(lambda name, **_: hits.append(name) if name.endswith("/cache_hits") else None)
@@ -106,6 +112,104 @@ def test_a_cache_folder_that_cannot_be_used_is_left_alone(
         assert jax.config.jax_compilation_cache_dir is None  # type: ignore[attr-defined]
     finally:
         jax.config.update("jax_compilation_cache_dir", before)  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The store of a cache folder with a program in it, as JAX would find it."""
+    import jax
+
+    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "cache"))
+    before = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    jax.config.update("jax_compilation_cache_dir", None)  # type: ignore[no-untyped-call]
+    desk = compiled._own_desk()
+    (desk.path / "a-cache").touch()
+    desk.clear()
+    yield desk.store
+    jax.config.update("jax_compilation_cache_dir", before)  # type: ignore[no-untyped-call]
+
+
+def distrust(found: Path) -> None:
+    """The cache is not used, and one line names that path."""
+    import jax
+
+    with pytest.warns(DamageWarning, match=f"{found}.*(remove that|SPARRING_CACHE)"):
+        assert compiled.keep_compiled() is None
+    assert jax.config.jax_compilation_cache_dir is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o002, 0o022, 0o077])
+def test_folders_and_programs_are_made_for_their_user_alone(mask: int, tmp_path: Path) -> None:
+    before = os.umask(mask)
+    try:
+        private.make_folder(tmp_path / "cache" / "compiled")
+        desk = Desk(tmp_path / "cache" / "compiled")
+        (desk.path / "a-cache").touch()
+        desk.clear()
+        again = Desk(tmp_path / "cache" / "compiled")
+    finally:
+        os.umask(before)
+    assert [path.name for path in again.path.iterdir()] == ["a-cache"]
+    for path in (tmp_path / "cache", *(tmp_path / "cache").rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o702, 0o1777])
+@pytest.mark.parametrize("place", ["..", "../..", "../../..", ".", "a-cache"])
+def test_what_others_may_write_to_is_not_read(place: str, mode: int, trusting: Path) -> None:
+    found = (trusting / place).resolve()
+    found.chmod(mode)
+    distrust(found)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("place", ["..", "../..", "../../..", ".", "a-cache"])
+def test_what_another_user_made_is_not_read(place: str, trusting: Path) -> None:
+    found = (trusting / place).resolve()
+    os.chown(found, 12345, 12345)
+    distrust(found)
+
+
+@pytest.mark.parametrize("place", ["..", "../..", ".", "a-cache"])
+def test_a_link_in_the_cache_is_not_followed(place: str, trusting: Path) -> None:
+    found = (trusting / place).resolve()
+    found.rename(trusting.parents[2] / "elsewhere")
+    found.symlink_to(trusting.parents[2] / "elsewhere")
+    distrust(found)
+
+
+def test_a_program_that_is_exchanged_while_it_is_taken_is_not_read(
+    trusting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def exchange(source: Path, target: Path) -> None:
+        link(source, target)
+        target.chmod(0o666)
+
+    monkeypatch.setattr(os, "link", exchange)
+    distrust(trusting / "a-cache")
+
+
+def test_a_cache_folder_behind_a_link_of_the_users_is_used(trusting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = trusting.parents[3] / "link"
+    link.symlink_to(trusting.parents[2])
+    monkeypatch.setenv("SPARRING_CACHE", str(link))
+    assert (compiled._own_desk().path / "a-cache").is_file()
+
+
+def test_the_users_own_group_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o770)
+    user = SimpleNamespace(pw_gid=tmp_path.stat().st_gid, pw_name="ann")
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: user)
+    for name, members, trusted in (
+        ("ann", [], True),
+        ("ann", ["ann"], True),
+        ("ann", ["bob"], False),
+        ("lab", [], False),
+    ):
+        monkeypatch.setattr(grp, "getgrgid", lambda gid: SimpleNamespace(gr_name=name, gr_mem=members))  # noqa: B023
+        assert (private.fault(tmp_path) is None) == trusted
 
 
 def test_the_machine_has_a_name() -> None:

@@ -23,6 +23,7 @@ ORDER = [
     "plain",
     "atomic",
     "sealed",
+    "private",
     "selection",
     "batched",
     "images",

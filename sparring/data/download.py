@@ -26,7 +26,7 @@ from http.client import HTTPException, HTTPResponse, IncompleteRead, responses
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sparring import atomic, interrupts
+from sparring import atomic, interrupts, private
 from sparring.errors import DataError, DownloadError
 
 Progress = Callable[[int, int | None], None]
@@ -88,7 +88,7 @@ def fetch(
     order = _Order(sha256, unpack, progress, timeout, tries, pause, limit)
     failures: list[str] = []
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(destination.parent)
         with _claimed_part(destination) as part:
             if destination.is_file() and _fault(destination, order) is None:
                 return

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparring import atomic
+from sparring import atomic, private
 from sparring.data.decode import HEAD, MAX_BYTES, Unreadable, is_picture, look
 from sparring.data.files import File
 from sparring.data.named import cache_folder
@@ -152,7 +152,7 @@ def _save(path: Path, found: Iterable[tuple[File, Found]]) -> None:
     saved = {"version": VERSION, "sha256": _sha256(files), "files": files}
     content = json.dumps(saved, separators=(",", ":")).encode()
     with contextlib.suppress(OSError):  # it only saves time
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(path.parent)
         atomic.write_bytes(path, content)
 
 

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring import atomic, interrupts
+from sparring import atomic, interrupts, private
 from sparring.data.named import cache_folder
 from sparring.errors import DataError
 
@@ -68,7 +68,7 @@ def stored(key: str, largest: int, write: Write) -> Stored:
     if (found := _opened(folder)) is not None:
         return found
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder.parent)
         _clear_dead(folder.parent)
         made = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.parent))
     except OSError as error:
@@ -89,8 +89,10 @@ def stored(key: str, largest: int, write: Write) -> Stored:
 
 
 def _opened(folder: Path) -> Stored | None:
-    """What a folder of the store holds; None where it is not there or not what was written."""
+    """What a folder of the store holds; None where it is not there, not what was written, or another user's."""
     try:
+        if private.fault(folder):
+            return None
         about: Any = json.loads((folder / "about.json").read_bytes())
         shape: Any = tuple(about["shape"])
         failed = {int(place): str(reason) for place, reason in about["failed"]}

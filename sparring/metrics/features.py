@@ -18,7 +18,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from sparring import atomic, checkpoint, networks
+from sparring import atomic, checkpoint, networks, private
 from sparring.batched import batched
 from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
@@ -164,6 +164,8 @@ def own_judge(images: ImageSet, progress: Progress | None = None) -> Extractor:
     folder = cache_folder() / "judges"
     weights, description = (folder / f"{images.checksum()}{ending}" for ending in (".safetensors", ".json"))
     try:
+        if private.fault(folder):
+            raise ValueError("another user could have written it")
         about = json.loads(description.read_bytes())
         known = float(about["accuracy"])
         judge = read_judge(weights, about, image_shape, classes)
@@ -174,7 +176,7 @@ def own_judge(images: ImageSet, progress: Progress | None = None) -> Extractor:
         judge = train_judge(learnt, seed=0, epochs=epochs, augmentation=Augmentation(pixels=0.06), progress=progress)
         content, about = pack_judge(judge)
         known = about["accuracy"] = accuracy(judge, checked)
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder)
         atomic.write_bytes(weights, content)
         atomic.write_json(description, about)
     caveat = (

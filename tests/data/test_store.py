@@ -49,7 +49,7 @@ def test_what_is_stored_is_written_once_and_read_from_the_disk(cache: Path) -> N
     assert [path.name for path in cache.iterdir()] == ["key"]
 
 
-@pytest.mark.parametrize("damage", ["a byte", "cut", "no about", "bad about", "another shape"])
+@pytest.mark.parametrize("damage", ["a byte", "cut", "no about", "bad about", "another shape", "open to all"])
 def test_what_was_damaged_is_made_anew(damage: str, cache: Path) -> None:
     write = Writer()
     stored("key", 60, write)
@@ -64,6 +64,8 @@ def test_what_was_damaged_is_made_anew(damage: str, cache: Path) -> None:
         about.unlink()
     elif damage == "bad about":
         about.write_text('{"shape": [5, 4')
+    elif damage == "open to all":
+        (cache / "key").chmod(0o777)
     else:
         about.write_text(json.dumps(json.loads(about.read_text()) | {"shape": [5, -4, -3, 1]}))
     np.testing.assert_array_equal(stored("key", 60, write).pixels, PIXELS)

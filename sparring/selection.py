@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 PIECE_BYTES = 16 << 20
 """As much is in memory at once where all images are gone through."""
+RELEASED, PIECES_KEPT = 128 << 20, 8
+"""Of a mapped array of so many bytes no more than so many pieces stay in memory where all are gone through."""
 ALIGNMENT = 64
 """Bytes: a CPU device of JAX takes an array as it is that begins at a multiple of these, and copies others."""
 
@@ -74,14 +76,27 @@ def select(images: ManyImages, which: NDArray[Any]) -> Selection:
 def _expect(whole: NDArray[np.uint8], places: NDArray[Any]) -> None:
     """Tell the system which images will be read, if they are mapped from a disk: it then brings many at once, and no
     neighbours that nobody asked for. Where they were not in memory yet that is ten times as fast."""
-    mapped = getattr(whole, "_mmap", None)
-    if not isinstance(mapped, mmap.mmap) or not hasattr(mmap, "MADV_WILLNEED") or not whole.flags.c_contiguous:
+    mapped = _mapping(whole)
+    if mapped is None or not hasattr(mmap, "MADV_WILLNEED"):
         return
     size = whole[0].nbytes
     begin = whole.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
     for first in (begin + size * places.astype(np.int64)).tolist():
         page = first - first % mmap.PAGESIZE
         mapped.madvise(mmap.MADV_WILLNEED, page, first + size - page)
+
+
+def _release(whole: NDArray[Any]) -> None:
+    """Tell the system that what was read of a large mapped array need not stay in this process: it lies on the disk."""
+    mapped = _mapping(whole)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED") and whole.nbytes >= RELEASED:
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _mapping(whole: NDArray[Any]) -> mmap.mmap | None:
+    """The file that an array is mapped from, if it is, and lies there in one piece."""
+    mapped = getattr(whole, "_mmap", None)
+    return mapped if isinstance(mapped, mmap.mmap) and whole.flags.c_contiguous and not whole.flags.writeable else None
 
 
 def aligned(shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[Any]:
@@ -93,7 +108,13 @@ def aligned(shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[Any]:
     return array
 
 
-def pieces(images: ManyImages) -> Iterator[NDArray[np.uint8]]:
+def pieces(images: ManyImages | NDArray[Any]) -> Iterator[NDArray[Any]]:
     """All images in their order, a few megabytes at a time."""
-    count = max(1, PIECE_BYTES // max(1, int(np.prod(images.shape[1:]))))
-    return (images[start : start + count] for start in range(0, len(images), count))
+    size = int(np.prod(images.shape[1:])) * images.dtype.itemsize
+    count = max(1, PIECE_BYTES // max(1, size))
+    whole = images.whole if isinstance(images, Selection) else images
+    for start in range(0, len(images), count):
+        yield images[start : start + count]
+        if start // count % PIECES_KEPT == PIECES_KEPT - 1:
+            _release(whole)
+    _release(whole)

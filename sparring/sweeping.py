@@ -167,6 +167,7 @@ def _set_up(
     tried = [name for name, axis in space.items() if isinstance(axis, Range) or len(axis) > 1]
     first = base.replace(**points[0])
     image_set = data.load(first.data, shaping=data.shaping_of(first))
+    image_set.refuse_alike()
     training_images, held_out = hold_out(image_set, first.held_out)
     judged_by = 0 if held_out is None else len(held_out.images)
     if judged_by < LEAST_HELD_OUT:

@@ -234,9 +234,10 @@ def _first_grid_and_chunk(session: Session, stop: Stop) -> Chunk | None:
 
 
 def load_images(recipe: Recipe, strict: bool = False) -> ImageSet:
-    """The images that a recipe names. Raises `DataError` where they do not fill a batch, or, if `strict`, where one
-    cannot be read."""
+    """The images that a recipe names. Raises `DataError` where they do not fill a batch, are all the same, or, if
+    `strict`, where one cannot be read."""
     image_set = data.load(recipe.data, shaping=data.shaping_of(recipe), strict=strict)
+    image_set.refuse_alike()
     if recipe.conditional and len(image_set.class_names) < 2:
         raise DataError(f"{recipe.data} has no classes, so networks cannot be conditional on them")
     left = training_count(image_set, recipe)

@@ -8,6 +8,7 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,19 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data.files import shown
-from sparring.data.idx import MAX_CONTENT
+from sparring.data.unpacked import LARGE, in_blocks, is_large, keep, refuse_bomb
 from sparring.errors import DataError
 from sparring.images import Images, to_uint8
-from sparring.selection import PIECE_BYTES
+from sparring.selection import PIECE_BYTES, pieces
 
 KEYS = ("images", "samples", "x", "arr_0")
 """Names under which an `.npz` may hold its images; or under any, if it holds one array only, or one of 3 or 4
 dimensions."""
 LABELS = "labels"
-ROWS = 1024
-"""Images that are converted at once."""
-MAPPED = 256 << 20
-"""An array of so many bytes, uint8 and not compressed, is not read into memory but mapped from the disk."""
 MAX_HEADER = 1 << 14
 """Bytes of an array's header; NumPy itself believes no more than 10,000, but reads as many as it is told."""
 LOCAL_HEADER = "<26x2H"
@@ -42,7 +39,7 @@ def read_npz(path: Path) -> tuple[Images, Array | None]:
 
     The images are (N, H, W), (N, H, W, C) or (N, C, H, W); uint8, or floats in [0, 1] or [-1, 1].
 
-    Raises `DataError`, in one sentence, for anything else, and for more than 8 GiB.
+    Raises `DataError`, in one sentence, for anything else.
     """
     with opened_npz(path) as archive:
         headers = {name: _header(archive, name) for name in _names(archive)}
@@ -87,16 +84,18 @@ def as_images(path: Path, array: Array) -> Images:
         return array
     if not np.issubdtype(array.dtype, np.floating):
         raise DataError(f"{path}: images should be uint8 or floats, not {array.dtype}")
-    if unusable := sum(np.count_nonzero(~np.isfinite(part)) for part in _parts(array)):
+    if unusable := sum(np.count_nonzero(~np.isfinite(part)) for part in pieces(array)):
         raise DataError(f"{path}: {unusable:,} values are not finite numbers")
-    low, high = float(array.min()), float(array.max())
+    low, high = (min(float(part.min()) for part in pieces(array)), max(float(part.max()) for part in pieces(array)))
     if low < -1 or high > 1:
         raise DataError(f"{path}: floats should lie in [0, 1] or [-1, 1], but they run from {low:.4g} to {high:.4g}")
-    images = np.empty(array.shape, np.uint8)
-    for part, place in zip(_parts(array), _parts(images), strict=True):
-        values = part.astype(np.float64)
-        place[:] = to_uint8(values if low < 0 else values * 2 - 1)
-    return images
+
+    def in_bytes() -> Iterator[memoryview]:
+        for part in pieces(array):
+            values = part.astype(np.float64)
+            yield from in_blocks(to_uint8(values if low < 0 else values * 2 - 1))
+
+    return keep(path, in_bytes(), array.size).reshape(array.shape)
 
 
 def class_labels(path: Path, labels: Array, count: int) -> tuple[NDArray[np.int32], tuple[str, ...]]:
@@ -110,10 +109,6 @@ def class_labels(path: Path, labels: Array, count: int) -> tuple[NDArray[np.int3
         return indices.astype(np.int32), tuple(shown(str(name)) for name in names)
     except (ValueError, SystemError):  # the latter from NumPy
         raise DataError(f"{path}: some labels are texts of characters that there are not") from None
-
-
-def _parts(array: Array) -> list[Array]:
-    return [array[start : start + ROWS] for start in range(0, len(array), ROWS)]
 
 
 def _names(archive: zipfile.ZipFile) -> list[str]:
@@ -151,20 +146,23 @@ def _read_header(member: IO[bytes]) -> tuple[Shape, np.dtype[Any], bool, int]:
 
 
 def read_array(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
-    """The array of that name, of no more than 8 GiB."""
+    """The array of that name: in memory, or mapped from the disk if it is large."""
     about = archive.getinfo(f"{name}.npy")
     with archive.open(about) as member:
         shape, dtype, fortran, header = _read_header(member)
     promised = math.prod(shape) * dtype.itemsize
-    if promised > MAX_CONTENT:
-        raise DataError(f"{path} promises {promised:,} bytes of {name}, more than the {MAX_CONTENT:,} that are allowed")
     if not dtype.hasobject and promised > about.file_size:
         raise DataError(f"{path} is damaged: it promises {promised:,} bytes of {name} and holds fewer")
-    if promised >= MAPPED and dtype == np.uint8 and not fortran and about.compress_type == zipfile.ZIP_STORED:
+    if promised >= LARGE and not dtype.hasobject and about.compress_type == zipfile.ZIP_STORED:
         _check_sum(archive, about)
-        return np.memmap(path, dtype, "r", _begin(path, about) + header, shape)
+        return np.memmap(path, dtype, "r", _begin(path, about) + header, shape, "F" if fortran else "C")
+    refuse_bomb(path, promised, min(about.compress_size, path.stat().st_size))
     with archive.open(about) as member:
-        return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+        if dtype.hasobject or not is_large(promised):
+            return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+        member.read(header)
+        values = keep(path, iter(partial(member.read, PIECE_BYTES), b""), promised)
+    return values[:promised].view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _check_sum(archive: zipfile.ZipFile, about: zipfile.ZipInfo) -> None:

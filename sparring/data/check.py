@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sparring.data.files import shown
-from sparring.data.images import ImageSet
+from sparring.data.images import ImageSet, all_alike
 from sparring.data.pictures import Collection
 from sparring.data.shaping import SIDES, Shaping
 from sparring.errors import DataError
@@ -62,9 +62,7 @@ def refuse_untrainable(collection: Collection) -> ImageSet:
         first = f": {collection.problems[0].name}, {collection.problems[0].reason}" if collection.problems else ""
         others = f"; {collection.ignored:,} other files are there" if collection.ignored else ""
         raise DataError(f"{collection.name} holds no picture that can be trained on{first}{others}")
-    if all((piece == images.images[0]).all() for piece in pieces(images.images)):
-        how_many = "one picture" if collection.count == 1 else f"the same picture {collection.count:,} times"
-        raise DataError(f"{collection.name} holds {how_many}, and a GAN needs two different ones at the least")
+    images.refuse_alike()
     return images
 
 
@@ -78,11 +76,19 @@ def class_counts(images: ImageSet) -> dict[str, int] | None:
 
 def duplicates(images: ManyImages, names: Sequence[str]) -> list[list[str | int]]:
     """Groups of images whose pixels are the same as they are trained on, by file, or by number where they have none."""
-    groups: dict[bytes, list[str | int]] = {}
-    for i, image in enumerate(images):
-        digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()
-        groups.setdefault(digest, []).append(names[i] if names else i)
-    return [sorted(group, key=str) for group in groups.values() if len(group) > 1]
+    if len(images) > 1 and all_alike(images):
+        return [list(names or range(len(images)))]
+    digests = np.empty((len(images), 2), np.uint64)  # half of a SHA-256 each: millions of them fit into memory
+    place = 0
+    for piece in pieces(images):
+        for image in piece:
+            digests[place] = np.frombuffer(hashlib.sha256(np.ascontiguousarray(image).data).digest(), np.uint64, 2)
+            place += 1
+    order = np.lexsort((digests[:, 1], digests[:, 0]))  # stable: equal ones stay in the order of their places
+    begins = np.flatnonzero(np.append(True, (np.diff(digests[order], axis=0) != 0).any(axis=1)))
+    lengths = np.diff(np.append(begins, len(order)))
+    groups = [order[begins[i] : begins[i] + lengths[i]].tolist() for i in np.flatnonzero(lengths > 1)]
+    return [sorted((names[i] if names else i for i in group), key=str) for group in sorted(groups)]
 
 
 def command(collection: Collection, shaping: Shaping, recipe: Recipe) -> str | None:

@@ -11,7 +11,9 @@ import math
 import os
 import stat
 import struct
+import zipfile
 import zlib
+from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import Literal
@@ -20,18 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data.images import ImageSet
+from sparring.data.unpacked import LARGE, keep, refuse_bomb
 from sparring.errors import DataError
+from sparring.selection import pieces
 
 Split = Literal["train", "test"]
+Stream = BufferedReader | zipfile.ZipExtFile | gzip.GzipFile
 
 SPLIT_FILES: dict[Split, tuple[str, str]] = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 """The images file and the labels file of each split, as MNIST named them and its relatives still do."""
-
-MAX_CONTENT = 8 << 30
-"""No file that promises more bytes than this (8 GiB) is read."""
 
 MAX_RANK = 8
 GZIP_MAGIC = b"\x1f\x8b"
@@ -43,6 +45,8 @@ _CONTENTS = {1: "labels (rank 1)", 3: "images (rank 3)"}
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """The array in an IDX file, of the shape that its header names.
+
+    A large file that is not gzipped is mapped from the disk.
 
     Args:
         path: The file; whether it is gzipped is seen from its first bytes, not from its name.
@@ -58,20 +62,36 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         if status.st_size == 0:
             raise DataError(f"{path} is empty, expected an IDX file")
         with path.open("rb") as raw:
-            zipped = raw.read(2) == GZIP_MAGIC
-            raw.seek(0)
-            if not zipped:
-                return _read_array(raw, path, size=status.st_size)
-            with gzip.GzipFile(fileobj=raw) as unzipped:
-                return _read_array(unzipped, path, size=None)
+            return read_idx_stream(raw, path, status.st_size, status.st_size, mapped=path)
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
-    except EOFError:
-        raise DataError(f"{path} is cut short: its gzip data end before the IDX header does") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path} is damaged: its gzip data cannot be unpacked ({error})") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def read_idx_stream(
+    raw: BufferedReader | zipfile.ZipExtFile, name: object, size: int, packed: int, mapped: Path | None = None
+) -> NDArray[np.uint8]:
+    """The array in an open IDX file, gzipped or not.
+
+    Args:
+        raw: The file, from its beginning.
+        name: What it is called in errors.
+        size: How many bytes the stream has.
+        packed: How many bytes it takes where it lies: fewer than `size` in an archive.
+        mapped: The same file on the disk, if it lies there as it is.
+
+    Raises `DataError` as `read_idx` does.
+    """
+    try:
+        if raw.peek(2)[:2] != GZIP_MAGIC:
+            return _read_array(raw, name, size, packed, mapped)
+        with gzip.GzipFile(fileobj=raw) as unzipped:
+            return _read_array(unzipped, name, None, min(size, packed), None)
+    except EOFError:
+        raise DataError(f"{name} is cut short: its gzip data end before the IDX header does") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{name} is damaged: its gzip data cannot be unpacked ({error})") from None
 
 
 def images_from_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -100,7 +120,8 @@ def idx_sha256(array: NDArray[np.uint8]) -> str:
     """
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, _UNSIGNED_BYTE, array.ndim, *array.shape)
     digest = hashlib.sha256(header)
-    digest.update(np.ascontiguousarray(array).data)
+    for piece in pieces(array):
+        digest.update(np.ascontiguousarray(piece).data)
     return digest.hexdigest()
 
 
@@ -164,49 +185,56 @@ def load_idx_folder(folder: Path, split: Split, name: str) -> ImageSet:
     return load_idx_file(path, name)
 
 
-def _read_array(stream: BufferedReader | gzip.GzipFile, path: Path, size: int | None) -> NDArray[np.uint8]:
+def _read_array(stream: Stream, name: object, size: int | None, packed: int, mapped: Path | None) -> NDArray[np.uint8]:
     """The array in an open IDX stream; `size` is the length of the whole stream where it is known beforehand."""
-    shape = _read_shape(stream, path)
-    promised = math.prod(shape)
+    shape = _read_shape(stream, name)
+    promised, header = math.prod(shape), 4 + 4 * len(shape)
     if promised == 0:
-        raise DataError(f"{path} holds no items: its header names the shape {shape}")
-    if promised > MAX_CONTENT:
-        raise DataError(f"{path} promises {promised} bytes in its header, more than the {MAX_CONTENT} that are allowed")
+        raise DataError(f"{name} holds no items: its header names the shape {shape}")
     if size is not None:
-        _check_length(path, promised, found=size - 4 - 4 * len(shape))
-    payload = bytearray()
+        _check_length(name, promised, found=size - header)
+    if mapped is not None and promised >= LARGE:
+        return np.memmap(mapped, np.uint8, "r", header, shape)
+    refuse_bomb(name, promised, packed)
+    content = keep(name, _blocks(stream, name, promised), promised)
+    _check_length(name, promised, found=len(content))
+    return content.reshape(shape)
+
+
+def _blocks(stream: Stream, name: object, promised: int) -> Iterator[bytes]:
+    """What follows, up to one byte more than is promised."""
+    found = 0
     try:
-        while len(payload) <= promised and (piece := stream.read1(min(_CHUNK, promised + 1 - len(payload)))):
-            payload += piece
+        while found <= promised and (block := stream.read1(min(_CHUNK, promised + 1 - found))):
+            found += len(block)
+            yield block
     except EOFError:
         raise DataError(
-            f"{path} is cut short: its gzip data end early, expected {promised} bytes inside, found {len(payload)}"
+            f"{name} is cut short: its gzip data end early, expected {promised} bytes inside, found {found}"
         ) from None
-    _check_length(path, promised, found=len(payload))
-    return np.frombuffer(payload, dtype=np.uint8).reshape(shape)
 
 
-def _read_shape(stream: BufferedReader | gzip.GzipFile, path: Path) -> tuple[int, ...]:
+def _read_shape(stream: Stream, name: object) -> tuple[int, ...]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         found = magic.hex(" ") or "nothing"
-        raise DataError(f"{path} is not an IDX file: expected it to begin with 00 00 08, found {found}")
+        raise DataError(f"{name} is not an IDX file: expected it to begin with 00 00 08, found {found}")
     if magic[2] != _UNSIGNED_BYTE:
-        raise DataError(f"{path} holds items of IDX type 0x{magic[2]:02x}, expected unsigned bytes (0x08)")
+        raise DataError(f"{name} holds items of IDX type 0x{magic[2]:02x}, expected unsigned bytes (0x08)")
     rank = magic[3]
     if not 1 <= rank <= MAX_RANK:
-        raise DataError(f"{path} names the rank {rank} in its header, expected 1 to {MAX_RANK}")
+        raise DataError(f"{name} names the rank {rank} in its header, expected 1 to {MAX_RANK}")
     sizes = stream.read(4 * rank)
     if len(sizes) < 4 * rank:
-        raise DataError(f"{path} is cut short: expected a header of {4 + 4 * rank} bytes, found {4 + len(sizes)}")
+        raise DataError(f"{name} is cut short: expected a header of {4 + 4 * rank} bytes, found {4 + len(sizes)}")
     return struct.unpack(f">{rank}I", sizes)
 
 
-def _check_length(path: Path, promised: int, found: int) -> None:
+def _check_length(name: object, promised: int, found: int) -> None:
     if found < promised:
-        raise DataError(f"{path} is cut short: expected {promised} bytes after its header, found {found}")
+        raise DataError(f"{name} is cut short: expected {promised} bytes after its header, found {found}")
     if found > promised:
-        raise DataError(f"{path} is too long: expected {promised} bytes after its header, found at least {found}")
+        raise DataError(f"{name} is too long: expected {promised} bytes after its header, found at least {found}")
 
 
 def _of_rank(rank: Literal[1, 3], path: str | os.PathLike[str]) -> NDArray[np.uint8]:

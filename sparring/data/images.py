@@ -74,6 +74,13 @@ class ImageSet:
         labels = None if self.labels is None else self.labels[which]
         return dataclasses.replace(self, images=select(self.images, which), labels=labels)
 
+    def refuse_alike(self) -> None:
+        """Raise `DataError` unless there are two different images: there is nothing to learn from one."""
+        if all_alike(self.images):
+            count = len(self.images)
+            how_many = "one picture" if count == 1 else f"the same picture {count:,} times"
+            raise DataError(f"{self.name} holds {how_many}, and a GAN needs two different ones at the least")
+
     def checksum(self) -> str:
         """The identity of the data: SHA-256, in hexadecimal, over the shape, the images and the labels.
 
@@ -85,3 +92,8 @@ class ImageSet:
         if self.labels is not None:
             digest.update(np.ascontiguousarray(self.labels, dtype="<i4").data)
         return digest.hexdigest()
+
+
+def all_alike(images: ManyImages) -> bool:
+    """Whether all images are the same."""
+    return all((piece == images[0]).all() for piece in pieces(images))

@@ -14,7 +14,6 @@ Wherever files come from, their content must have the SHA-256 that is written he
 
 import dataclasses
 import os
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data.arrays import opened_npz, read_array
+from sparring.data.cache import below_home
+from sparring.data.cache import cache_folder as cache_folder
 from sparring.data.download import fetch, shown_progress
 from sparring.data.idx import (
     SPLIT_FILES,
@@ -200,30 +201,6 @@ def recognised(images: ImageSet) -> ImageSet:
     return dataclasses.replace(images, name=name, class_names=class_names)
 
 
-def cache_folder() -> Path:
-    """Where this program keeps what it fetched.
-
-    SPARRING_CACHE if that is set, else `sparring` in XDG_CACHE_HOME if that is set, else the system's usual place.
-
-    Raises:
-        DataError: none of these is known.
-    """
-    chosen = os.environ.get("SPARRING_CACHE")
-    if chosen:
-        return _below_home(chosen) or Path(chosen)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    if shared:
-        return Path(shared) / "sparring"
-    home = _below_home("~")
-    if home is None:
-        raise DataError("the home folder is not known; set SPARRING_CACHE to a folder for downloads")
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "sparring" / "cache"
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "sparring"
-    return home / ".cache" / "sparring"
-
-
 def _image_set(name: str, found: Found, notices: list[str]) -> ImageSet:
     return ImageSet(
         name=name,
@@ -255,7 +232,7 @@ def _in_data_folder(name: str, split: Split) -> Found | None:
     chosen = os.environ.get("SPARRING_DATA")
     if not chosen:
         return None
-    root = _below_home(chosen)
+    root = below_home(chosen)
     if root is None or not is_folder(root):
         raise DataError(f"SPARRING_DATA names {chosen}, which is not a folder")
     for folder in NAMED[name].folders:
@@ -296,8 +273,8 @@ def _delete_damaged(path: Path, problem: DataError, problems: list[str]) -> None
 
 def _left_by_others(name: str, split: Split, problems: list[str]) -> Found | None:
     """From what Keras or torchvision left. What is damaged there is passed over with a notice."""
-    keras = _below_home(os.environ.get("KERAS_HOME") or "~/.keras")
-    roots = [keras / "datasets" if keras is not None else None, *map(_below_home, ELSEWHERE)]
+    keras = below_home(os.environ.get("KERAS_HOME") or "~/.keras")
+    roots = [keras / "datasets" if keras is not None else None, *map(below_home, ELSEWHERE)]
     archive = NAMED[name].keras_archive
     if archive is not None and roots[0] is not None:
         path = roots[0] / archive
@@ -413,11 +390,3 @@ def _owner(file: str, sha256: str) -> str | None:
 
 def _cached_folder(name: str) -> Path:
     return cache_folder() / "data" / name
-
-
-def _below_home(folder: str) -> Path | None:
-    """`folder` with "~" replaced by the home folder; None where that is not known."""
-    try:
-        return Path(folder).expanduser()
-    except RuntimeError:
-        return None

@@ -199,7 +199,7 @@ DEPTH_WORDS = {1: "in gray", 3: "in color", 4: "with alpha"}
 def _all_gray(images: ManyImages) -> bool:
     if images.shape[-1] == 1:
         return False  # of one channel already
-    return all(_is_gray(image) for image in images)
+    return all(_is_gray(piece) for piece in pieces(images))
 
 
 def _is_gray(image: Pixels) -> bool:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from sparring import atomic, interrupts, private
 from sparring.data.named import cache_folder
 from sparring.errors import DataError
+from sparring.selection import pieces
 
 VERSION = 1
 """Part of every key: to be raised where the same files give other pixels than before."""
@@ -103,7 +104,8 @@ def _opened(folder: Path) -> Stored | None:
             return None
         pixels = np.memmap(path, np.uint8, "r", shape=shape) if math.prod(shape) else np.zeros(shape, np.uint8)
         digest = _about(about["shape"], about["failed"])
-        digest.update(pixels.data)
+        for piece in pieces(pixels):
+            digest.update(piece.data)
         if digest.hexdigest() != about["sha256"]:
             return None
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):

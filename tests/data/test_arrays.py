@@ -96,7 +96,7 @@ def forged(folder: Path, shape: tuple[int, ...], kind: str, content: bytes) -> s
 
 
 def test_a_header_that_promises_too_much_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="promises 100,000,000,000,000 bytes of images, more than the 8,589,934,592"):
+    with pytest.raises(DataError, match="promises 100,000,000,000,000 bytes of images"):
         load(forged(tmp_path, (10**8, 10**3, 10**3), "|u1", b""))
     with pytest.raises(DataError, match="promises 4,000,000,000 bytes of images and holds fewer"):
         load(forged(tmp_path, (4000, 1000, 1000), "|u1", b"few"))
@@ -156,7 +156,7 @@ def test_large_arrays_are_mapped_and_the_same(
     path = npz(tmp_path, labels=np.arange(6), images=np.ascontiguousarray(array), zzz=np.arange(100))
     expected = load(path)
     assert not isinstance(expected.images, np.memmap)
-    monkeypatch.setattr(arrays, "MAPPED", 1)
+    monkeypatch.setattr(arrays, "LARGE", 1)
     found = load(path)
     assert isinstance(found.images, np.memmap)
     np.testing.assert_array_equal(found.images, expected.images)
@@ -164,7 +164,7 @@ def test_large_arrays_are_mapped_and_the_same(
 
 
 def test_what_cannot_be_mapped_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrays, "MAPPED", 1)
+    monkeypatch.setattr(arrays, "LARGE", 1)
     np.savez_compressed(tmp_path / "packed.npz", images=COLOUR)
     for path in (str(tmp_path / "packed.npz"), npz(tmp_path, images=np.asfortranarray(COLOUR))):
         np.testing.assert_array_equal(load(path).images, COLOUR)
@@ -172,7 +172,7 @@ def test_what_cannot_be_mapped_is_read(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_damage_is_noticed_before_it_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrays, "MAPPED", 1)
+    monkeypatch.setattr(arrays, "LARGE", 1)
     path = Path(npz(tmp_path, images=GRAY.repeat(400, axis=0)))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

@@ -377,11 +377,11 @@ def _stored(store: Callable[..., Any], key: str, largest: int, write: Any) -> An
     return store(key, largest, write) if largest < BYTES else _enough()
 
 
-def _write_inside(folder: Path, write_file: Callable[..., Any], path: Path, *rest: Any) -> Any:
+def _write_inside(folder: Path, write_file: Callable[..., Any], path: Path, *rest: Any, **named: Any) -> Any:
     """As a user who may write nowhere else; the super-user may replace devices."""
     if not os.path.realpath(path.parent).startswith(str(folder.resolve())):
         raise PermissionError(13, "Permission denied", str(path))
-    return write_file(path, *rest)
+    return write_file(path, *rest, **named)
 
 
 # ------------------------------------------------------------------------------------------------ one try

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from sparring.atomic import MayReplace
 from sparring.classes import grid_labels
 from sparring.errors import RunError
 from sparring.images import grid, grid_scale, open_picture, picture, save_animation
@@ -27,7 +28,14 @@ STOPS, IMAGES = 4, 15
 COLOURS = 32
 
 
-def save_training(run: Run, path: Path, *, largest: int | None = None, seconds: float | None = None) -> int:
+def save_training(
+    run: Run,
+    path: Path,
+    *,
+    largest: int | None = None,
+    seconds: float | None = None,
+    may_replace: MayReplace | None = None,
+) -> int:
     """Write the grids of a run up to the step that it reached; the number of frames. Raises `RunError` without grids.
 
     At most `MOST_FRAMES` are shown, evenly chosen; in `seconds`, or `FRAME_MILLISECONDS` each. `largest` is how many
@@ -40,12 +48,19 @@ def save_training(run: Run, path: Path, *, largest: int | None = None, seconds: 
     chosen = np.unique(np.linspace(0, len(grids) - 1, min(len(grids), MOST_FRAMES)).round().astype(int))
     frames = [_with_step(step, file, largest) for step, file in (grids[i] for i in chosen)]
     each = FRAME_MILLISECONDS if seconds is None else _each(seconds, len(frames))
-    save_animation(path, _lighter(frames, path, largest), each, LAST_MILLISECONDS if seconds is None else each)
+    last = LAST_MILLISECONDS if seconds is None else each
+    save_animation(path, _lighter(frames, path, largest), each, last, may_replace)
     return len(frames)
 
 
 def save_walk(
-    generator: Generator, path: Path, *, largest: int | None = None, seconds: float | None = None, seed: int = 0
+    generator: Generator,
+    path: Path,
+    *,
+    largest: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    may_replace: MayReplace | None = None,
 ) -> int:
     """Write a grid whose images each go round through latents of their own; the number of frames.
 
@@ -61,7 +76,7 @@ def save_walk(
         for now in latents
     ]
     each = WALK_MILLISECONDS if seconds is None else _each(seconds, len(frames))
-    save_animation(path, _lighter(frames, path, largest), each, each)
+    save_animation(path, _lighter(frames, path, largest), each, each, may_replace)
     return len(frames)
 
 

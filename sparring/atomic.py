@@ -1,5 +1,8 @@
-"""ATOMIC WRITES: after a crash a file is the old one or the new one, whole; never half of one. So it is after a write
-that fails: on a full disk, say, what was there is there still, and one sentence says what had no room.
+"""ATOMIC WRITES: after a crash a file is the old one or the new one, whole; never half of one. After a write that fails
+(on a full disk, say), the old file is still there, and one sentence says which file had no room.
+
+Every file that Sparring writes goes through here. A link at the path, symbolic or hard, is replaced and never followed:
+who sends a run, or plants a link in a folder, cannot make us write elsewhere.
 """
 
 import contextlib
@@ -7,38 +10,52 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sparring import interrupts
-from sparring.errors import DiskError
+from sparring.errors import DiskError, OverwriteError
+from sparring.plain import open_plain
+
+LARGEST_APPENDED = 1 << 30
+"""Bytes of a file that is copied before something is appended to it."""
+
+MayReplace = Callable[[Path], bool]
+"""Whether the file at this path may be replaced."""
 
 PARTIAL = re.compile(r"\.partial-[0-9]+-.+")
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Put `content` at `path`. Raises `DiskError`."""
-    write_file(path, lambda partial: partial.write_bytes(content), len(content))
+def write_bytes(path: Path, content: bytes, may_replace: MayReplace | None = None) -> None:
+    """Put `content` at `path`. Raises `DiskError`, `OverwriteError`."""
+    write_file(path, lambda file: file.write(content), len(content), may_replace)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Put `value` at `path` as indented JSON. Raises `DiskError`."""
-    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+def write_json(path: Path, value: Any, may_replace: MayReplace | None = None) -> None:
+    """Put `value` at `path` as indented JSON. Raises `DiskError`, `OverwriteError`."""
+    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode(), may_replace)
 
 
-def write_file(path: Path, write: Callable[[Path], object], size: int | None = None) -> None:
-    """Let `write` make the file under a name of its own beside `path`, make sure of it, then give it its name.
+def write_file(
+    path: Path,
+    write: Callable[[BinaryIO], object],
+    size: int | None = None,
+    may_replace: MayReplace | None = None,
+) -> None:
+    """Let `write` fill a new file beside `path`, flush it to the disk, then rename it to `path`.
 
-    The other name keeps the ending, by which image libraries choose the format. `size` is how many bytes that will be,
-    where it is known. Raises `DiskError`.
+    `size` is its size in bytes, where that is known. `may_replace` is asked about a file that is at `path` already;
+    without it any file is replaced. Raises `DiskError`, `OverwriteError`.
     """
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    partial = partial_beside(path)
     try:
         with interrupts.temporary(partial), reporting(path, size, partial):
-            write(partial)
+            with partial.open("x+b") as file:  # "x" follows no link and opens no file of somebody else
+                write(file)
             sync(partial)
-            partial.replace(path)
+            _rename(partial, path, may_replace)
             sync(path.parent)
     finally:
         with contextlib.suppress(OSError):
@@ -50,17 +67,61 @@ def is_partial(path: Path) -> bool:
     return PARTIAL.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
 
 
-def append(path: Path, content: bytes) -> None:
-    """Put `content` behind what is in the file, all of it or nothing. Raises `DiskError`."""
-    with reporting(path, len(content)), path.open("ab", buffering=0) as file:
-        before, left = file.seek(0, os.SEEK_END), content
+def partial_beside(path: Path) -> Path:
+    """A new name beside `path`, for what is not finished yet. Nobody can guess it and plant a link there."""
+    return path.with_name(f".partial-{os.getpid()}-{os.urandom(8).hex()}")
+
+
+def _rename(partial: Path, path: Path, may_replace: MayReplace | None) -> None:
+    if may_replace is not None:
         try:
-            while left:
-                left = left[file.write(left) :]
-        except OSError:
-            with contextlib.suppress(OSError):
-                file.truncate(before)
-            raise
+            os.link(partial, path)  # takes the name only where nobody has it
+            return
+        except FileExistsError:
+            allowed = may_replace(path)
+        except OSError:  # this file system has no hard links
+            allowed = not os.path.lexists(path) or may_replace(path)
+        if not allowed:
+            raise OverwriteError(f"{path} appeared while it was being made, and Sparring did not write it; it is kept")
+    partial.replace(path)
+
+
+def append(path: Path, content: bytes) -> None:
+    """Add `content` at the end of the file, all of it or nothing. Raises `DiskError`."""
+    with reporting(path, len(content)):
+        if (before := _content_of_linked(path)) is not None:
+            write_bytes(path, before + content)
+            return
+        with open(path, "ab", buffering=0, opener=_open_no_link) as file:  # Path.open takes no opener
+            end, left = file.seek(0, os.SEEK_END), content
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(end)
+                raise
+
+
+def _content_of_linked(path: Path) -> bytes | None:
+    """What a symbolic link leads to, or what a file of several names holds; None where `path` is a file of its own."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+        return None
+    try:
+        with open_plain(path, LARGEST_APPENDED, links=True) as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """Open a plain file. A link that appeared just now is refused, and nobody waits for the reader of a pipe."""
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.open(path, flags, 0o666)
 
 
 @contextlib.contextmanager

@@ -359,7 +359,10 @@ class Sample:
     best: Flag = False
     """Draw from the state that was judged best while it trained, not from the last one."""
     out: Path = Path("grid.png")
-    """`.png`: one grid; `.npz`: key `images`, uint8, N x H x W x C; `.gif`: an animation; else a folder of PNGs."""
+    """`.png`: one grid; `.npz`: key `images`, uint8, N x H x W x C; `.gif`: an animation; else a folder of PNGs, which
+    replace those that were drawn there before."""
+    force: Flag = False
+    """Replace what is there already, also where Sparring did not make it."""
 
 
 def sample(words: list[str]) -> int:
@@ -378,7 +381,11 @@ def sample(words: list[str]) -> int:
     if sum(bool(one) for one in asked) > 1 or (given.counts and given.count is not None):
         raise UsageError("say of the classes one of --label, --balance and --counts; --counts needs no --count")
 
-    from sparring import images, sampling
+    from sparring import images
+
+    images.claim(given.out, given.force)
+
+    from sparring import sampling
 
     generator = sampling.load(given.run, given.best)
     if given.interpolate is not None:
@@ -390,15 +397,15 @@ def sample(words: list[str]) -> int:
             closed=kind == ".gif",
             label=_walked_class(given, generator),
         )
-        images.save_images(given.out, made, given.interpolate)
+        images.save_images(given.out, made, given.interpolate, force=given.force)
     elif generator.classes or any(asked):
         made, classes, columns = _sample_classes(given, generator)
-        images.save_images(given.out, made, columns, classes)
+        images.save_images(given.out, made, columns, classes, given.force)
     else:
         columns = images.square_columns(given.count or 64)
         _check_room(given, generator, given.count or 64, columns)
         made = generator.sample(given.count or 64, given.seed)
-        images.save_images(given.out, made, columns)
+        images.save_images(given.out, made, columns, force=given.force)
     print(f"{len(made)} images in {given.out}")
     return 0
 
@@ -484,6 +491,8 @@ class Export:
     """Write the state that was judged best while it trained, not the last one."""
     licence: str = "unknown"
     """What the model card names as the licence."""
+    force: Flag = False
+    """Replace what is there already, also where Sparring did not make it."""
 
 
 def export(words: list[str]) -> int:
@@ -492,7 +501,9 @@ def export(words: list[str]) -> int:
 
     from sparring import export as exports
 
-    path, words_of_it = exports.export(given.run, given.format, out=given.out, best=given.best, licence=given.licence)
+    path, words_of_it = exports.export(
+        given.run, given.format, out=given.out, best=given.best, licence=given.licence, force=given.force
+    )
     print(f"{path}: {words_of_it}")
     return 0
 
@@ -519,6 +530,8 @@ class Animate:
     """Of a walk: decides which latents."""
     best: Flag = False
     """Walk with the state that was judged best while it trained, not with the last one."""
+    force: Flag = False
+    """Replace what is there already, also where Sparring did not make it."""
 
 
 def animate(words: list[str]) -> int:
@@ -534,17 +547,22 @@ def animate(words: list[str]) -> int:
     if given.of == "training" and (given.best or given.seed):
         raise UsageError("--best and --seed are for a walk: add --of walk")
 
+    from sparring import marks
+
+    may_replace = marks.claim(out, given.force)
+
     from sparring import animation, sampling
 
+    sizes: dict[str, Any] = {"largest": given.largest, "seconds": given.seconds}
     if given.of == "walk":
         generator = sampling.load(given.run, given.best)
         out.parent.mkdir(parents=True, exist_ok=True)
-        count = animation.save_walk(generator, out, largest=given.largest, seconds=given.seconds, seed=given.seed)
+        count = animation.save_walk(generator, out, **sizes, seed=given.seed, may_replace=may_replace)
     else:
         run = Run(given.run)
         run.recipe()  # says what is missing where this is no run
         out.parent.mkdir(parents=True, exist_ok=True)
-        count = animation.save_training(run, out, largest=given.largest, seconds=given.seconds)
+        count = animation.save_training(run, out, **sizes, may_replace=may_replace)
     print(f"{count} pictures in {out}, {out.stat().st_size / 1e6:.1f} MB")
     return 0
 
@@ -615,6 +633,8 @@ class Measure:
     """Judge the state that was best while it trained, not the last one."""
     extractor: Annotated[Path | None, arg(metavar="FILE")] = None
     """An ONNX network to take the features from, instead of the judge (needs the extra `onnx`)."""
+    force: Flag = False
+    """Replace what is there already, also where Sparring did not make it."""
     json: Flag = False
     """Print JSON."""
 
@@ -635,6 +655,7 @@ def measure(words: list[str]) -> int:
             seed=given.seed,
             best=given.best,
             extractor=given.extractor,
+            force=given.force,
             tell=tell,
         )
     verdicts = [verdict, *_verdicts(given.against)]
@@ -726,6 +747,8 @@ class Check:
     """Fail where any picture cannot be read."""
     sheet: Annotated[Path, arg(metavar="FILE")] = Path("contact-sheet.png")
     """Where the contact sheet is written, a PNG."""
+    force: Flag = False
+    """Replace what is there already, also where Sparring did not make it."""
     json: Flag = False
     """Print JSON, with every file that is left out."""
 
@@ -741,13 +764,17 @@ def data(words: list[str]) -> int:
         raise UsageError(f"{given.sheet} should end in .png")
     recipe = named_recipe().replace(data=given.source, size=given.size, fit=given.fit, channels=given.channels)
 
+    from sparring import marks
+
+    may_replace = marks.claim(given.sheet, given.force)
+
     from sparring.data import check, collect, shaping_of, whole_set
 
     shaping = shaping_of(recipe)
     collection = collect(given.source, shaping=shaping)
     found = check.report(collection, shaping, recipe)
     if collection.images is not None:
-        check.save_sheet(given.sheet, collection.images)
+        check.save_sheet(given.sheet, collection.images, may_replace)
         found["sheet"] = str(given.sheet)
     if given.json:
         print(json.dumps(found, indent=2))

@@ -9,6 +9,7 @@
     │   └── ResumeError      a run cannot go on because a setting differs
     ├── OutOfMemory        a step takes more memory than there is
     ├── DiskError          a file could not be written: the disk is full, say; it is an OSError, too
+    ├── OverwriteError     a file would be replaced that Sparring did not make
     ├── ComparisonError    results that were measured differently cannot be compared
     ├── TrainingDiverged   a loss stopped being a finite number
     ├── ExportError        what an export makes is not what the generator makes
@@ -93,6 +94,10 @@ class OutOfMemory(SparringError):
 
 class DiskError(SparringError, OSError):
     """A file could not be written; what was there before is there still."""
+
+
+class OverwriteError(SparringError):
+    """A file would be replaced that Sparring did not make. It is kept."""
 
 
 class DamageWarning(UserWarning):

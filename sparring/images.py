@@ -1,15 +1,18 @@
 """PICTURES: arrays of images laid out as grids, and put into files."""
 
+import io
 import math
-from collections.abc import Callable, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring import atomic
+from sparring import atomic, marks, sample_folder
+from sparring.atomic import MayReplace
 from sparring.errors import RunError, UsageError
 from sparring.plain import LARGEST_PICTURE, open_plain
 
@@ -76,20 +79,37 @@ def open_picture(path: Path) -> Image.Image:
         raise RunError(f"{path} cannot be read: {error}") from error
 
 
-def save_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """(H, W, C) as a PNG file."""
-    atomic.write_file(path, picture(pixels).save)
+def save_picture(
+    path: Path, pixels: NDArray[np.uint8], may_replace: MayReplace | None = None, mark: str = marks.SHEET
+) -> None:
+    """(H, W, C) as a PNG file, by default marked as a sheet of many images."""
+    save_png(path, picture(pixels), may_replace, mark)
 
 
-def save_animation(path: Path, frames: Sequence[Image.Image], milliseconds: int, last_milliseconds: int) -> None:
+def save_png(path: Path, image: Image.Image, may_replace: MayReplace | None = None, mark: str = marks.SHEET) -> None:
+    """A Pillow image as a PNG file with that mark."""
+    atomic.write_file(
+        path, lambda file: image.save(file, "PNG", **marks.save_options("PNG", mark)), may_replace=may_replace
+    )
+
+
+def save_animation(
+    path: Path,
+    frames: Sequence[Image.Image],
+    milliseconds: int,
+    last_milliseconds: int,
+    may_replace: MayReplace | None = None,
+) -> None:
     """Pictures of one size as an endless animation, the last one for another time: a GIF, WebP or animated PNG, by the
     ending of `path`."""
     durations = [milliseconds] * (len(frames) - 1) + [last_milliseconds]
+    kind = path.suffix.lower().removeprefix(".").upper()
+    options = marks.save_options(kind, marks.SHEET) | {"save_all": True, "duration": durations, "loop": 0}
 
-    def write(partial: Path) -> None:
-        frames[0].save(partial, save_all=True, append_images=list(frames[1:]), duration=durations, loop=0)
+    def write(file: BinaryIO) -> None:
+        frames[0].save(file, kind, append_images=list(frames[1:]), **options)
 
-    atomic.write_file(path, write)
+    atomic.write_file(path, write, may_replace=may_replace)
 
 
 def grid_scale(height: int, width: int) -> int:
@@ -118,40 +138,78 @@ def refuse_huge(path: Path, count: int, shape: tuple[int, int, int], columns: in
         )
 
 
-def save_images(path: str | Path, images: Images, columns: int, classes: Sequence[str] | None = None) -> None:
+def claim(path: Path, force: bool = False) -> MayReplace | None:
+    """Check, before any work is done, that `save_images` may write to `path`.
+
+    Raises `UsageError`, or `OverwriteError` where something is there that Sparring did not make, unless `force`.
+    """
+    if path.suffix:
+        return marks.claim(path, force)
+    sample_folder.claim(path, force)
+    return None
+
+
+def save_images(
+    path: str | Path,
+    images: Images,
+    columns: int,
+    classes: Sequence[str] | None = None,
+    force: bool = False,
+) -> None:
     """Write images by the ending of `path`: `.png` a grid, `.npz` an array (key `images`), `.gif` an animation, none a
-    folder of numbered PNGs.
+    folder of numbered PNGs, in place of those that were written there before.
 
     `classes` are the names of each image's class: they go into the `.npz` (key `labels`), and in the folder each class
     has a folder of its own, so that either can be trained on.
+
+    Raises `OverwriteError` where something is there that Sparring did not make, unless `force`; `DiskError`.
     """
     path = Path(path)
+    if not path.suffix:
+        sample_folder.write(path, _numbered(images, classes), force)
+        return
+    may_replace = marks.claim(path, force)
     path.parent.mkdir(parents=True, exist_ok=True)
-    WRITERS[path.suffix.lower()](path, images, columns, classes)
+    WRITERS[path.suffix.lower()](path, images, columns, classes, may_replace)
 
 
-def _save_grid(path: Path, images: Images, columns: int, classes: Sequence[str] | None) -> None:
+def _save_grid(
+    path: Path, images: Images, columns: int, classes: Sequence[str] | None, may_replace: MayReplace | None
+) -> None:
     scale = grid_scale(*images.shape[1:3])
-    save_picture(path, grid(images, math.ceil(len(images) / columns), columns, scale))
+    save_picture(path, grid(images, math.ceil(len(images) / columns), columns, scale), may_replace)
 
 
-def _save_npz(path: Path, images: Images, columns: int, classes: Sequence[str] | None) -> None:
+def _save_npz(
+    path: Path, images: Images, columns: int, classes: Sequence[str] | None, may_replace: MayReplace | None
+) -> None:
     arrays = {"images": images} | ({} if classes is None else {"labels": np.array(classes)})
-    atomic.write_file(path, lambda partial: np.savez_compressed(partial, allow_pickle=False, **arrays))
+
+    def write(file: BinaryIO) -> None:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+        with zipfile.ZipFile(file, "a") as archive:
+            archive.comment = marks.MADE.encode()
+
+    atomic.write_file(path, write, may_replace=may_replace)
 
 
-def _save_walk(path: Path, images: Images, columns: int, classes: Sequence[str] | None) -> None:
+def _save_walk(
+    path: Path, images: Images, columns: int, classes: Sequence[str] | None, may_replace: MayReplace | None
+) -> None:
     scale = 4 * grid_scale(*images.shape[1:3])
     frames = [picture(image.repeat(scale, axis=0).repeat(scale, axis=1)) for image in on_squares(images)]
-    save_animation(path, frames, WALK_MILLISECONDS, WALK_MILLISECONDS)
+    save_animation(path, frames, WALK_MILLISECONDS, WALK_MILLISECONDS, may_replace)
 
 
-def _save_folder(path: Path, images: Images, columns: int, classes: Sequence[str] | None) -> None:
+def _numbered(images: Images, classes: Sequence[str] | None) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of each image as a PNG file of its own."""
     digits = len(str(len(images) - 1))
+    options = marks.save_options("PNG", marks.MADE)
     for i, image in enumerate(images):
-        folder = path if classes is None else path / _as_folder(classes[i])
-        folder.mkdir(exist_ok=True, parents=True)
-        save_picture(folder / f"{i:0{digits}d}.png", image)
+        content = io.BytesIO()
+        picture(image).save(content, "PNG", **options)
+        folder = "" if classes is None else f"{_as_folder(classes[i])}/"
+        yield f"{folder}{i:0{digits}d}.png", content.getvalue()
 
 
 def _as_folder(name: str) -> str:
@@ -164,9 +222,8 @@ MOST_PIXELS = 1 << 28
 SQUARES, SQUARE_GRAYS = 8, (204, 255)
 """So many squares a side lie behind an image with alpha, in turn of these grays."""
 WALK_MILLISECONDS = 80
-WRITERS: dict[str, Callable[[Path, Images, int, Sequence[str] | None], None]] = {
+WRITERS: dict[str, Callable[[Path, Images, int, Sequence[str] | None, MayReplace | None], None]] = {
     ".png": _save_grid,
     ".npz": _save_npz,
     ".gif": _save_walk,
-    "": _save_folder,
 }

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sparring import report, sampling, sealed
+from sparring import marks, report, sampling, sealed
 from sparring.checkpoint import newest_step
 from sparring.classes import Labels
 from sparring.data import AS_THEY_ARE, Shaping, has_pictures, shaping_of
@@ -48,6 +48,7 @@ def measure(
     seed: int = SEED,
     best: bool = False,
     extractor: str | Path | None = None,
+    force: bool = False,
     tell: Tell = lambda what: None,
 ) -> Verdict:
     """Judge a run, or samples made elsewhere (an `.npz` or a folder of pictures), and write a report.
@@ -55,15 +56,16 @@ def measure(
     A run is judged by `count` samples of that seed, of its last state or of its `best` one; samples against the `data`
     that they should be like ("mnist" if none is said). The extractor is the shipped judge of the data, or one that is
     trained on their labels, or, given the path of an ONNX file, that network. The verdict and the page go into the run
-    (`measures.json`, `report.html`), or beside the samples.
+    (`measures.json`, `report.html`), or beside the samples, where files that Sparring did not make are replaced only
+    with `force`.
 
-    Raises `RunError`, `DataError` or `MissingExtra` with one sentence.
+    Raises `RunError`, `DataError`, `OverwriteError` or `MissingExtra` with one sentence.
     """
     path = Path(subject)
     onnx = None if extractor is None else Path(extractor)
     if Run(path).exists():
         return _measure_run(Run(path), data, count, seed, best, onnx, tell)
-    return _measure_samples(path, data or "mnist", onnx, tell)
+    return _measure_samples(path, data or "mnist", onnx, force, tell)
 
 
 def saved_verdict(run: Run) -> Verdict | None:
@@ -111,7 +113,8 @@ def _measure_run(
     extractor, asked = _extractor(real, onnx, tell), None if foreign else labels
     verdict = protocol.judge(samples, real, extractor, told, tell, subject=subject, seed=seed, labels=asked)
     tell("report")
-    _write(run.measures, run.report, verdict, samples, real, run)
+    sealed.write(run.measures, verdict.to_json())
+    report.write_report(run.report, verdict, samples, real, run)
     return verdict
 
 
@@ -128,7 +131,9 @@ def _with_own(real: RealImages, recipe: Recipe, checksum: str) -> RealImages:
     return replace(real, own_notice=told)
 
 
-def _measure_samples(path: Path, data: str, onnx: Path | None, tell: Tell) -> Verdict:
+def _measure_samples(path: Path, data: str, onnx: Path | None, force: bool, tell: Tell) -> Verdict:
+    measures, page = (path.with_name(f"{path.name}.{ending}") for ending in ("measures.json", "report.html"))
+    claims = [marks.claim(each, force) for each in (measures, page)]
     tell("samples")
     samples = read_samples(path)
     tell("real images")
@@ -137,14 +142,8 @@ def _measure_samples(path: Path, data: str, onnx: Path | None, tell: Tell) -> Ve
     subject = {"kind": "samples", "path": str(path), "command": _command(path, data, onnx)}
     verdict = protocol.judge(samples, real, _extractor(real, onnx, tell), None, tell, subject=subject, seed=None)
     tell("report")
-    _write(
-        path.with_name(f"{path.name}.measures.json"),
-        path.with_name(f"{path.name}.report.html"),
-        verdict,
-        samples,
-        real,
-        None,
-    )
+    sealed.write(measures, verdict.to_json(), claims[0])
+    report.write_report(page, verdict, samples, real, None, claims[1])
     return verdict
 
 
@@ -191,11 +190,6 @@ def _training_seconds(run: Run, step: int) -> float | None:
     """How long the run had been trained at that step."""
     reached = [event["seconds"] for event in run.events() if event["step"] <= step and "seconds" in event]
     return max(reached, default=None)
-
-
-def _write(measures: Path, page: Path, verdict: Verdict, samples: Images, real: RealImages, run: Run | None) -> None:
-    sealed.write(measures, verdict.to_json())
-    report.write_report(page, verdict, samples, real, run)
 
 
 def _command(path: Path, data: str | None, onnx: Path | None, **options: Any) -> str:

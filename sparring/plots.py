@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring import atomic
+from sparring import atomic, marks
 from sparring.animation import save_training
 from sparring.run import Run
 
@@ -111,7 +111,8 @@ def _save(path: Path, inches: tuple[float, float], draw: Callable[[Figure], None
     with _own_matplotlib() as figure_of:
         figure = figure_of(inches)
         draw(figure)
-        atomic.write_file(path, lambda partial: figure.savefig(partial, dpi=100, format="png"))
+        about = {"Software": marks.SHEET}
+        atomic.write_file(path, lambda file: figure.savefig(file, dpi=100, format="png", metadata=about))
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring import atomic
+from sparring import atomic, marks
+from sparring.atomic import MayReplace
 from sparring.charts import bar
 from sparring.comparison import class_words, shown_classes
 from sparring.errors import SparringError
@@ -44,9 +45,17 @@ SQUARE = 6
 """Pixels of a mode's side."""
 
 
-def write_report(path: Path, verdict: Verdict, samples: Images, real: RealImages, run: Run | None) -> None:
+def write_report(
+    path: Path,
+    verdict: Verdict,
+    samples: Images,
+    real: RealImages,
+    run: Run | None,
+    may_replace: MayReplace | None = None,
+) -> None:
     """Write the page. `samples` are those that the verdict is about; `run` is None where they were made elsewhere."""
-    atomic.write_bytes(path, page(verdict, samples, real, run).encode(errors="replace"))
+    content = page(verdict, samples, real, run).encode(errors="replace")
+    atomic.write_bytes(path, marks.signed(content), may_replace)
 
 
 def page(verdict: Verdict, samples: Images, real: RealImages, run: Run | None) -> str:

@@ -243,7 +243,13 @@ class Run:
 
     def refuse_links(self) -> None:
         """Raise `RunError` where a folder in which files are written and removed is a link to another one."""
-        for folder in (self.checkpoints, self.best, self.grids, self.tensorboard):
+        inside = (
+            self.tensorboard / "fake",
+            self.tensorboard / "real",
+            *self.checkpoints.glob("*"),
+            *self.best.glob("*"),
+        )
+        for folder in (self.checkpoints, self.best, self.grids, self.tensorboard, *inside):
             if folder.is_symlink():
                 raise RunError(f"{folder} is a link to another folder, and nothing is written or removed behind links")
 

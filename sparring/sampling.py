@@ -20,6 +20,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from sparring import atomic, checkpoint, networks, sealed
+from sparring.atomic import MayReplace
 from sparring.batched import batched
 from sparring.checks import MOST_LAYERS
 from sparring.classes import Labels, usual_labels
@@ -175,11 +176,11 @@ def save(
     write(Generator(description, state.sampled, state.generator_statistics), run.generator_weights)
 
 
-def write(generator: Generator, path: Path) -> None:
+def write(generator: Generator, path: Path, may_replace: MayReplace | None = None) -> None:
     """Write a `generator.safetensors`, and beside it a JSON file that says how to rebuild it; `load` reads both."""
     content, about = checkpoint.pack(checkpoint.named_arrays(_tree(generator.weights, generator.statistics)))
-    atomic.write_bytes(path, content)
-    sealed.write(path.with_suffix(".json"), generator.description | {"weights": about})
+    atomic.write_bytes(path, content, may_replace)
+    sealed.write(path.with_suffix(".json"), generator.description | {"weights": about}, may_replace)
 
 
 def describe(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring import atomic
+from sparring.atomic import MayReplace
 from sparring.plain import LARGEST_JSON, read_plain
 
 Object = dict[str, Any]
@@ -24,10 +25,10 @@ LINE = re.compile(r'(\{.*), "crc32": "([0-9a-f]{8})"\}')
 """What a sealed line looks like."""
 
 
-def write(path: Path, value: Object) -> None:
+def write(path: Path, value: Object, may_replace: MayReplace | None = None) -> None:
     """Put the object at `path`, sealed."""
     marked = {SEALED: True} | value
-    atomic.write_json(path, marked | {CHECKSUM: digest(marked)})
+    atomic.write_json(path, marked | {CHECKSUM: digest(marked)}, may_replace)
 
 
 def opened(value: Any, always: bool = False) -> Object:

@@ -4,6 +4,7 @@ Scalars lie in `tensorboard/`, the grids of fakes and of real images as runs of 
 `tensorboard/real`.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ class TensorBoard:
             raise MissingExtra(
                 "--tensorboard needs tensorboardX; install it with: pip install 'sparring[tensorboard]'"
             ) from error
-        purge = {"purge_step": step + 1} if step else {}
-        self._scalars: Any = SummaryWriter(str(folder), **purge)
-        self._fake: Any = SummaryWriter(str(folder / "fake"), **purge)
-        self._real: Any = SummaryWriter(str(folder / "real"), **purge)
+        options: dict[str, Any] = {"purge_step": step + 1} if step else {}
+        options["filename_suffix"] = f".{os.urandom(8).hex()}"  # a name that nobody can plant a link at
+        self._scalars: Any = SummaryWriter(str(folder), **options)
+        self._fake: Any = SummaryWriter(str(folder / "fake"), **options)
+        self._real: Any = SummaryWriter(str(folder / "real"), **options)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """One point of every curve."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -143,7 +144,7 @@ def test_save_images_as_array(tmp_path: Path) -> None:
 def test_save_images_as_folder(tmp_path: Path) -> None:
     images = noise(101, channels=3)
     save_images(tmp_path / "a", images, columns=3)
-    files = sorted((tmp_path / "a").iterdir())
+    files = sorted((tmp_path / "a").glob("*.png"))
     assert [file.name for file in files] == [f"{i:03d}.png" for i in range(101)]
     np.testing.assert_array_equal(np.stack([pixels_of(file) for file in files]), images)
 
@@ -182,19 +183,19 @@ def test_the_same_images_make_the_same_bytes(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------------------- all or nothing
 
 
-def half_then_fail(partial: Path) -> None:
-    partial.write_bytes(b"half")
+def half_then_fail(file: BinaryIO) -> None:
+    file.write(b"half")
     raise OSError(28, "No space left on device")
 
 
-def kill(partial: Path) -> None:
+def kill(file: BinaryIO) -> None:
     raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(("write", "error"), [(half_then_fail, OSError), (kill, KeyboardInterrupt)])
 @pytest.mark.parametrize("old", [b"the old content", None])
 def test_a_failing_writer_leaves_the_old_file_and_nothing_else(
-    old: bytes | None, write: Callable[[Path], None], error: type[BaseException], tmp_path: Path
+    old: bytes | None, write: Callable[[BinaryIO], None], error: type[BaseException], tmp_path: Path
 ) -> None:
     path = tmp_path / "a.png"
     if old is not None:
@@ -214,7 +215,7 @@ def test_every_writer_is_atomic(ending: str, tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(atomic, "sync", full_disk)  # when all is written, and before it has its name
     with pytest.raises(OSError, match="No space left"):
-        WRITERS[ending](path, noise(4), 2, None)
+        WRITERS[ending](path, noise(4), 2, None, None)
     assert path.read_bytes() == b"the old content"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -24,6 +24,8 @@ ORDER = [
     "atomic",
     "sealed",
     "private",
+    "marks",
+    "sample_folder",
     "selection",
     "batched",
     "images",

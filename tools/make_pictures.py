@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path, default=FOLDER)
     given = parser.parse_args()
-    save_images(given.out / "first-sight.png", sampling.load(given.run).sample(ROWS * COLUMNS), COLUMNS)
+    save_images(given.out / "first-sight.png", sampling.load(given.run).sample(ROWS * COLUMNS), COLUMNS, force=True)
     animation.save_training(Run(given.run), given.out / "learning.gif", largest=LEARNING, seconds=8)
 
 

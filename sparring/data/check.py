@@ -16,12 +16,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from sparring.atomic import MayReplace
 from sparring.data.files import shown
 from sparring.data.images import ImageSet, all_alike
 from sparring.data.pictures import Collection
 from sparring.data.shaping import SIDES, Shaping
 from sparring.errors import DataError
-from sparring.images import grid, grid_scale, picture, save_picture, some_places
+from sparring.images import grid, grid_scale, picture, save_picture, save_png, some_places
 from sparring.recipe import Recipe
 from sparring.selection import ManyImages, pieces
 
@@ -192,7 +193,7 @@ def _table(what: str, count: str) -> Table:
 # ------------------------------------------------------------------------------------------------ the contact sheet
 
 
-def save_sheet(path: Path, images: ImageSet) -> None:
+def save_sheet(path: Path, images: ImageSet, may_replace: MayReplace | None = None) -> None:
     """Some images as they are trained on, as a PNG: a row a class with its name beside it, or any where there are no
     classes."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -200,15 +201,14 @@ def save_sheet(path: Path, images: ImageSet) -> None:
     scale = grid_scale(height, width)
     if images.labels is None:
         some = images.images[some_places(len(images.images), SHEET_COLUMNS**2)]
-        save_picture(path, grid(some, -(-len(some) // SHEET_COLUMNS), SHEET_COLUMNS, scale))
+        save_picture(path, grid(some, -(-len(some) // SHEET_COLUMNS), SHEET_COLUMNS, scale), may_replace)
         return
     present = np.unique(images.labels)[:SHEET_ROWS].tolist()
     rows = [_class_row(images, label, scale) for label in present]
     sheet = Image.new(rows[0].mode, (rows[0].width, sum(row.height for row in rows)))
     for i, row in enumerate(rows):
         sheet.paste(row, (0, i * row.height))
-    pixels = np.asarray(sheet)
-    save_picture(path, pixels[..., np.newaxis] if pixels.ndim == 2 else pixels)
+    save_png(path, sheet, may_replace)
 
 
 def _class_row(images: ImageSet, label: int, scale: int) -> Image.Image:

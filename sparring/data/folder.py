@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from sparring import sample_folder
 from sparring.data.decode import Unreadable
 from sparring.data.files import MAX_FILES, File, Listing, Problem, is_hidden, shown
 from sparring.errors import DataError
@@ -79,6 +80,12 @@ class _Walk:
                     self._skip(place, f"cannot be read: {error.strerror}")
 
     def _take(self, entry: os.DirEntry[str], parts: tuple[str, ...], folder: _Inside) -> None:
+        if entry.name == sample_folder.MANIFEST:
+            if sample_folder.is_unfinished(Path(entry.path)):
+                raise DataError(
+                    f"{folder.path} holds samples that were half replaced; draw them again: sparring sample"
+                )
+            return
         if is_hidden(entry.name):
             self.ignored += 1
             return

@@ -3,48 +3,73 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Literal
 
-from sparring import atomic, measuring, sampling
-from sparring.errors import RunError
+from sparring import atomic, marks, measuring, sampling
+from sparring.atomic import MayReplace
+from sparring.errors import RunError, UsageError
 from sparring.export import card, onnx, page
 from sparring.run import Run
 from sparring.sampling import Generator
 
 Format = Literal["safetensors", "onnx", "html"]
 
+WEIGHTS, DESCRIPTION, CARD = "generator.safetensors", "generator.json", "README.md"
+"""What is written for "safetensors"."""
+
 
 def export(
-    path: str | Path, format: Format, *, out: str | Path | None = None, best: bool = False, licence: str = card.UNKNOWN
+    path: str | Path,
+    format: Format,
+    *,
+    out: str | Path | None = None,
+    best: bool = False,
+    licence: str = card.UNKNOWN,
+    force: bool = False,
 ) -> tuple[Path, str]:
     """Write the generator of a run, or of a `generator.safetensors`: (where, what there is to say of it).
 
     Without `out` it goes into the folder `export` of the run: `generator.onnx`, `generator.html`, or for safetensors
     three files, `generator.safetensors`, `generator.json` and the model card `README.md`.
 
-    Raises `RunError` where there is no generator, `ExportError` where what was made makes other images, `MissingExtra`
-    where a package is missing.
+    Raises `RunError` where there is no generator, `OverwriteError` where a file is there that Sparring did not make,
+    unless `force`, `ExportError` where what was made makes other images, `MissingExtra` where a package is missing.
     """
     path = Path(path)
-    generator = without_paths(sampling.load(path, best))
     folder = (path if path.is_dir() else path.parent) / "export"
     target = Path(out) if out is not None else folder if format == "safetensors" else folder / f"generator.{format}"
     if out is None and folder.is_symlink():
         raise RunError(f"{folder} is a link, and nothing is written behind links; say with --out where")
+    may_replace = _claim(target, format, force)
+    generator = without_paths(sampling.load(path, best))
     target.parent.mkdir(parents=True, exist_ok=True)
     trained = generator.description["trained"]
     if format == "onnx":
-        difference = onnx.write(generator, target)
+        difference = onnx.write(generator, target, may_replace)
         return target, f"onnxruntime's {onnx.CHECKED} images differ from ours by {difference:.1e} at most"
     if format == "html":
-        made = page.write(generator, target, f"{trained['recipe']} on {trained['data']}")
+        made = page.write(generator, target, f"{trained['recipe']} on {trained['data']}", may_replace)
         close = f"{made.close:.1%} of the pixels as ours, to one gray level"
         return target, f"{made.size / 1e6:.1f} MB; weights as {made.kind}, {close}"
     target.mkdir(exist_ok=True)
-    sampling.write(generator, target / "generator.safetensors")
-    atomic.write_bytes(target / "README.md", _card(path, generator, licence).encode(errors="backslashreplace"))
+    text = _card(path, generator, licence).encode(errors="backslashreplace")
+    sampling.write(generator, target / WEIGHTS, may_replace)
+    atomic.write_bytes(target / CARD, marks.signed(text), may_replace)
     return target, "weights, description and model card"
+
+
+def _claim(target: Path, format: Format, force: bool) -> MayReplace:
+    """Check, before any work is done, that the export may be written to `target`."""
+    if format != "safetensors":
+        return marks.claim(target, force)
+    if os.path.lexists(target) and not target.is_dir():
+        raise UsageError(f"{target} is a file, and a folder is to be written there; choose another --out")
+    if Run(target).exists():
+        raise UsageError(f"{target} is a run, whose generator would be replaced; choose another --out")
+    *_, may_replace = (marks.claim(target / name, force) for name in (WEIGHTS, DESCRIPTION, CARD))
+    return may_replace
 
 
 def without_paths(generator: Generator) -> Generator:

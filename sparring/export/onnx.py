@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring import atomic
+from sparring import atomic, marks
+from sparring.atomic import MayReplace
 from sparring.errors import ExportError, MissingExtra
 from sparring.export.layers import (
     Convolution,
@@ -42,7 +43,7 @@ CHECKED = 100
 """Latents that the file is held against the network by."""
 
 
-def write(generator: Generator, path: Path) -> float:
+def write(generator: Generator, path: Path, may_replace: MayReplace | None = None) -> float:
     """Write the generator, once onnxruntime makes of it what our network makes; the largest difference comes back.
 
     Raises `ExportError` where a value differs by more than `TOLERANCE`, `MissingExtra` without the packages.
@@ -51,7 +52,7 @@ def write(generator: Generator, path: Path) -> float:
     difference = largest_difference(generator, content)
     if not difference <= TOLERANCE:
         raise ExportError(f"onnxruntime's images differ from ours by up to {difference:.1e}, so {path} is not written")
-    atomic.write_bytes(path, content)
+    atomic.write_bytes(path, content, may_replace)
     return difference
 
 
@@ -68,7 +69,7 @@ def to_bytes(generator: Generator) -> bytes:
     made = onnx.helper.make_graph(graph.nodes, "generator", graph.inputs, [output], graph.weights)
     model = onnx.helper.make_model(
         made,
-        producer_name="sparring",
+        producer_name=marks.PRODUCER,
         ir_version=IR_VERSION,
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
     )

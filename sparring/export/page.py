@@ -21,7 +21,8 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring import atomic
+from sparring import atomic, marks
+from sparring.atomic import MayReplace
 from sparring.export.layers import Layer, Residual, layers_of
 from sparring.sampling import Generator
 
@@ -46,16 +47,16 @@ class Page:
     """Share of the pixels that rounding the weights changes by one gray level at most."""
 
 
-def write(generator: Generator, path: Path, title: str) -> Page:
+def write(generator: Generator, path: Path, title: str, may_replace: MayReplace | None = None) -> Page:
     """Write the page of the generator, with that title."""
-    content = to_html(generator, title, "float16")
+    content = marks.signed(to_html(generator, title, "float16"))
     kind: Kind = "float16"
     close = share_close(generator, "int8") if len(content) > LARGEST else 0.0
     if close >= ENOUGH:
-        kind, content = "int8", to_html(generator, title, "int8")
+        kind, content = "int8", marks.signed(to_html(generator, title, "int8"))
     else:
         close = share_close(generator, kind)
-    atomic.write_bytes(path, content)
+    atomic.write_bytes(path, content, may_replace)
     return Page(kind, len(content), close)
 
 

@@ -275,7 +275,7 @@ def test_a_manifest_of_somebody_else_reaches_no_file_outside(tmp_path: Path, vic
 # ------------------------------------------------------------------------------------------------ one way to write
 
 WRITING = {"write_bytes", "write_text", "savez", "savez_compressed", "save", "savefig", "symlink_to", "touch"}
-OURS = {"atomic", "checkpoint", "monitor", "session", "self"}
+OURS = {"atomic", "checkpoint", "monitor", "sampling", "session", "self"}
 """Who has functions of such names that write by `atomic`."""
 ALLOWED = {
     ("atomic.py", "open"): "the one way to write",

@@ -31,7 +31,7 @@ import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 
 from sparring import interrupts
-from sparring.errors import DamageWarning, ProcessLost, SparringError, UsageError
+from sparring.errors import DamageWarning, ProcessLost, SparringError, UsageError, without_addresses
 from sparring.plain import plain_console, printable
 from sparring.recipe import Channels, Fit, Recipe
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
@@ -1026,7 +1026,7 @@ def _sentence(error: Exception) -> str:
         text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError) or text.startswith(NO_MEMORY):
         text = f"there is not enough memory for this: {text or 'no more is to be had'}"
-    line = " ".join(_shortened(word, LONGEST_WORD) for word in text.split())
+    line = " ".join(_shortened(word, LONGEST_WORD) for word in without_addresses(text).split())
     return _shortened(printable(line), LONGEST_SENTENCE)
 
 

@@ -22,10 +22,17 @@
 The command line prints the message of any of them as one sentence and exits with status 2.
 """
 
+import re
+
 
 def reason(error: BaseException) -> str:
-    """What an error of any kind says, on one line; its kind, where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """What an error of any kind says, on one line and without addresses in memory; its kind, where it says nothing."""
+    return without_addresses(" ".join(str(error).split())) or type(error).__name__
+
+
+def without_addresses(text: str) -> str:
+    """The text without what Python calls objects by: `<_io.BytesIO object at 0x7f0c1e2d3a10>` is "the data"."""
+    return re.sub(r"\bat 0x[0-9a-fA-F]+", "in memory", re.sub(r"<[^<>]* at 0x[0-9a-fA-F]+>", "the data", text))
 
 
 class SparringError(Exception):

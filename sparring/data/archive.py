@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sparring.data.decode import MAX_BYTES, Unreadable
 from sparring.data.files import MAX_FILES, File, Listing, Problem, is_hidden, shown
-from sparring.errors import DataError
+from sparring.errors import DataError, reason
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 """How a zip file begins; the second one is empty."""
@@ -37,12 +37,12 @@ def list_zip(path: Path) -> Listing:
     ignored = 0
     for info in infos:
         parts = tuple(part for part in info.orig_filename.split("/") if part not in ("", "."))
-        if reason := _refused_name(info.orig_filename):
-            skipped.append(Problem(shown(info.orig_filename), reason))
+        if why := _refused_name(info.orig_filename):
+            skipped.append(Problem(shown(info.orig_filename), why))
         elif not parts or any(map(is_hidden, parts)):
             ignored += not info.orig_filename.endswith("/")
-        elif reason := _refused(info):
-            skipped.append(Problem(shown(info.orig_filename), reason))
+        elif why := _refused(info):
+            skipped.append(Problem(shown(info.orig_filename), why))
         elif not info.is_dir():
             stamp = (info.file_size, changed, status.st_size, info.header_offset, info.CRC)
             files.append(File(parts, stamp, partial(_read, archive, info)))
@@ -55,7 +55,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
     except MemoryError:
         raise DataError(f"the list of what is in {path} does not fit into memory") from None
     except Exception as error:  # zipfile raises whatever damaged bytes lead it to
-        raise DataError(f"{path} is a damaged zip file ({' '.join(str(error).split())})") from None
+        raise DataError(f"{path} is a damaged zip file ({reason(error)})") from None
 
 
 def _refused_name(name: str) -> str | None:
@@ -93,4 +93,4 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
     except MemoryError:
         raise Unreadable("it does not fit into memory") from None
     except Exception as error:  # so does what unpacks
-        raise Unreadable(f"cannot be unpacked: {' '.join(str(error).split())}") from None
+        raise Unreadable(f"cannot be unpacked: {reason(error)}") from None

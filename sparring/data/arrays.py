@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sparring.data.files import shown
 from sparring.data.unpacked import LARGE, in_blocks, is_large, keep, refuse_bomb
-from sparring.errors import DataError
+from sparring.errors import DataError, reason
 from sparring.images import Images, to_uint8
 from sparring.selection import PIECE_BYTES, pieces
 
@@ -60,7 +60,7 @@ def opened_npz(path: Path) -> Iterator[zipfile.ZipFile]:
     except MemoryError:
         raise DataError(f"{path} does not fit into memory") from None
     except Exception as error:  # NumPy and zipfile raise whatever damaged bytes lead them to
-        raise DataError(f"{path} is damaged or no archive of plain arrays ({' '.join(str(error).split())})") from None
+        raise DataError(f"{path} is damaged or no archive of plain arrays ({reason(error)})") from None
 
 
 def is_npz(names: list[str]) -> bool:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
+import logging
 import math
 import re
 import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+
+from sparring.errors import reason
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """Of Pillow's readers those for pixels in a plain file. PPM includes PGM, PBM and PFM."""
@@ -83,10 +89,31 @@ def decode(content: bytes, least: int | None = None) -> Image.Image:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Pillow warns nobody of what is an `Unreadable` here, or does no harm. To be entered in the main thread."""
+    """Neither Pillow nor libtiff writes of what is an `Unreadable` here, or does no harm. To be entered in the main
+    thread; it holds for all threads."""
+    log = logging.getLogger("PIL")
+    level = log.level
+    _silence_libtiff()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        log.setLevel(logging.CRITICAL + 1)
+        try:
+            yield
+        finally:
+            log.setLevel(level)
+
+
+@cache
+def _silence_libtiff() -> None:
+    """The libtiff that Pillow has loaded no longer writes to the standard error by itself; Pillow raises an error."""
+    with contextlib.suppress(OSError):
+        maps = Path("/proc/self/maps")
+        names = re.findall(r"\s(/.*/libtiff[^/]*)$", maps.read_text(), re.M) if maps.exists() else []
+        names += map(str, (Path(Image.__file__).parent / ".dylibs").glob("libtiff*"))  # macOS
+        for name in sorted(set(names)):
+            library = ctypes.CDLL(name)
+            library.TIFFSetErrorHandler(None)
+            library.TIFFSetWarningHandler(None)
 
 
 @contextmanager
@@ -103,8 +130,7 @@ def _reasons() -> Iterator[None]:
     except MemoryError:
         raise Unreadable("it does not fit into memory") from None
     except Exception as error:  # Pillow's readers raise whatever damaged bytes lead them to
-        words = " ".join(str(error).split()) or type(error).__name__
-        raise Unreadable(f"damaged: {words}") from None
+        raise Unreadable(f"damaged: {reason(error)}") from None
 
 
 def _opened(content: bytes) -> Image.Image:

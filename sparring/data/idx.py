@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sparring.data.images import ImageSet
 from sparring.data.unpacked import LARGE, keep, refuse_bomb
-from sparring.errors import DataError
+from sparring.errors import DataError, reason
 from sparring.selection import pieces
 
 Split = Literal["train", "test"]
@@ -66,7 +66,7 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or reason(error)}") from None
 
 
 def read_idx_stream(
@@ -91,7 +91,7 @@ def read_idx_stream(
     except EOFError:
         raise DataError(f"{name} is cut short: its gzip data end before the IDX header does") from None
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{name} is damaged: its gzip data cannot be unpacked ({error})") from None
+        raise DataError(f"{name} is damaged: its gzip data cannot be unpacked ({reason(error)})") from None
 
 
 def images_from_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from sparring.errors import ClassError, RunError
 from sparring.images import Images
 from sparring.metrics.features import Extractor, choose_extractor, in_words
 from sparring.run import Run
+from sparring.run_images import load_again
 from sparring.sampling import Generator
 
 DRAWN = 500
@@ -40,7 +42,8 @@ def training_images(run: Run) -> ImageSet:
     if not run.exists():
         raise RunError(f"{run.path} is no run: to choose images by class, the data of the run are needed")
     recipe = run.recipe()
-    training, _ = hold_out(data.load(recipe.data, shaping=data.shaping_of(recipe)), recipe.held_out)
+    load = partial(data.load, shaping=data.shaping_of(recipe))
+    training, _ = hold_out(load_again(run, recipe.data, load, ImageSet.checksum), recipe.held_out)
     if training.labels is None:
         raise ClassError(f"the images of {recipe.data} have no classes, so none can be asked for")
     return training

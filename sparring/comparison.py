@@ -76,12 +76,17 @@ def check_comparable(verdicts: Sequence[Verdict]) -> None:
     """Raise `ComparisonError` unless all have the same extractor, data and number of samples."""
     first = verdicts[0]
     for other in verdicts[1:]:
-        for what, ours, theirs in (
-            ("judged by", _extractor(first), _extractor(other)),
-            ("judged against", _data(first), _data(other)),
-            ("judged by the number of", f"{first.samples:,} samples", f"{other.samples:,} samples"),
+        for what, ours, theirs, same in (
+            ("judged by", _extractor(first), _extractor(other), _same(first.extractor, other.extractor, "sha256")),
+            ("judged against", _data(first), _data(other), _same(first.data, other.data, "checksum", "split")),
+            (
+                "judged by the number of",
+                f"{first.samples:,} samples",
+                f"{other.samples:,} samples",
+                first.samples == other.samples,
+            ),
         ):
-            if ours != theirs:
+            if not same:
                 raise ComparisonError(
                     f"{first.subject['path']} was {what} {ours}, but {other.subject['path']} was {what} {theirs}; "
                     "such numbers cannot be compared"
@@ -244,12 +249,18 @@ def _data(verdict: Verdict) -> str:
     return f"the {verdict.data['split']} images of {verdict.data['name']} (checksum {verdict.data['checksum'][:12]})"
 
 
+def _same(first: dict[str, Any], other: dict[str, Any], *names: str) -> bool:
+    """Whether these agree; what the data are called in two places does not count."""
+    return all(first[name] == other[name] for name in names)
+
+
 def _group(verdict: Verdict) -> str:
     """What verdicts of one recipe with different seeds have in common."""
     if verdict.subject["kind"] != "run":
         return str(verdict.subject["path"])
     recipe = Run(Path(verdict.subject["path"])).recipe()
-    return json.dumps([dataclasses.replace(recipe, seed=0).to_json(), verdict.subject["step"], verdict.subject["best"]])
+    alike = dataclasses.replace(recipe, seed=0, data=verdict.data["checksum"]).to_json()
+    return json.dumps([alike, verdict.subject["step"], verdict.subject["best"]])
 
 
 def _name(group: Sequence[Verdict], by_recipe: bool) -> str:

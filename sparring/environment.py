@@ -4,17 +4,21 @@ import os
 import platform
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import jax
 
-from sparring.data import ImageSet
+from sparring.data import NAMES, ImageSet
 
 PACKAGES = ("sparring", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def describe(images: ImageSet, devices: int = 1, processes: int = 1) -> dict[str, Any]:
-    """Versions, the devices that train and in how many processes, threads, data and command, as JSON values."""
+def describe(images: ImageSet, devices: int = 1, processes: int = 1, given: str | None = None) -> dict[str, Any]:
+    """Versions, the devices that train and in how many processes, threads, data and command, as JSON values.
+
+    `given` is the name or path by which the images were asked for.
+    """
     device = jax.devices()[0]
     return {
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
@@ -26,12 +30,18 @@ def describe(images: ImageSet, devices: int = 1, processes: int = 1) -> dict[str
         "data": {
             "name": images.name,
             "source": images.source,
+            "path": _path(given),
             "shape": list(images.images.shape),
             "checksum": images.checksum(),
             "classes": images.class_counts,
         },
         "command": sys.argv,
     }
+
+
+def _path(given: str | None) -> str | None:
+    """Where the images lie, as seen from any folder; None where they were given by their name."""
+    return None if given is None or given in NAMES else str(Path(given).absolute())
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

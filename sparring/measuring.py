@@ -17,7 +17,7 @@ from typing import Any
 from sparring import marks, report, sampling, sealed
 from sparring.checkpoint import newest_step
 from sparring.classes import Labels
-from sparring.data import AS_THEY_ARE, Shaping, has_pictures, shaping_of
+from sparring.data import AS_THEY_ARE, NAMES, Shaping, has_pictures, shaping_of
 from sparring.errors import DataError
 from sparring.images import Images, some_places
 from sparring.metrics import protocol
@@ -27,6 +27,7 @@ from sparring.metrics.protocol import FEW_UNSEEN, SAMPLES, SEED, RealImages
 from sparring.metrics.verdict import Verdict
 from sparring.recipe import HELD_OUT, Channels, Recipe
 from sparring.run import Run, read_json
+from sparring.run_images import load_again
 from sparring.samples import read_samples
 from sparring.selection import ManyImages
 from sparring.trained import load_trained
@@ -82,7 +83,10 @@ def _measure_run(
 ) -> Verdict:
     tell("real images")
     recipe, trained_on = run.recipe(), run.environment()["data"]
-    real = protocol.real_images(data or recipe.data, recipe.held_out, shaping_of(recipe))
+    if data is None:
+        real = _own_images(run, recipe)
+    else:
+        real = protocol.real_images(data, recipe.held_out, shaping_of(recipe))
     if data is None and real.checksum != trained_on["checksum"]:
         raise DataError(
             f"{run.path} was trained on other images than {recipe.data} is now (checksum "
@@ -90,7 +94,7 @@ def _measure_run(
         )
     elsewhere = real.checksum != trained_on["checksum"]
     if elsewhere:
-        real = _with_own(real, recipe, trained_on["checksum"])
+        real = _with_own(real, run, recipe, trained_on["checksum"])
     tell("samples")
     generator = sampling.load(run.path, best)
     drawn = protocol.samples_to_draw(real, count)
@@ -118,10 +122,17 @@ def _measure_run(
     return verdict
 
 
-def _with_own(real: RealImages, recipe: Recipe, checksum: str) -> RealImages:
+def _own_images(run: Run, recipe: Recipe) -> RealImages:
+    """What the run was trained on."""
+    load = partial(protocol.real_images, held_out=recipe.held_out, shaping=shaping_of(recipe))
+    real = load_again(run, recipe.data, load, lambda real: real.checksum)
+    return real if real.name in NAMES else replace(real, name=str(run.environment()["data"].get("name", real.name)))
+
+
+def _with_own(real: RealImages, run: Run, recipe: Recipe, checksum: str) -> RealImages:
     """These images, to be judged against, with those that the run was trained on, for the question of copies."""
     with contextlib.suppress(DataError):
-        own = protocol.real_images(recipe.data, recipe.held_out, shaping_of(recipe))
+        own = _own_images(run, recipe)
         if own.checksum == checksum and own.training.images.shape[1:] == real.training.images.shape[1:]:
             told = f"copies, and what D knows, are of the {len(own.training.images):,} images that it was trained on"
             if len(own.unseen.images) < FEW_UNSEEN:

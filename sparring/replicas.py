@@ -112,12 +112,12 @@ def train_replicas(
         raise RecipeError("replicas are trained in one process; leave the others out")
     check(window)
     told = terminal.reporter() if reporter is None else reporter
-    image_set = load_images(resolved, strict)
+    image_set = load_images(resolved, strict, None if out is None else _first_run(Path(out)))
     resolved = resolved.fitted(training_count(image_set, resolved))
     recipes = [resolved.replace(seed=resolved.seed + i) for i in range(count)]
     if image_set.notice:
         told.say(image_set.notice)
-    surroundings = environment.describe(image_set, 1, 1)
+    surroundings = environment.describe(image_set, 1, 1, resolved.data)
     by_name = {f"seed-{each.seed}": each for each in recipes}
     stem = f"{resolved.name}-x{count}"
     folder = choose_folder(Path(runs), stem, by_name, surroundings) if out is None else Path(out)
@@ -141,6 +141,11 @@ def train_replicas(
     finished = all(_is_finished(run, each) for run, each in zip(found, recipes, strict=True))
     can_judge = finished and held_out is not None and len(held_out.images) >= LEAST_HELD_OUT
     return Replicas(folder, tuple(found), _scores(found, told) if can_judge else (), not finished)
+
+
+def _first_run(folder: Path) -> Run | None:
+    """One of the replicas that lie there already."""
+    return next((run for run in map(Run, sorted(folder.glob("seed-*"))) if run.exists()), None)
 
 
 def _is_finished(run: Run, recipe: Recipe) -> bool:

@@ -265,6 +265,6 @@ def _load_files(description_file: Path, weights_file: Path) -> Generator:
 def _from_checkpoint(run: Run, best: bool = False) -> Generator:
     trained = load_trained(run, best)
     recipe = run.recipe()
-    about = {"recipe": recipe.name, "step": trained.step, "data": recipe.data}
+    about = {"recipe": recipe.name, "step": trained.step, "data": run.environment()["data"].get("name", recipe.data)}
     description = describe(recipe, trained.image_shape, trained.classes, about)
     return Generator(description, trained.state.sampled, trained.state.generator_statistics)

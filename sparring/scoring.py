@@ -1,5 +1,6 @@
 """THE SCORE of a finished run: its last state judged on held-out images, to choose among runs by."""
 
+from functools import partial
 from typing import Any
 
 from sparring import data
@@ -7,6 +8,7 @@ from sparring.data.holdout import hold_out
 from sparring.game import Latents
 from sparring.metrics.glance import Glance
 from sparring.run import Run
+from sparring.run_images import load_again
 from sparring.trained import load_trained
 
 
@@ -17,7 +19,9 @@ def judge(run: Run) -> dict[str, Any]:
     images get; `measure` says which distance it is; `seconds` is how long the run was trained.
     """
     recipe, trained = run.recipe(), load_trained(run)
-    training_images, held_out = hold_out(data.load(recipe.data, shaping=data.shaping_of(recipe)), recipe.held_out)
+    load = partial(data.load, shaping=data.shaping_of(recipe))
+    image_set = load_again(run, recipe.data, load, data.ImageSet.checksum)
+    training_images, held_out = hold_out(image_set, recipe.held_out)
     assert held_out is not None
     latents = Latents(recipe.latent_size, recipe.latent_std)
     glance = Glance(trained.game, latents, recipe.seed, training_images, held_out)

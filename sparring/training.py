@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +27,7 @@ from sparring.operations import timed
 from sparring.recipe import FEW_IMAGES, Recipe
 from sparring.recipes import DEFAULT, named_recipe
 from sparring.run import Run
+from sparring.run_images import load_again
 from sparring.session import Reporter, Session, Silence, image_shape, make_material, open_session
 from sparring.stopping import Heard, Stop, stop_requests, unless_stopped
 from sparring.writer import Writer
@@ -95,12 +97,12 @@ def train(
     with processes.together():
         used = _choose_devices(devices, resolved)
         windows.check(window)
-        image_set = load_images(resolved, strict)
+        image_set = load_images(resolved, strict, None if out is None else Run(Path(out)))
     left_open = resolved.augment == "auto"
     resolved = resolved.fitted(training_count(image_set, resolved))
     if image_set.notice and stop is None:
         told.say(image_set.notice)
-    surroundings = environment.describe(image_set, used.count, processes.count())
+    surroundings = environment.describe(image_set, used.count, processes.count(), resolved.data)
     processes.refuse_different("images", surroundings["data"]["checksum"])
     with ExitStack() as locked:
         run, nothing_to_do = Run(Path(out or runs)), None
@@ -233,10 +235,18 @@ def _first_grid_and_chunk(session: Session, stop: Stop) -> Chunk | None:
     )
 
 
-def load_images(recipe: Recipe, strict: bool = False) -> ImageSet:
-    """The images that a recipe names. Raises `DataError` where they do not fill a batch, are all the same, or, if
-    `strict`, where one cannot be read."""
-    image_set = data.load(recipe.data, shaping=data.shaping_of(recipe), strict=strict)
+def load_images(recipe: Recipe, strict: bool = False, run: Run | None = None) -> ImageSet:
+    """The images that a recipe names; of a `run` that goes on, those that it was trained on, wherever they are now.
+
+    Raises `DataError` where they do not fill a batch, are all the same, or, if `strict`, where one cannot be read.
+    """
+    load = partial(data.load, shaping=data.shaping_of(recipe), strict=strict)
+    if run is not None and run.exists():
+        image_set = load_again(run, recipe.data, load, ImageSet.checksum)
+        if image_set.name not in data.NAMES:  # it may have been found under another name
+            image_set = replace(image_set, name=str(run.environment()["data"].get("name", image_set.name)))
+    else:
+        image_set = load(recipe.data)
     image_set.refuse_alike()
     if recipe.conditional and len(image_set.class_names) < 2:
         raise DataError(f"{recipe.data} has no classes, so networks cannot be conditional on them")

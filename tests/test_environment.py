@@ -17,7 +17,7 @@ from sparring.run import Run
 
 @pytest.fixture
 def described(digits: Path) -> dict[str, Any]:
-    return environment.describe(data.load(str(digits)))
+    return environment.describe(data.load(str(digits)), given=str(digits))
 
 
 def test_all_that_may_matter_is_described(described: dict[str, Any], digits: Path) -> None:
@@ -34,6 +34,7 @@ def test_all_that_may_matter_is_described(described: dict[str, Any], digits: Pat
     assert described["data"] == {
         "name": str(digits),
         "source": images.source,
+        "path": str(digits),
         "shape": [200, 28, 28, 1],
         "classes": {str(digit): 20 for digit in range(10)},
         "checksum": images.checksum(),

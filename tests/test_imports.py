@@ -84,6 +84,7 @@ ORDER = [
     "environment",
     "lock",
     "run",
+    "run_images",
     "checkpoint",
     "continuation",
     "trained",

@@ -132,6 +132,9 @@ def test_judged_against_other_images_copies_are_still_of_its_own(run: Run, tmp_p
 def test_where_its_own_images_are_gone_it_is_said(run: Run, digits: Path, tmp_path: Path) -> None:
     recipe = sealed.read(run.recipe_file) | {"data": str(tmp_path / "gone")}
     sealed.write(run.recipe_file, recipe)
+    environment = sealed.read(run.environment_file)
+    environment["data"]["path"] = recipe["data"]
+    sealed.write(run.environment_file, environment)
     others = np.random.default_rng(1).integers(0, 256, (300, 28, 28, 1)).astype(np.uint8)
     np.savez(tmp_path / "others.npz", images=others, labels=np.arange(300) % 10)
     verdict = measuring.measure(run.path, data=str(tmp_path / "others.npz"), count=100)

@@ -1,5 +1,6 @@
 """Data sets: `load` takes a name or a path and gives an `ImageSet`."""
 
+import dataclasses
 import difflib
 from contextlib import suppress
 from pathlib import Path
@@ -53,7 +54,8 @@ def load(source: str, split: Split = "train", shaping: Shaping = AS_THEY_ARE, st
     Raises:
         DataError: `source` is none of these, or what it stands for is missing, damaged, or not what it should be.
     """
-    return whole_set(collect(source, split, shaping), strict)
+    image_set = whole_set(collect(source, split, shaping), strict)
+    return dataclasses.replace(image_set, name=_shown(source)) if image_set.name == source else image_set
 
 
 def collect(source: str, split: Split = "train", shaping: Shaping = AS_THEY_ARE) -> Collection:
@@ -115,6 +117,12 @@ def _collect_file(path: Path, source: str, split: Split, shaping: Shaping) -> Co
     if is_picture(_head(path)):
         raise DataError(f"{source} is one picture; give the folder that holds all of them")
     return collect_array(recognised(load_idx_file(path, name=source)), source, shaping)
+
+
+def _shown(source: str) -> str:
+    """What images are called in titles: as they were given, and "." by the name of the folder that it is."""
+    path = _path(source)
+    return source if Path(source).name not in ("", "..", "~") else path.resolve().name or source
 
 
 def _path(source: str) -> Path:

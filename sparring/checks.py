@@ -54,6 +54,19 @@ def check_not_negative(name: str, value: float) -> None:
     _check_size(name, value)
 
 
+def parse_range(text: str) -> tuple[float, float]:
+    """The numbers that are black and white, from "0,1". Raises `RecipeError` for anything else."""
+    try:
+        low, high = (float(end) for end in text.split(","))
+    except ValueError:
+        low, high = 0.0, 0.0
+    if not low < high or abs(low) > LARGEST_NUMBER or abs(high) > LARGEST_NUMBER:
+        raise RecipeError(
+            f"range must be two numbers, black and white, such as 0,1 or -1,1, the lower first; not {text!r}"
+        )
+    return low, high
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and abs(value) < float("inf")
 

@@ -635,6 +635,10 @@ class Measure:
     """An ONNX network to take the features from, instead of the judge (needs the extra `onnx`)."""
     force: Flag = False
     """Replace what is there already, also where Sparring did not make it."""
+    range: Annotated[str | None, arg(metavar="LOW,HIGH")] = None
+    """Of samples: the numbers in the files that are black and white, as for `sparring train`."""
+    follow_links: Flag = False
+    """Of samples: follow symbolic links that lead out of their folder."""
     json: Flag = False
     """Print JSON."""
 
@@ -656,6 +660,8 @@ def measure(words: list[str]) -> int:
             best=given.best,
             extractor=given.extractor,
             force=given.force,
+            range=given.range,
+            follow_links=given.follow_links,
             tell=tell,
         )
     verdicts = [verdict, *_verdicts(given.against)]
@@ -743,6 +749,10 @@ class Check:
     """As for `sparring train`."""
     channels: Channels = "auto"
     """As for `sparring train`."""
+    range: Annotated[str | None, arg(metavar="LOW,HIGH")] = None
+    """As for `sparring train`."""
+    follow_links: Flag = False
+    """As for `sparring train`."""
     strict: Flag = False
     """Fail where any picture cannot be read."""
     sheet: Annotated[Path, arg(metavar="FILE")] = Path("contact-sheet.png")
@@ -762,17 +772,24 @@ def data(words: list[str]) -> int:
     given = _parse(Check, words[1:], "sparring data check")
     if given.sheet.suffix.lower() != ".png":
         raise UsageError(f"{given.sheet} should end in .png")
-    recipe = named_recipe().replace(data=given.source, size=given.size, fit=given.fit, channels=given.channels)
+    recipe = named_recipe().replace(
+        data=given.source,
+        size=given.size,
+        fit=given.fit,
+        channels=given.channels,
+        range=given.range,
+        follow_links=given.follow_links,
+    )
 
     from sparring import marks
 
     may_replace = marks.claim(given.sheet, given.force)
 
-    from sparring.data import check, collect, shaping_of, whole_set
+    from sparring.data import check, collect, collect_test, shaping_of, whole_set
 
     shaping = shaping_of(recipe)
     collection = collect(given.source, shaping=shaping)
-    found = check.report(collection, shaping, recipe)
+    found = check.report(collection, shaping, recipe, collect_test(given.source, shaping))
     if collection.images is not None:
         check.save_sheet(given.sheet, collection.images, may_replace)
         found["sheet"] = str(given.sheet)

@@ -16,9 +16,11 @@ from typing import Any
 
 from sparring import marks, report, sampling, sealed
 from sparring.checkpoint import newest_step
+from sparring.checks import parse_range
 from sparring.classes import Labels
 from sparring.data import AS_THEY_ARE, NAMES, Shaping, has_pictures, shaping_of
-from sparring.errors import DataError
+from sparring.data.ranges import Range, range_words
+from sparring.errors import DataError, UsageError
 from sparring.images import Images, some_places
 from sparring.metrics import protocol
 from sparring.metrics.discriminator import Discrimination, discrimination, logits_of
@@ -50,23 +52,29 @@ def measure(
     best: bool = False,
     extractor: str | Path | None = None,
     force: bool = False,
+    range: str | None = None,
+    follow_links: bool = False,
     tell: Tell = lambda what: None,
 ) -> Verdict:
     """Judge a run, or samples made elsewhere (an `.npz` or a folder of pictures), and write a report.
 
     A run is judged by `count` samples of that seed, of its last state or of its `best` one; samples against the `data`
     that they should be like ("mnist" if none is said). The extractor is the shipped judge of the data, or one that is
-    trained on their labels, or, given the path of an ONNX file, that network. The verdict and the page go into the run
-    (`measures.json`, `report.html`), or beside the samples, where files that Sparring did not make are replaced only
-    with `force`.
+    trained on their labels, or, given the path of an ONNX file, that network. `range`, such as "0,1", says which
+    numbers of the samples are black and white; `follow_links` lets their folder hold links to elsewhere. The verdict
+    and the page go into the run (`measures.json`, `report.html`), or beside the samples, where files that Sparring did
+    not make are replaced only with `force`.
 
     Raises `RunError`, `DataError`, `OverwriteError` or `MissingExtra` with one sentence.
     """
     path = Path(subject)
     onnx = None if extractor is None else Path(extractor)
     if Run(path).exists():
+        if range is not None:
+            raise UsageError(f"{path} is a run, and its recipe says how its images are read: --range is for samples")
         return _measure_run(Run(path), data, count, seed, best, onnx, tell)
-    return _measure_samples(path, data or "mnist", onnx, force, tell)
+    numbers = None if range is None else parse_range(range)
+    return _measure_samples(path, data or "mnist", onnx, force, tell, numbers, follow_links)
 
 
 def saved_verdict(run: Run) -> Verdict | None:
@@ -86,7 +94,10 @@ def _measure_run(
     if data is None:
         real = _own_images(run, recipe)
     else:
-        real = protocol.real_images(data, recipe.held_out, shaping_of(recipe))
+        shaping = shaping_of(recipe)
+        if data != recipe.data:
+            shaping = replace(shaping, range=None)  # which says how the run's own images are read
+        real = protocol.real_images(data, recipe.held_out, shaping)
     if data is None and real.checksum != trained_on["checksum"]:
         raise DataError(
             f"{run.path} was trained on other images than {recipe.data} is now (checksum "
@@ -142,16 +153,25 @@ def _with_own(real: RealImages, run: Run, recipe: Recipe, checksum: str) -> Real
     return replace(real, own_notice=told)
 
 
-def _measure_samples(path: Path, data: str, onnx: Path | None, force: bool, tell: Tell) -> Verdict:
+def _measure_samples(
+    path: Path, data: str, onnx: Path | None, force: bool, tell: Tell, numbers: Range | None, follow_links: bool
+) -> Verdict:
     measures, page = (path.with_name(f"{path.name}.{ending}") for ending in ("measures.json", "report.html"))
     claims = [marks.claim(each, force) for each in (measures, page)]
     tell("samples")
-    samples = read_samples(path)
+    samples, note = read_samples(path, numbers, follow_links)
     tell("real images")
-    real = protocol.real_images(data, HELD_OUT, _shaping_like(samples) if has_pictures(data) else AS_THEY_ARE)
+    shaping = _shaping_like(samples) if has_pictures(data) else AS_THEY_ARE
+    real = protocol.real_images(data, HELD_OUT, replace(shaping, follow_links=follow_links))
     protocol.check_samples(samples, real)
-    subject = {"kind": "samples", "path": str(path), "command": _command(path, data, onnx)}
+    subject = {
+        "kind": "samples",
+        "path": str(path),
+        "command": _command(path, data, onnx, range=numbers, follow_links=follow_links),
+    }
     verdict = protocol.judge(samples, real, _extractor(real, onnx, tell), None, tell, subject=subject, seed=None)
+    if note:
+        verdict = replace(verdict, notices=(note, *verdict.notices))
     tell("report")
     sealed.write(measures, verdict.to_json(), claims[0])
     report.write_report(page, verdict, samples, real, None, claims[1])
@@ -211,4 +231,6 @@ def _command(path: Path, data: str | None, onnx: Path | None, **options: Any) ->
     words += ["--count", str(options["count"])] if options.get("count", SAMPLES) != SAMPLES else []
     words += ["--seed", str(options["seed"])] if options.get("seed", SEED) != SEED else []
     words += ["--best"] if options.get("best") else []
+    words += ["--range", range_words(options["range"])] if options.get("range") else []
+    words += ["--follow-links"] if options.get("follow_links") else []
     return shlex.join(words)

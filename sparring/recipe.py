@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get
 
 from tyro.conf import Fixed, Suppress, arg
 
-from sparring.checks import LARGEST_COUNT, check_count, check_fraction, check_not_negative, check_positive
+from sparring.checks import LARGEST_COUNT, check_count, check_fraction, check_not_negative, check_positive, parse_range
 from sparring.errors import RecipeError
 from sparring.parts import Discriminator, Generator, Optimizer
 
@@ -134,6 +134,11 @@ class Recipe:
     channels: Channels = "auto"
     """`gray`, `color`, or `alpha`, which is color and transparency. `auto`: gray if all images are, else color. Without
     alpha, what is transparent becomes white."""
+    range: Annotated[str | None, arg(metavar="LOW,HIGH")] = None
+    """The numbers in the files that are black and white, such as 0,1 or 0,4095. By default this is seen from the
+    numbers; what is unusual is said, and what could be several things is refused."""
+    follow_links: bool = False
+    """Follow symbolic links that lead out of the folder of pictures."""
     held_out: float = 0.0
     """Share of the images that is not trained on, by which the run is judged while it trains; 0 to judge none."""
     judge_every: int = 0
@@ -158,6 +163,8 @@ class Recipe:
             raise RecipeError(f"batch_size must be even where the discriminator sees half of it, not {self.batch_size}")
         if self.size is not None and not 1 <= self.size <= LARGEST_SIZE:
             raise RecipeError(f"size must lie between 1 and {LARGEST_SIZE:,} pixels, not {self.size}")
+        if self.range is not None:
+            parse_range(self.range)
         for name in ("r1", "r2", "gradient_penalty", "average_half_life", "learning_rate_end", "penalty_end"):
             check_not_negative(name, getattr(self, name))
         if self.discriminator_updates == "separate" and (self.loss != "cross-entropy" or self.penalised):
@@ -225,7 +232,7 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     return _flatten(recipe.to_json(), "")
 
 
-DESCRIPTIVE = {"source", "milliseconds_per_step", "steps", "judge_every"}
+DESCRIPTIVE = {"source", "milliseconds_per_step", "steps", "judge_every", "follow_links"}
 """Settings that do not change what a given step computes: a run may go on although they differ."""
 
 

@@ -5,55 +5,76 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.arrays import read_npz
-from sparring.data.decode import HEAD, MAX_BYTES, Unreadable, decode, is_picture, quiet
+from sparring.data.arrays import as_images, read_npz
+from sparring.data.decode import HEAD, MAX_BYTES, Ranges, Unreadable, decode, is_picture, look_numbers, quiet
 from sparring.data.files import File
 from sparring.data.folder import list_folder
 from sparring.data.index import ENDINGS
+from sparring.data.pictures import choose_ranges
+from sparring.data.ranges import Numbers, Range
 from sparring.errors import DataError
 from sparring.images import Images
 
 
-def read_samples(path: Path) -> Images:
-    """The images in an `.npz` (see `sparring.data.arrays`) or in a folder of pictures of one size (sorted by name):
-    (N, H, W, C), uint8.
+def read_samples(path: Path, given: Range | None = None, follow_links: bool = False) -> tuple[Images, str | None]:
+    """(the images in an `.npz` (see `sparring.data.arrays`) or in a folder of pictures of one size, sorted by name:
+    (N, H, W, C), uint8; a note where their numbers are unusual). `given` are the numbers that are black and white.
 
     Raises `DataError`, in one sentence, for anything else: what is judged is all of it, as it is.
     """
     if path.is_dir():
         with quiet():
-            return _read_folder(path)
+            return _read_folder(path, given, follow_links)
     if not path.exists():
         raise DataError(f"{path} does not exist; expected a run, an .npz file or a folder of pictures")
     if path.suffix.lower() != ".npz" or not path.is_file():  # who opens a pipe waits for somebody to write into it
         raise DataError(f"{path} is neither a run, nor an .npz file, nor a folder of pictures")
-    return read_npz(path)[0]
+    found = read_npz(path, given=given)
+    return found.images, found.note
 
 
-def _read_folder(path: Path) -> Images:
+def _read_folder(path: Path, given: Range | None, follow_links: bool) -> tuple[Images, str | None]:
+    listing = list_folder(path, follow_links)
+    pictures = [file for file in listing.files if _is_picture(path, file)]
+    if not pictures:
+        first = f"; {listing.skipped[0].name} is left out: {listing.skipped[0].reason}" if listing.skipped else ""
+        raise DataError(f"{path} is neither a run nor a folder of pictures{first}")
+    ranges, notes, refused = choose_ranges(dict(enumerate(_numbers(path, file) for file in pictures)), given)
+    for place, reason in refused.items():
+        raise DataError(f"{path / pictures[place].name}: {reason}")
     images: list[NDArray[np.uint8]] = []
-    first = None
-    for file in list_folder(path).files:
-        pixels = _pixels(path, file)
-        if pixels is None:
-            continue
-        first = first or file.name
-        images.append(pixels)
-        if pixels.shape != images[0].shape:
-            expected, other = (" x ".join(map(str, image.shape)) for image in (images[0], pixels))
-            raise DataError(f"{file.name} is {other}, but {first} is {expected} (height x width x channels)")
-    if not images:
-        raise DataError(f"{path} is neither a run nor a folder of pictures")
-    return np.stack(images)
+    for file in pictures:
+        images.append(_pixels(path, file, ranges))
+        if images[-1].shape != images[0].shape:
+            expected, other = (" x ".join(map(str, image.shape)) for image in (images[0], images[-1]))
+            raise DataError(f"{file.name} is {other}, but {pictures[0].name} is {expected} (height x width x channels)")
+    whole, note = as_images(path, np.stack(images))
+    return whole, "; ".join([*notes, *([note] if note else [])]) or None
 
 
-def _pixels(path: Path, file: File) -> NDArray[np.uint8] | None:
-    """(H, W, C): one channel where there is no colour, else three, four with alpha; None if it is not called a picture
-    and is none."""
+def _is_picture(path: Path, file: File) -> bool:
+    """Whether it is one, or is called one."""
     try:
-        if not is_picture(file.read(HEAD)) and not file.parts[-1].lower().endswith(ENDINGS):
-            return None
-        pixels = np.asarray(decode(file.read(MAX_BYTES)))
+        return is_picture(file.read(HEAD)) or file.parts[-1].lower().endswith(ENDINGS)
     except Unreadable as unreadable:
-        raise DataError(f"{path / file.name} cannot be read as a picture ({unreadable})") from None
+        raise _unreadable(path, file, unreadable) from None
+
+
+def _numbers(path: Path, file: File) -> Numbers | None:
+    try:
+        return look_numbers(file.read(MAX_BYTES))
+    except Unreadable as unreadable:
+        raise _unreadable(path, file, unreadable) from None
+
+
+def _pixels(path: Path, file: File, ranges: Ranges) -> NDArray[np.uint8]:
+    """(H, W, C): one channel where there is no colour, else three, four with alpha."""
+    try:
+        pixels = np.asarray(decode(file.read(MAX_BYTES), ranges=ranges))
+    except Unreadable as unreadable:
+        raise _unreadable(path, file, unreadable) from None
     return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+
+
+def _unreadable(path: Path, file: File, why: Unreadable) -> DataError:
+    return DataError(f"{path / file.name} cannot be read as a picture ({why})")

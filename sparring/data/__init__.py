@@ -5,8 +5,10 @@ import difflib
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
 from sparring.data import archive, folder
-from sparring.data.arrays import class_labels, is_npz, read_npz
+from sparring.data.arrays import as_images, class_labels, is_npz, read_npz
 from sparring.data.decode import HEAD, is_picture
 from sparring.data.idx import SPLIT_FILES, Split, find_idx, is_file, is_folder, load_idx_file, load_idx_folder
 from sparring.data.images import ImageSet
@@ -26,6 +28,7 @@ __all__ = [
     "Shaping",
     "Split",
     "collect",
+    "collect_test",
     "has_pictures",
     "load",
     "shaping_of",
@@ -44,11 +47,11 @@ def load(source: str, split: Split = "train", shaping: Shaping = AS_THEY_ARE, st
     Args:
         source: The name of a data set (one of `NAMES`), which comes first: write "./mnist" for a folder of that name;
             or a path: a folder of pictures, whose sub-folders are classes; a zip file of such a folder; an NPZ file
-            with the array `images`; an IDX file with images, gzipped or not, whose labels are taken from the file
-            beside it that is named alike; or a folder that holds IDX files under MNIST's file names.
-        split: Which part of the set. A single file, or a folder without the sub-folders "train" and "test", is all
-            training data and has no test split.
-        shaping: The size and the channels that they shall have.
+            with the array `images` or `x_train`; an IDX file with images, gzipped or not, whose labels are taken from
+            the file beside it that is named alike; or a folder that holds IDX files under MNIST's file names.
+        split: Which part of the set. A folder without sub-folders such as "train" and "test" is all training data and
+            has no test split; the same goes for files (`sparring.data.splits` has the names).
+        shaping: The size and the channels that they shall have, and how their files are read.
         strict: Whether a picture that cannot be read is an error; else it is left out, and the notice counts it.
 
     Raises:
@@ -68,7 +71,16 @@ def collect(source: str, split: Split = "train", shaping: Shaping = AS_THEY_ARE)
         raise DataError(f"{source} does not fit into memory") from None
 
 
+def collect_test(source: str, shaping: Shaping = AS_THEY_ARE) -> Collection | None:
+    """The test images of a source; None where there are none, or they cannot be read."""
+    with suppress(DataError):
+        return collect(source, "test", shaping)
+    return None
+
+
 def _collect(source: str, split: Split, shaping: Shaping) -> Collection:
+    if source in NAMES and shaping.range is not None:
+        raise DataError(f"{source} is read as it is: --range is for images of your own")
     if source in NAMED:
         return collect_array(load_named(source, split), source, shaping)
     if source == STACKED:
@@ -96,27 +108,44 @@ def has_pictures(source: str) -> bool:
 
 def _collect_folder(path: Path, source: str, split: Split, shaping: Shaping) -> Collection:
     if _holds_idx(path):
-        return collect_array(recognised(load_idx_folder(path, split, name=source)), source, shaping)
+        return collect_array(_in_range(load_idx_folder(path, split, name=source), shaping), source, shaping)
     if folder.is_run(path):
         raise DataError(
             f"{source} is a run of Sparring, not a folder of pictures: `sparring train --resume` goes on with it, "
             "`sparring measure` judges it"
         )
-    return collect_pictures(path, folder.list_folder(path), source, split, shaping)
+    return collect_pictures(path, folder.list_folder(path, shaping.follow_links), source, split, shaping)
 
 
 def _collect_file(path: Path, source: str, split: Split, shaping: Shaping) -> Collection:
     if _is_zip(path) and not _is_npz(path):
         return collect_pictures(path, archive.list_zip(path), source, split, shaping)
+    if _is_npz(path):
+        return _collect_npz(path, source, split, shaping)
     if split == "test":
         raise DataError(f"{source} is one file and has no test split; give the folder that holds both splits")
-    if _is_npz(path):
-        images, labels = read_npz(path)
-        classes, names = (None, ()) if labels is None else class_labels(path, labels, len(images))
-        return collect_array(ImageSet(source, images, classes, names, str(path)), source, shaping)
     if is_picture(_head(path)):
         raise DataError(f"{source} is one picture; give the folder that holds all of them")
-    return collect_array(recognised(load_idx_file(path, name=source)), source, shaping)
+    return collect_array(_in_range(load_idx_file(path, name=source), shaping), source, shaping)
+
+
+def _collect_npz(path: Path, source: str, split: Split, shaping: Shaping) -> Collection:
+    found = read_npz(path, split, shaping.range)
+    images = ImageSet(source, found.images, None, (), str(path), found.note)
+    if found.labels is not None:
+        labels, names = class_labels(path, found.labels, len(found.images), found.training_labels)
+        images = dataclasses.replace(images, labels=labels, class_names=names)
+    return dataclasses.replace(collect_array(images, source, shaping), parts=found.parts)
+
+
+def _in_range(images: ImageSet, shaping: Shaping) -> ImageSet:
+    """Images of an IDX file, whose bytes may be of another range; those of a set that has a name are as they are."""
+    known = recognised(images)
+    if known is not images:
+        return known
+    assert isinstance(images.images, np.ndarray)
+    pixels, note = as_images(images.name, images.images, shaping.range)
+    return dataclasses.replace(images, images=pixels, notice=note)
 
 
 def _shown(source: str) -> str:

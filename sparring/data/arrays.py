@@ -8,6 +8,7 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -16,15 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data.files import shown
+from sparring.data.idx import Split
+from sparring.data.ranges import BYTES, Range, Reading, choose_range, numbers_of, scaled
+from sparring.data.splits import Part, Role, split_name, words_of
 from sparring.data.unpacked import LARGE, in_blocks, is_large, keep, refuse_bomb
 from sparring.errors import DataError, reason
-from sparring.images import Images, to_uint8
+from sparring.images import Images
 from sparring.selection import PIECE_BYTES, pieces
 
 KEYS = ("images", "samples", "x", "arr_0")
 """Names under which an `.npz` may hold its images; or under any, if it holds one array only, or one of 3 or 4
 dimensions."""
-LABELS = "labels"
+IMAGE_WORDS = ("images", "image", "x", "data", "samples", "imgs", "pixels", "features")
+LABEL_WORDS = ("labels", "label", "y", "targets", "target", "classes", "class")
+"""Words in the names of arrays that are images or labels, perhaps beside those of a split: `x_train`, `test_labels`."""
+ALPHA_CHANNELS = 4
 MAX_HEADER = 1 << 14
 """Bytes of an array's header; NumPy itself believes no more than 10,000, but reads as many as it is told."""
 LOCAL_HEADER = "<26x2H"
@@ -34,19 +41,51 @@ Array = NDArray[Any]
 Shape = tuple[int, ...]
 
 
-def read_npz(path: Path) -> tuple[Images, Array | None]:
-    """(the images of an NPZ file (N, H, W, C), uint8; its array `labels` as it is, or None).
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """What an NPZ file holds of one split."""
 
-    The images are (N, H, W), (N, H, W, C) or (N, C, H, W); uint8, or floats in [0, 1] or [-1, 1].
+    images: Images
+    """(N, H, W, C), uint8."""
+    labels: Array | None
+    """As they are."""
+    training_labels: Array | None
+    """Those of the training images."""
+    note: str | None
+    """What the user should know of how the numbers are read, and of the other splits."""
+    parts: tuple[Part, ...]
+    """The splits, where there are any."""
+
+
+def read_npz(path: Path, split: Split = "train", given: Range | None = None) -> Arrays:
+    """One split of an NPZ file. Its images are (N, H, W), (N, H, W, C) or (N, C, H, W), of any usual range.
+
+    All is training data unless names such as `x_train` and `x_test` say otherwise. The training images decide how the
+    numbers of the others are read.
 
     Raises `DataError`, in one sentence, for anything else.
     """
     with opened_npz(path) as archive:
         headers = {name: _header(archive, name) for name in _names(archive)}
-        chosen = _chosen(path, headers)
+        splits = _splits(headers)
+        if split != "train" and split not in splits:
+            raise DataError(f"{path} has no test split: it holds no arrays such as x_train and x_test")
+        chosen = splits[split] if splits else _chosen(path, headers)
         images = read_array(path, archive, chosen)
-        labels = read_array(path, archive, LABELS) if LABELS in headers and chosen != LABELS else None
-    return as_images(path, images), labels
+        label_name = _labels_of(chosen, headers)
+        labels = training_labels = None if label_name is None else read_array(path, archive, label_name)
+        decisive = images
+        if split != "train":
+            decisive = read_array(path, archive, splits["train"])
+            label_name = _labels_of(splits["train"], headers)
+            training_labels = None if label_name is None else read_array(path, archive, label_name)
+    reading = _reading(path, _as_nhwc(path, decisive), given)
+    parts = tuple(Part(name, role, headers[name][0]) for role, name in splits.items())
+    unused = [
+        f"{part.name} ({part.images:,} images) is not used" for part in parts if part.role not in ("train", "test")
+    ]
+    note = "; ".join([*([reading.note] if reading.note else []), *unused]) or None
+    return Arrays(_scaled(path, _as_nhwc(path, images), reading.range), labels, training_labels, note, parts)
 
 
 @contextmanager
@@ -68,8 +107,18 @@ def is_npz(names: list[str]) -> bool:
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
-def as_images(path: Path, array: Array) -> Images:
-    """An array of images of any usual form as (N, H, W, C), uint8. Raises `DataError` for another one."""
+def as_images(path: Path | str, array: Array, given: Range | None = None) -> tuple[Images, str | None]:
+    """(an array of images of any usual form as (N, H, W, C), uint8; a note where its numbers are unusual).
+
+    `path` is what errors call it; `given` are the numbers that are black and white. Raises `DataError` for an array of
+    another form, and where the numbers could mean several things.
+    """
+    array = _as_nhwc(path, array)
+    reading = _reading(path, array, given)
+    return _scaled(path, array, reading.range), reading.note
+
+
+def _as_nhwc(path: Path | str, array: Array) -> Array:
     if array.ndim == 3:
         array = array[..., np.newaxis]
     if array.ndim != 4:
@@ -80,45 +129,93 @@ def as_images(path: Path, array: Array) -> Images:
         raise DataError(f"{path}: images should have 1, 3 or 4 channels; their shape is {array.shape}")
     if array.size == 0:
         raise DataError(f"{path} holds no images: its shape is {array.shape}")
-    if array.dtype == np.uint8:
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{path}: images should be whole numbers or floats, not {array.dtype}")
+    return array
+
+
+def _reading(path: Path | str, array: Array, given: Range | None) -> Reading:
+    try:
+        return choose_range(numbers_of(pieces(array), thorough=given is not None), given)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _scaled(path: Path | str, array: Array, chosen: Range) -> Images:
+    if array.dtype == np.uint8 and chosen == BYTES:
         return array
-    if not np.issubdtype(array.dtype, np.floating):
-        raise DataError(f"{path}: images should be uint8 or floats, not {array.dtype}")
-    if unusable := sum(np.count_nonzero(~np.isfinite(part)) for part in pieces(array)):
-        raise DataError(f"{path}: {unusable:,} values are not finite numbers")
-    low, high = (min(float(part.min()) for part in pieces(array)), max(float(part.max()) for part in pieces(array)))
-    if low < -1 or high > 1:
-        raise DataError(f"{path}: floats should lie in [0, 1] or [-1, 1], but they run from {low:.4g} to {high:.4g}")
 
     def in_bytes() -> Iterator[memoryview]:
         for part in pieces(array):
-            values = part.astype(np.float64)
-            yield from in_blocks(to_uint8(values if low < 0 else values * 2 - 1))
+            values = scaled(part, chosen)
+            if array.dtype == np.uint8 and array.shape[-1] == ALPHA_CHANNELS:
+                values[..., -1] = part[..., -1]  # how opaque an image is, is no brightness
+            yield from in_blocks(values)
 
     return keep(path, in_bytes(), array.size).reshape(array.shape)
 
 
-def class_labels(path: Path, labels: Array, count: int) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """(labels (count,), the names of the classes) from whole numbers or texts, (count,) or (count, 1)."""
+def class_labels(
+    path: Path, labels: Array, count: int, training: Array | None = None
+) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """(labels (count,), the names of the classes) from whole numbers or texts, (count,) or (count, 1), or from rows of
+    zeros with a one at the class (count, classes). The classes are also those of the `training` labels."""
+    labels = _plain_labels(labels)
+    known = labels if training is None else _plain_labels(training)
     if labels.shape not in ((count,), (count, 1)):
         raise DataError(f"{path}: labels should have the shape ({count},), one an image, not {labels.shape}")
-    if not (np.issubdtype(labels.dtype, np.integer) or labels.dtype.kind == "U"):
+    if not (np.issubdtype(labels.dtype, np.integer) or labels.dtype.kind in "bU"):
         raise DataError(f"{path}: labels should be whole numbers or texts, not {labels.dtype}")
-    names, indices = np.unique(labels.reshape(-1), return_inverse=True)
+    names, indices = np.unique(np.concatenate([labels.reshape(-1), known.reshape(-1)]), return_inverse=True)
     try:
-        return indices.astype(np.int32), tuple(shown(str(name)) for name in names)
+        return indices[:count].astype(np.int32), tuple(shown(str(name)) for name in names)
     except (ValueError, SystemError):  # the latter from NumPy
         raise DataError(f"{path}: some labels are texts of characters that there are not") from None
+
+
+def _plain_labels(labels: Array) -> Array:
+    """Whole floats as whole numbers, bytes as texts, and rows with a single one as its place."""
+    if labels.dtype.kind == "S":
+        return np.char.decode(labels, "utf-8", "backslashreplace")
+    if labels.dtype.kind == "f" and labels.size and np.isfinite(labels).all() and (labels == np.rint(labels)).all():
+        labels = labels.astype(np.int64)
+    if labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind in "biu":
+        ones = np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()
+        return labels.argmax(axis=1) if ones else labels
+    return labels
 
 
 def _names(archive: zipfile.ZipFile) -> list[str]:
     return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
+def _splits(headers: dict[str, Shape]) -> dict[Role, str]:
+    """The arrays of images by their split; empty unless one holds the training images."""
+    found: dict[Role, str] = {}
+    for name, shape in headers.items():
+        named = split_name(name)
+        if named and len(shape) in (3, 4) and not set(words_of(name)) & set(LABEL_WORDS):
+            found.setdefault(named.role, name)
+    return found if "train" in found else {}
+
+
+def _labels_of(images: str, headers: dict[str, Shape]) -> str | None:
+    """The name of the array with the labels of these images."""
+    named = split_name(images)
+    for name, shape in sorted(headers.items(), key=lambda header: header[0] != "labels"):
+        of = split_name(name)
+        same_split = (of and of.role) == (named and named.role)
+        is_list = name == "labels" or len(shape) <= 2
+        if name != images and same_split and is_list and set(words_of(name)) & set(LABEL_WORDS):
+            return name
+    return None
+
+
 def _chosen(path: Path, headers: dict[str, Shape]) -> str:
     """The name of the array with the images."""
     pictures = [name for name, shape in headers.items() if len(shape) in (3, 4)]
-    others = [names[0] for names in (list(headers), pictures) if len(names) == 1]
+    called = [name for name in pictures if set(words_of(name)) & set(IMAGE_WORDS)]
+    others = [names[0] for names in (list(headers), pictures, called) if len(names) == 1]
     chosen = next((name for name in (*KEYS, *others) if name in headers), None)
     if chosen is None:
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import shlex
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from rich import box
 from rich.console import Console
@@ -20,7 +22,9 @@ from sparring.atomic import MayReplace
 from sparring.data.files import shown
 from sparring.data.images import ImageSet, all_alike
 from sparring.data.pictures import Collection
+from sparring.data.ranges import range_words
 from sparring.data.shaping import SIDES, Shaping
+from sparring.data.splits import USES, Part
 from sparring.errors import DataError
 from sparring.images import grid, grid_scale, picture, save_picture, save_png, some_places
 from sparring.recipe import Recipe
@@ -39,16 +43,21 @@ EDGES = (*SIDES, 256, 512, 1024, 2048, 4096)
 CHANNEL_WORDS = {1: "gray", 3: "color", 4: "color with alpha"}
 
 
-def report(collection: Collection, shaping: Shaping, recipe: Recipe) -> dict[str, Any]:
-    """All that is found, as JSON values; the command is one for that recipe."""
+def report(collection: Collection, shaping: Shaping, recipe: Recipe, test: Collection | None = None) -> dict[str, Any]:
+    """All that is found, as JSON values, of training images and perhaps test images; the command is one for that
+    recipe."""
     images = collection.images
+    seen = None if images is None else digests(images.images)
+    unseen = None if test is None or test.images is None else digests(test.images.images)
     found: dict[str, Any] = {
         "source": collection.name,
         "images": collection.count,
         "shape": None if images is None else list(images.images.shape[1:]),
         "sizes": [{"width": w, "height": h, "images": n} for (h, w), n in collection.sizes.most_common()],
         "classes": None if images is None else class_counts(images),
-        "duplicates": [] if images is None else duplicates(images.images, collection.names),
+        "splits": [dataclasses.asdict(part) for part in parts(collection, test)],
+        "test_copies": None if seen is None or unseen is None else int(np.isin(unseen[:, 0], seen[:, 0]).sum()),
+        "duplicates": [] if seen is None else duplicates(seen, collection.names),
         "problems": [{"file": problem.name, "reason": problem.reason} for problem in collection.problems],
         "ignored": collection.ignored,
         "notes": list(collection.notes),
@@ -75,18 +84,33 @@ def class_counts(images: ImageSet) -> dict[str, int] | None:
     return dict(zip(map(shown, images.class_names), counts.tolist(), strict=True))
 
 
-def duplicates(images: ManyImages, names: Sequence[str]) -> list[list[str | int]]:
-    """Groups of images whose pixels are the same as they are trained on, by file, or by number where they have none."""
-    if len(images) > 1 and all_alike(images):
-        return [list(names or range(len(images)))]
-    digests = np.empty((len(images), 2), np.uint64)  # half of a SHA-256 each: millions of them fit into memory
+def parts(collection: Collection, test: Collection | None) -> tuple[Part, ...]:
+    """The splits of a source by the names that they have there, or by ours; none where all is training data."""
+    if collection.parts or test is None:
+        return collection.parts
+    return Part("train", "train", collection.count), Part("test", "test", test.count)
+
+
+Digests = NDArray[np.uint64]
+"""Half of a SHA-256 of each image (N, 2): millions of them fit into memory."""
+
+
+def digests(images: ManyImages) -> Digests:
+    """The digest of each image as it is trained on."""
+    some: list[ManyImages] = [images[:1]] if all_alike(images) else [images]
+    found = np.empty((len(some[0]), 2), np.uint64)
     place = 0
-    for piece in pieces(images):
+    for piece in pieces(some[0]):
         for image in piece:
-            digests[place] = np.frombuffer(hashlib.sha256(np.ascontiguousarray(image).data).digest(), np.uint64, 2)
+            found[place] = np.frombuffer(hashlib.sha256(np.ascontiguousarray(image).data).digest(), np.uint64, 2)
             place += 1
-    order = np.lexsort((digests[:, 1], digests[:, 0]))  # stable: equal ones stay in the order of their places
-    begins = np.flatnonzero(np.append(True, (np.diff(digests[order], axis=0) != 0).any(axis=1)))
+    return np.broadcast_to(found, (len(images), 2))
+
+
+def duplicates(seen: Digests, names: Sequence[str]) -> list[list[str | int]]:
+    """Groups of images whose pixels are the same, by file, or by number where they have none."""
+    order = np.lexsort((seen[:, 1], seen[:, 0]))  # stable: equal ones stay in the order of their places
+    begins = np.flatnonzero(np.append(True, (np.diff(seen[order], axis=0) != 0).any(axis=1)))
     lengths = np.diff(np.append(begins, len(order)))
     groups = [order[begins[i] : begins[i] + lengths[i]].tolist() for i in np.flatnonzero(lengths > 1)]
     return [sorted((names[i] if names else i for i in group), key=str) for group in sorted(groups)]
@@ -102,6 +126,8 @@ def command(collection: Collection, shaping: Shaping, recipe: Recipe) -> str | N
         words += ["--size", str(height)]
     words += ["--fit", shaping.fit] if shaping.fit != Shaping().fit else []
     words += ["--channels", shaping.channels] if shaping.channels != Shaping().channels else []
+    words += ["--range", range_words(shaping.range)] if shaping.range is not None else []
+    words += ["--follow-links"] if shaping.follow_links else []
     share = recipe.held_out
     if int(share * collection.count) < LEAST_HELD_OUT:
         share = min(LARGEST_SHARE, math.ceil(100 * LEAST_HELD_OUT / collection.count) / 100)
@@ -136,6 +162,7 @@ def print_report(found: dict[str, Any], console: Console) -> None:
         else:
             say("no classes\n")
         _say_duplicates(found["duplicates"], say)
+        _say_splits(found, say)
     if found["problems"]:
         say(f"{len(found['problems']):,} left out:")
         for problem in found["problems"][:LISTED]:
@@ -144,6 +171,15 @@ def print_report(found: dict[str, Any], console: Console) -> None:
             say(f"  and {len(found['problems']) - LISTED:,} more; --json lists all")
     if found["ignored"]:
         say(f"{found['ignored']:,} other files or hidden folders passed over")
+
+
+def _say_splits(found: dict[str, Any], say: Any) -> None:
+    for split in found["splits"]:
+        say(f"split {split['name']}: {split['images']:,} images, {USES[split['role']]}")
+    if found["test_copies"]:
+        say(f"{found['test_copies']:,} of the test images are copies of training images, pixel by pixel")
+    elif found["test_copies"] == 0:
+        say("no test image is a copy of a training image")
 
 
 def _say_duplicates(groups: list[list[str | int]], say: Any) -> None:

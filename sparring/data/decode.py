@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import io
 import logging
 import math
@@ -12,13 +13,15 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-from sparring.errors import reason
+from sparring.data.ranges import BYTES, SIXTEEN, UNIT, Array, Numbers, Range, numbers_of
+from sparring.errors import DataError, reason
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """Of Pillow's readers those for pixels in a plain file. PPM includes PGM, PBM and PFM."""
@@ -49,6 +52,19 @@ class Unreadable(Exception):
     """A file is no picture that can be trained on. The message is the reason, in a few words."""
 
 
+@dataclass(frozen=True)
+class Ranges:
+    """Black and white in pictures of each kind."""
+
+    bytes: Range = BYTES
+    whole: Range = SIXTEEN
+    """In gray pictures of more than 8 bits."""
+    floats: Range = UNIT
+
+
+USUAL = Ranges()
+
+
 def is_picture(head: bytes) -> bool:
     """Whether a file that begins with these bytes says that it is a picture of a known format."""
     if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")):
@@ -69,7 +85,35 @@ def look(content: bytes) -> tuple[int, int]:
         return (picture.width, picture.height) if turned else (picture.height, picture.width)
 
 
-def decode(content: bytes, least: int | None = None) -> Image.Image:
+def may_be_deep(content: bytes) -> bool:
+    """Whether a file may hold more than 8 bits a channel, by its first bytes."""
+    if content.startswith(b"\x89PNG"):
+        return content[24:25] == b"\x10"
+    return content.startswith((b"II", b"MM")) or (content.startswith(b"P") and content[1:2] in b"25fF")
+
+
+def look_numbers(content: bytes) -> Numbers | None:
+    """The numbers of a picture of more than 8 bits, which has to be decoded for that; None of other ones. Raises
+    `Unreadable`."""
+    if not may_be_deep(content):
+        return None
+    with _reasons(), _opened(content) as picture:
+        if not _is_deep(picture):
+            return None
+        picture.load()
+        try:
+            numbers = numbers_of([np.asarray(picture)])
+        except DataError as error:
+            raise Unreadable(str(error)) from None
+        # Readers of the same format differ in how many bits they take for 16.
+        return (
+            numbers
+            if picture.mode == "F"
+            else dataclasses.replace(numbers, kind="uint16" if numbers.low >= 0 else "int32")
+        )
+
+
+def decode(content: bytes, least: int | None = None, ranges: Ranges = USUAL) -> Image.Image:
     """The picture in a file, upright, as gray ("L"), colour ("RGB") or colour and alpha ("RGBA"); of many frames the
     first. Raises `Unreadable`.
 
@@ -77,6 +121,7 @@ def decode(content: bytes, least: int | None = None) -> Image.Image:
         content: The bytes of the file.
         least: The side, in pixels, that is wanted in the end: a JPEG may come out smaller than it is, but larger than
             that. By default it comes out whole.
+        ranges: The numbers that are black and white.
     """
     with _reasons(), _opened(content) as picture:
         if least is not None:
@@ -84,7 +129,7 @@ def decode(content: bytes, least: int | None = None) -> Image.Image:
         if picture.format in ("JPEG", "MPO") and _scans(content) > MAX_SCANS:
             raise Unreadable(f"it goes over its pixels more than {MAX_SCANS} times")
         picture.load()
-        return _plain(_upright(picture))
+        return _plain(_upright(picture), ranges)
 
 
 @contextmanager
@@ -202,28 +247,41 @@ def _upright(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _plain(picture: Image.Image) -> Image.Image:
+def _is_deep(picture: Image.Image) -> bool:
+    return picture.mode in ("I", "F") or picture.mode.startswith("I;16")
+
+
+def _plain(picture: Image.Image, ranges: Ranges) -> Image.Image:
     """As L, RGB or RGBA."""
-    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        return _from_numbers(picture)
+    if _is_deep(picture):
+        return _from_numbers(picture, ranges.floats if picture.mode == "F" else ranges.whole)
     if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
-        return picture.convert("RGBA")
-    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+        return _stretched(picture.convert("RGBA"), ranges.bytes)
+    if picture.mode == "1":
+        return picture.convert("L")
+    return _stretched(picture.convert("L" if picture.mode == "L" else "RGB"), ranges.bytes)
 
 
-def _from_numbers(picture: Image.Image) -> Image.Image:
-    """Gray of more than 8 bits: whole numbers have 16 bits, other ones lie between 0 and 1."""
+def _stretched(picture: Image.Image, chosen: Range) -> Image.Image:
+    """A picture of bytes, of which those of that range become 0 to 255; alpha stays as it is."""
+    if chosen == BYTES:
+        return picture
+    table = _gray(np.arange(256), chosen).tolist()
+    channels = len(picture.getbands()) - (picture.mode == "RGBA")
+    return picture.point(table * channels + list(range(256)) * (picture.mode == "RGBA"))
+
+
+def _gray(values: Array, chosen: Range) -> Array:
+    low, high = chosen
+    return np.clip(np.rint((values - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
+
+
+def _from_numbers(picture: Image.Image, chosen: Range) -> Image.Image:
+    """Gray of more than 8 bits."""
     values = np.asarray(picture)
-    low, high = float(values.min()), float(values.max())
-    if picture.mode == "F":
-        if not (low >= 0 and high <= 1):  # so is nan
-            raise Unreadable(f"its numbers run from {low:.4g} to {high:.4g}, expected 0 to 1")
-        gray = np.rint(values * 255)
-    else:
-        if low < 0 or high > 65535:
-            raise Unreadable(f"its numbers run from {low:.0f} to {high:.0f}, expected 0 to 65,535")
-        gray = (values.astype(np.uint32) + 128) // 257
-    plain = Image.fromarray(gray.astype(np.uint8))
+    if picture.mode == "F" and not np.isfinite(values).all():
+        raise Unreadable("some of its numbers are NaN or infinite")
+    plain = Image.fromarray(_gray(values, chosen))
     hidden = picture.info.get("transparency")
     if not isinstance(hidden, int):
         return plain

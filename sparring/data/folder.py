@@ -1,9 +1,10 @@
-"""A FOLDER of pictures: its files, and those in its sub-folders; links out of it are not followed."""
+"""A FOLDER of pictures: its files, and those in its sub-folders; links out of it are followed only if that is asked."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from sparring import sample_folder
 from sparring.data.decode import Unreadable
 from sparring.data.files import MAX_FILES, File, Listing, Problem, is_hidden, shown
 from sparring.errors import DataError
+from sparring.plain import open_plain
 
 RUN_FILES = ("recipe.json", "environment.json")
 """What lies in every run of Sparring."""
@@ -22,16 +24,28 @@ def is_run(folder: Path) -> bool:
     return all((folder / name).is_file() for name in RUN_FILES)
 
 
-def list_folder(folder: Path) -> Listing:
-    """The files in a folder and below it. Raises `DataError` where it cannot be opened, or holds far too many."""
-    walk = _Walk(Path(os.path.realpath(folder)))
+MOST_LINKED = 100_000
+"""Folders outside that links lead to, or that lie below such a folder. With more, a link leads to half a disk."""
+
+
+def list_folder(folder: Path, follow: bool = False) -> Listing:
+    """The files in a folder and below it. Unless `follow`, links that lead out of it are left out; with it, each file
+    and each folder outside is taken once. Raises `DataError` where it cannot be opened, or holds far too many."""
+    walk = _Walk(Path(os.path.realpath(folder)), follow)
     try:
         walk.go(_Inside(str(walk.root), str(walk.root), (), frozenset(), linked=False))
     except OSError as error:
         raise DataError(f"the folder {folder} cannot be read: {error.strerror}") from None
     while walk.waiting:
         walk.enter(walk.waiting.pop())
+    walk.drop_repeated()
     return Listing(sorted(walk.files, key=lambda file: tuple(map(os.fsencode, file.parts))), walk.skipped, walk.ignored)
+
+
+BY_LINK, BY_NAME, BY_FOLDER_LINK = range(3)
+"""How a file was reached, the best way first."""
+Inode = tuple[int, int]
+"""A device, and the number of a file or a folder on it."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +66,14 @@ class _Inside:
 class _Walk:
     """One way through a folder. Folders wait in a list, because they may lie in each other deeper than calls can."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, follow: bool) -> None:
+        self.root, self.follow = root, follow
+        self.linked: set[Inode] = set()
+        """The folders that links led to."""
+        self.ways: dict[Inode, list[tuple[int, File]]] = {}
+        """If links are followed: each file by all names that lead to it, and how good each name is."""
+        self.outside = 0
+        """Folders that were reached by a link out of the root."""
         self.files: list[File] = []
         self.skipped: list[Problem] = []
         self.ignored = 0
@@ -71,7 +91,10 @@ class _Walk:
 
     def go(self, folder: _Inside) -> None:
         """Take the files that lie in a folder; the folders in it wait."""
-        with os.scandir(folder.path) as entries:
+        with os.scandir(folder.path) as scanned:
+            entries: Iterable[os.DirEntry[str]] = scanned
+            if self.follow:
+                entries = sorted(scanned, key=lambda entry: os.fsencode(entry.name))  # who comes first is taken
             for entry in entries:
                 place = (*folder.parts, entry.name)
                 try:
@@ -96,6 +119,7 @@ class _Walk:
         if entry.is_dir():
             # What is no link is not looked up once more: of folders in folders that would take the cube of their depth.
             real = os.path.realpath(entry.path) if link else os.path.join(folder.real, entry.name)  # noqa: PTH118
+            self._count_outside(entry.path, folder.linked or link)
             self.waiting.append(_Inside(entry.path, real, parts, above, folder.linked or link))
             return
         status = entry.stat()
@@ -105,20 +129,46 @@ class _Walk:
         if len(self.files) >= MAX_FILES:
             raise DataError(f"{self.root} holds more than {MAX_FILES:,} files")
         stamp = (status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_mtime_ns)
-        self.files.append(File(parts, stamp, partial(_read, entry.path)))
+        file = File(parts, stamp, partial(_read, entry.path))
+        if self.follow:
+            way = BY_FOLDER_LINK if folder.linked else BY_LINK if link else BY_NAME
+            self.ways.setdefault((status.st_dev, status.st_ino), []).append((way, file))
+        self.files.append(file)
 
     def _refused(self, link: os.DirEntry[str], above: frozenset[str], linked: bool) -> str | None:
         """Why a link is not followed; `linked` says whether another one led here."""
         target = os.path.realpath(link.path)
-        if not Path(target).is_relative_to(self.root):
-            return "a link out of the folder"
+        within = Path(target).is_relative_to(self.root)
+        if not within and not self.follow:
+            return "a link out of the folder; --follow-links follows such links"
         if not os.path.lexists(target):
             return "a link to nothing"
-        if target in above:
+        if target in above or (not within and self.root.is_relative_to(target)):
             return "a link back to a folder that it lies in"
-        if linked and link.is_dir():
+        if self.follow and link.is_dir():
+            status = link.stat()
+            if (status.st_dev, status.st_ino) in self.linked:
+                return "a link to a folder that another link has led to"
+            self.linked.add((status.st_dev, status.st_ino))
+        if linked and link.is_dir() and not self.follow:
             return "a link to a folder, reached by another such link"  # of which there can be 2 ** 40 ways
         return None
+
+    def drop_repeated(self) -> None:
+        """Of the names of a file keep the best: a link to it, as subsets and caches have them, then its own."""
+        dropped: set[File] = set()
+        for names in self.ways.values():
+            best = min(way for way, _ in names)
+            kept = [file for way, file in names if way == best]
+            kept = kept if best == BY_NAME else sorted(kept, key=lambda file: file.parts)[:1]
+            dropped |= {file for _, file in names} - set(kept)
+        self.files = [file for file in self.files if file not in dropped]
+        self.ignored += len(dropped)
+
+    def _count_outside(self, path: str, linked: bool) -> None:
+        self.outside += self.follow and linked
+        if self.outside > MOST_LINKED:
+            raise DataError(f"links in {self.root} lead to more than {MOST_LINKED:,} folders, the last one {path}")
 
     def _skip(self, parts: tuple[str, ...], reason: str) -> None:
         self.skipped.append(Problem(shown("/".join(parts)), reason))
@@ -126,7 +176,7 @@ class _Walk:
 
 def _read(path: str, most: int) -> bytes:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 (a name that is no proper text is no trouble here)
+        with open_plain(Path(path), links=True) as file:  # it may be a pipe by now
             return file.read(most)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror}") from None

@@ -1,6 +1,6 @@
 """THE INDEX of a source: what its files were found to hold, so that those that did not change need not be read again.
 
-    images/index/SOURCE.json in the cache folder: {"version": 1, "sha256": ..., "files": {name: [stamp, what it is]}}
+    images/index/SOURCE.json in the cache folder: {"version": 2, "sha256": ..., "files": {name: [stamp, what it is]}}
 
 It saves time and decides nothing: a file is known again by its size and times, and what it holds by a checksum. An
 index that is not what was written, by its own checksum, is none.
@@ -9,8 +9,10 @@ index that is not what was written, by its own checksum, is none.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Iterable
@@ -19,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from sparring import atomic, private
-from sparring.data.decode import HEAD, MAX_BYTES, Unreadable, is_picture, look
+from sparring.data.decode import HEAD, MAX_BYTES, Unreadable, is_picture, look, look_numbers, may_be_deep
 from sparring.data.files import File
 from sparring.data.named import cache_folder
 from sparring.data.parallel import DECODING, in_order
+from sparring.data.ranges import Numbers
 
-VERSION = 1
+VERSION = 2
 YOUNG_NANOSECONDS = 2_000_000_000
 """A file that was changed so shortly before it was read may change again without another time; it is read again."""
 
@@ -74,6 +77,8 @@ class Found:
     """Height and width of the upright picture."""
     reason: str | None = None
     """Why it cannot be read, though it should be a picture."""
+    numbers: Numbers | None = None
+    """What its numbers are, if they have more than 8 bits."""
 
 
 def find_pictures(files: list[File], source: Path) -> list[Found]:
@@ -102,7 +107,12 @@ def _examine(file: File) -> tuple[Found, bool]:
         if not is_picture(file.read(HEAD)):
             return (Found(reason=_no_picture(file)) if file.parts[-1].lower().endswith(ENDINGS) else Found()), False
         with DECODING.take(file.stamp[0]):
-            return _look(file.read(MAX_BYTES + 1)), False
+            content = file.read(MAX_BYTES + 1)
+            found = _look(content)
+        if found.reason is None and may_be_deep(content):
+            with DECODING.take(file.stamp[0] + math.prod(found.size)):
+                found = _with_numbers(found, content)
+        return found, False
     except Unreadable as unreadable:
         return Found(reason=str(unreadable)), True
     except MemoryError:
@@ -118,6 +128,13 @@ def _look(content: bytes) -> Found:
         return Found(digest, look(content))
     except Unreadable as unreadable:
         return Found(digest, reason=str(unreadable))
+
+
+def _with_numbers(found: Found, content: bytes) -> Found:
+    try:
+        return dataclasses.replace(found, numbers=look_numbers(content))
+    except Unreadable as unreadable:
+        return dataclasses.replace(found, reason=str(unreadable))
 
 
 def _no_picture(file: File) -> str:
@@ -148,7 +165,7 @@ def _load(path: Path) -> dict[str, tuple[tuple[int, ...], Found]]:
 
 
 def _save(path: Path, found: Iterable[tuple[File, Found]]) -> None:
-    files = {_key(file): [file.stamp, [one.sha256, *one.size, one.reason]] for file, one in found}
+    files = {_key(file): [file.stamp, _to_json(one)] for file, one in found}
     saved = {"version": VERSION, "sha256": _sha256(files), "files": files}
     content = json.dumps(saved, separators=(",", ":")).encode()
     with contextlib.suppress(OSError):  # it only saves time
@@ -160,10 +177,20 @@ def _sha256(files: Any) -> str:
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
+def _to_json(one: Found) -> list[Any]:
+    numbers = None if one.numbers is None else list(dataclasses.astuple(one.numbers))
+    return [one.sha256, *one.size, one.reason, numbers]
+
+
 def _from_json(value: Any) -> Found:
-    sha256, height, width, reason = value
+    sha256, height, width, reason, numbers = value
     if not (isinstance(sha256, str) and isinstance(height, int) and isinstance(width, int)):
         raise TypeError("not what an index holds")
     if not (reason is None or isinstance(reason, str)):
         raise TypeError("not what an index holds")
-    return Found(sha256, (height, width), reason)
+    if numbers is None:
+        return Found(sha256, (height, width), reason)
+    kind, low, high, negative, count = numbers
+    return Found(
+        sha256, (height, width), reason, Numbers(str(kind), float(low), float(high), float(negative), int(count))
+    )

@@ -21,14 +21,17 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from sparring.data.decode import MAX_BYTES, Unreadable, decode, quiet
+from sparring.data.decode import MAX_BYTES, USUAL, Ranges, Unreadable, decode, quiet
 from sparring.data.files import File, Listing, Problem
 from sparring.data.idx import Split
 from sparring.data.images import ImageSet
 from sparring.data.index import Found, find_pictures
+from sparring.data.label_file import read_label_file
 from sparring.data.labels import arrange
 from sparring.data.parallel import DECODING, in_order
+from sparring.data.ranges import BYTES, SIXTEEN, UNIT, Numbers, Range, choose_range, numbers_of, together
 from sparring.data.shaping import DEPTHS, Pixels, Shaping, Size, choose_size, shape
+from sparring.data.splits import Part
 from sparring.data.store import CHUNK_BYTES, Failed, Shape, Stored, key_of, stored
 from sparring.errors import DataError
 from sparring.recipe import Channels
@@ -56,6 +59,8 @@ class Collection:
     """Files that are no pictures and do not look as if they were."""
     notes: tuple[str, ...]
     """What the user should know of how the others are taken, one line each."""
+    parts: tuple[Part, ...] = ()
+    """The splits of the source, where it has any."""
 
     @property
     def count(self) -> int:
@@ -71,10 +76,13 @@ def collect_pictures(path: Path, listing: Listing, name: str, split: Split, shap
         reasons = {i: one.reason for i, one in enumerate(found) if one.reason is not None}
         good = [i for i, one in enumerate(found) if one.sha256 and i not in reasons]
         ignored = listing.ignored + len(found) - len(good) - len(reasons)
+        ranges, range_notes, refused = choose_ranges({i: found[i].numbers for i in good}, shaping.range)
+        reasons |= refused
+        good = [i for i in good if i not in refused]
         taken = None
         while good:
             taken = _arranged(good, files, found, name, split, shaping)
-            kept = _decoded([(files[i], found[i]) for i in taken.order], taken.size, shaping)
+            kept, bytes_note = _decoded([(files[i], found[i]) for i in taken.order], taken.size, shaping, ranges)
             failed = {taken.order[place]: reason for place, reason in kept.failed.items()}
             if not failed:
                 break
@@ -89,6 +97,7 @@ def collect_pictures(path: Path, listing: Listing, name: str, split: Split, shap
     problems.sort(key=lambda problem: problem.name)
     if taken is None:
         return Collection(name, None, (), Counter(), tuple(problems), ignored, ())
+    notes = (*taken.notes, *range_notes, *((bytes_note,) if bytes_note else ()))
     total = len(good) + len(problems)
     says_why = f"`sparring data check {shlex.quote(name)}` says why"
     skipped = (f"{len(problems):,} of {total:,} pictures could not be read: {says_why}",) if problems else ()
@@ -98,11 +107,11 @@ def collect_pictures(path: Path, listing: Listing, name: str, split: Split, shap
         labels=None if taken.labels is None else np.array([taken.labels[i] for i in taken.order], np.int32),
         class_names=taken.class_names,
         source=str(path),
-        notice="; ".join((*skipped, *taken.notes)) or None,
+        notice="; ".join((*skipped, *notes)) or None,
     )
     names = tuple(files[i].name for i in taken.order)
     sizes = Counter(found[i].size for i in taken.order)
-    return Collection(name, images, names, sizes, tuple(problems), ignored, taken.notes)
+    return Collection(name, images, names, sizes, tuple(problems), ignored, notes, taken.parts)
 
 
 @dataclass(frozen=True)
@@ -115,16 +124,42 @@ class _Taken:
     class_names: tuple[str, ...]
     size: Size
     notes: tuple[str, ...]
+    parts: tuple[Part, ...]
 
 
 def _arranged(
     good: list[int], files: list[File], found: list[Found], name: str, split: Split, shaping: Shaping
 ) -> _Taken:
-    arranged = arrange([files[i].parts[:-1] for i in good], split, name)
+    pictures = [files[i] for i in good]
+    folders, names = [file.parts[:-1] for file in pictures], [file.parts[-1] for file in pictures]
+    arranged = arrange(folders, split, name, names, read_label_file(files, pictures))
     size, why = choose_size(shaping, [found[i].size for i in good])
     order = [good[place] for place in arranged.places]
     labels = None if arranged.labels is None else dict(zip(order, arranged.labels.tolist(), strict=True))
-    return _Taken(order, labels, arranged.class_names, size, tuple(note for note in (why, arranged.notice) if note))
+    notes = (*((why,) if why else ()), *arranged.notes)
+    return _Taken(order, labels, arranged.class_names, size, notes, arranged.parts)
+
+
+def choose_ranges(numbers: dict[int, Numbers | None], given: Range | None) -> tuple[Ranges, list[str], dict[int, str]]:
+    """(black and white in these pictures, what the user should know of that, the pictures that could mean several
+    things and why). One decision for all pictures of a kind."""
+    deep = {i: one for i, one in numbers.items() if one is not None}
+    chosen: dict[bool, Range] = {True: SIXTEEN, False: UNIT}
+    notes: list[str] = []
+    refused: dict[int, str] = {}
+    for whole in chosen:
+        some = {i: one for i, one in deep.items() if one.is_whole == whole}
+        if not some:
+            continue
+        try:
+            reading = choose_range(together(some.values()), given, "numbers of the pictures of more than 8 bits")
+        except DataError as error:
+            refused |= dict.fromkeys(some, str(error))
+            continue
+        chosen[whole] = reading.range
+        notes += [reading.note] if reading.note else []
+    bytes_range = BYTES if given is None or deep else given
+    return Ranges(bytes_range, chosen[True], chosen[False]), notes, refused
 
 
 def collect_array(images: ImageSet, name: str, shaping: Shaping) -> Collection:
@@ -150,9 +185,23 @@ def whole_set(collection: Collection, strict: bool) -> ImageSet:
 # ------------------------------------------------------------------------------------------------ pixels
 
 
-def _decoded(pictures: list[tuple[File, Found]], size: Size, shaping: Shaping) -> Stored:
+def _decoded(
+    pictures: list[tuple[File, Found]], size: Size, shaping: Shaping, ranges: Ranges
+) -> tuple[Stored, str | None]:
+    """(these pictures, a note where their bytes are not as usual). Masks often hold 0 and 1 only."""
+    kept = _decoded_as(pictures, size, shaping, ranges)
+    if shaping.range is not None or not len(kept.pixels):
+        return kept, None
+    reading = choose_range(numbers_of(pieces(kept.pixels), thorough=False), None, "the pictures' numbers")
+    if reading.range == BYTES:
+        return kept, reading.note
+    return _decoded_as(pictures, size, shaping, dataclasses.replace(ranges, bytes=reading.range)), reading.note
+
+
+def _decoded_as(pictures: list[tuple[File, Found]], size: Size, shaping: Shaping, ranges: Ranges) -> Stored:
     """These pictures from the store, or decoded."""
-    key = key_of("pictures", size, shaping.fit, shaping.channels, [found.sha256 for _, found in pictures])
+    unusual = () if ranges == USUAL else (dataclasses.astuple(ranges),)
+    key = key_of("pictures", size, shaping.fit, shaping.channels, [found.sha256 for _, found in pictures], *unusual)
 
     def row(picture: tuple[File, Found]) -> Row:
         file, found = picture
@@ -161,7 +210,7 @@ def _decoded(pictures: list[tuple[File, Found]], size: Size, shaping: Shaping) -
                 content = file.read(MAX_BYTES + 1)
                 if hashlib.sha256(content).hexdigest() != found.sha256:
                     return "it changed while it was read"
-                return shape(decode(content, max(size)), size, shaping.fit, shaping.channels)
+                return shape(decode(content, max(size), ranges), size, shaping.fit, shaping.channels)
         except (Unreadable, MemoryError) as error:
             return str(error) or "it does not fit into memory"
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sparring.checks import parse_range
+from sparring.data.ranges import Range
 from sparring.recipe import Channels, Fit, Recipe
 
 SIDES = (16, 28, 32, 48, 64, 96, 128)
@@ -29,16 +31,20 @@ DEPTHS: dict[Channels, int] = {"auto": 3, "gray": 1, "color": 3, "alpha": 4}
 
 @dataclass(frozen=True)
 class Shaping:
-    """What a recipe says of the shape of its images."""
+    """What a recipe says of how its images are read."""
 
     size: int | None = None
     fit: Fit = "crop"
     channels: Channels = "auto"
+    range: Range | None = None
+    """Black and white in the files; None to see it from the numbers."""
+    follow_links: bool = False
 
 
 def shaping_of(recipe: Recipe) -> Shaping:
     """That part of a recipe."""
-    return Shaping(recipe.size, recipe.fit, recipe.channels)
+    numbers = None if recipe.range is None else parse_range(recipe.range)
+    return Shaping(recipe.size, recipe.fit, recipe.channels, numbers, recipe.follow_links)
 
 
 def choose_size(shaping: Shaping, sizes: Collection[Size]) -> tuple[Size, str | None]:

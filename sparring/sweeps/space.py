@@ -24,7 +24,7 @@ DRAWS_A_TRIAL = 200
 """So often is drawn for each trial, on average, before it is said that there are not so many different ones."""
 HIDDEN = ("name", "source", "milliseconds_per_step")
 """Settings that say something about a recipe and change nothing."""
-JUDGED_BY = ("data", "size", "fit", "channels", "held_out")
+JUDGED_BY = ("data", "size", "fit", "channels", "range", "follow_links", "held_out")
 """Settings that decide which images a run is judged by: scores by other images cannot be ranked."""
 
 
@@ -235,8 +235,8 @@ def parse_axis(recipe: Recipe, name: str, text: str) -> Axis:
     Raises `RecipeError` for what cannot be read as values of that setting.
     """
     hint = hint_of(recipe, name)
-    if hint is str:
-        return (text,)
+    if hint is str or str in get_args(hint):  # a comma is part of it
+        return (None if text == "none" and hint is not str else text,)
     low, colon, high = text.partition(":")
     if colon:
         ends = _parse(name, hint, low), _parse(name, hint, high)

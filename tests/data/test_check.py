@@ -36,7 +36,7 @@ def pets(folder: Path, **more: bytes) -> str:
 
 
 def test_everything_is_printed(tmp_path: Path, capsys: Printed) -> None:
-    source = pets(tmp_path, **{"README.txt": b"hello", "cut.png": encoded(colourful())[:300]})
+    source = pets(tmp_path, **{"README.txt": b"hello", "dog/cut.png": encoded(colourful())[:300]})
     assert main(["data", "check", source]) == 0
     text = capsys.readouterr().out
     assert "my pets: 62 images, trained on at 48 x 48 in color" in text
@@ -47,7 +47,7 @@ def test_everything_is_printed(tmp_path: Path, capsys: Printed) -> None:
     assert "2 of the images are copies of others, pixel by pixel" in lines
     assert "the first: dog/0.png, dog/same 0.bmp, dog/same 1.bmp" in lines
     assert "1 left out:" in lines
-    assert any(line.startswith("cut.png: damaged: ") for line in lines)
+    assert any(line.startswith("dog/cut.png: damaged: ") for line in lines)
     assert "1 other files or hidden folders passed over" in lines
     assert "the contact sheet: contact-sheet.png" in lines
     assert lines[-1] == ("Train on them: sparring train quick --data 'my pets' --size 48 --held-out 0.2")

@@ -10,7 +10,8 @@ from made_pictures import bomb, colourful, encoded, gray
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring.data.decode import HEAD, MAX_PIXELS, Unreadable, decode, is_picture, look, quiet
+from sparring.data.decode import HEAD, MAX_PIXELS, Ranges, Unreadable, decode, is_picture, look, look_numbers, quiet
+from sparring.data.ranges import Numbers
 
 
 def pixels(content: bytes) -> NDArray[np.uint8]:
@@ -84,19 +85,39 @@ def test_sixteen_bits_with_a_transparent_value() -> None:
     assert np.asarray(read)[0, :, 3].tolist() == [255, 0, 255]
 
 
-def test_floats_lie_between_0_and_1() -> None:
+def test_floats_are_read_as_between_0_and_1_unless_a_range_is_given() -> None:
     values = np.array([[0, 0.5, 1]], np.float32)
     assert pixels(encoded(Image.fromarray(values), "TIFF")).tolist() == [[0, 128, 255]]
-    for wrong in (values * 300, values - 1, values * np.nan):
-        with pytest.raises(Unreadable, match=r"its numbers run from .* expected 0 to 1"):
-            decode(encoded(Image.fromarray(wrong), "TIFF"))
+    for other in ((-1, 1), (0, 300)):
+        given = Image.fromarray((values * (other[1] - other[0]) + other[0]).astype(np.float32))
+        assert np.asarray(decode(encoded(given, "TIFF"), ranges=Ranges(floats=other))).tolist() == [[0, 128, 255]]
+    for read in (decode, look_numbers):
+        with pytest.raises(Unreadable, match="NaN"):
+            read(encoded(Image.fromarray(values * np.nan), "TIFF"))
 
 
 def test_whole_numbers_of_32_bits() -> None:
     values = np.array([[0, 257 * 7, 65535]], np.int32)
     assert pixels(encoded(Image.fromarray(values), "TIFF")).tolist() == [[0, 7, 255]]
-    with pytest.raises(Unreadable, match="run from -1 to 9"):
-        decode(encoded(Image.fromarray(np.array([[-1, 9]], np.int32)), "TIFF"))
+
+
+def test_the_numbers_of_pictures_of_more_than_8_bits_are_looked_at() -> None:
+    content = encoded(Image.fromarray(np.array([[3, 9]], np.uint16)))
+    assert look_numbers(content) == Numbers("uint16", 3, 9, 0, 2)
+    assert look_numbers(encoded(Image.fromarray(np.array([[-3, 9]], np.int32)), "TIFF")) == Numbers(
+        "int32", -3, 9, 0.5, 2
+    )
+    assert look_numbers(encoded(colourful(), "TIFF")) is None
+    assert look_numbers(encoded(colourful())) is None
+
+
+def test_bytes_of_another_range_are_stretched_and_alpha_is_not() -> None:
+    half = Ranges(bytes=(0, 127))
+    assert np.asarray(decode(encoded(Image.fromarray(np.array([[0, 127, 200]], np.uint8))), ranges=half)).tolist() == [
+        [0, 255, 255]
+    ]
+    clear = np.array([[[127, 0, 127, 100]]], np.uint8)
+    assert np.asarray(decode(encoded(Image.fromarray(clear)), ranges=half)).tolist() == [[[255, 0, 255, 100]]]
 
 
 def test_palettes() -> None:

@@ -60,13 +60,58 @@ def test_links_within_the_folder_are_followed_and_others_are_not(tmp_path: Path)
     listing = list_folder(folder)
     assert names(listing) == ["again/a.png", "inside.png", "real/a.png"]
     assert reasons(listing) == {
-        "out.png": "a link out of the folder",
-        "up.png": "a link out of the folder",
-        "outside": "a link out of the folder",
+        "out.png": "a link out of the folder; --follow-links follows such links",
+        "up.png": "a link out of the folder; --follow-links follows such links",
+        "outside": "a link out of the folder; --follow-links follows such links",
         "broken.png": "a link to nothing",
         "real/round": "a link back to a folder that it lies in",
         "again/round": "a link back to a folder that it lies in",
     }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_links_out_of_the_folder_are_followed_if_asked(tmp_path: Path) -> None:
+    write_files(tmp_path / "all", {"1.png": PICTURE, "2.png": PICTURE, "more/3.png": PICTURE})
+    folder = write_files(tmp_path / "subset", {"cats/own.png": PICTURE})
+    (folder / "cats" / "1.png").symlink_to("../../all/1.png")
+    (folder / "dogs").symlink_to("../all/more", target_is_directory=True)
+    (folder / "again").symlink_to(tmp_path / "all" / "more", target_is_directory=True)
+    (folder / "up").symlink_to(tmp_path, target_is_directory=True)
+    (folder / "round").symlink_to("round")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "all" / "more" / "back").symlink_to(folder, target_is_directory=True)
+    listing = list_folder(folder, follow=True)
+    assert names(listing) == ["again/3.png", "cats/1.png", "cats/own.png"]
+    assert reasons(listing) == {
+        "dogs": "a link to a folder that another link has led to",
+        "up": "a link back to a folder that it lies in",
+        "again/back": "a link back to a folder that it lies in",
+        "round": "cannot be read: Too many levels of symbolic links",
+        "zero.png": "no ordinary file",
+    }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_file_with_links_to_it_is_taken_once_by_the_name_of_the_link(tmp_path: Path) -> None:
+    folder = write_files(tmp_path, {"blobs/0a1b": PICTURE, "blobs/2c3d": PICTURE, "real/x.png": PICTURE})
+    for name, blob in (("cat/1.png", "0a1b"), ("dog/2.png", "2c3d")):
+        link = folder / "snapshots" / "main" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(f"../../../blobs/{blob}")
+    (folder / "favourites").symlink_to("real", target_is_directory=True)
+    listing = list_folder(folder, follow=True)
+    assert names(listing) == ["real/x.png", "snapshots/main/cat/1.png", "snapshots/main/dog/2.png"]
+    assert listing.ignored == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_followed_links_that_lead_to_very_much_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparring.data.folder.MOST_LINKED", 3)
+    write_files(tmp_path / "all", {f"{i}/a.png": PICTURE for i in range(4)})
+    folder = write_files(tmp_path / "subset", {"own.png": PICTURE})
+    (folder / "all").symlink_to("../all", target_is_directory=True)
+    with pytest.raises(DataError, match="more than 3 folders"):
+        list_folder(folder, follow=True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

@@ -6,6 +6,7 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,10 +144,10 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 def test_a_file_that_may_not_be_read_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_files(tmp_path / "some", CLASSES)
 
-    def refuse(path: object, *_: object) -> None:
+    def refuse(path: object, **_: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("sparring.data.folder.open", refuse, raising=False)
+    monkeypatch.setattr("sparring.data.folder.open_plain", refuse)
     with pytest.raises(DataError, match=r"cat/0\.png, cannot be read: Permission denied"):
         load(str(folder))
 
@@ -193,9 +194,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     decode = decoding.decode
 
-    def count(content: bytes, least: int | None = None) -> Image.Image:
+    def count(content: bytes, *how: Any) -> Image.Image:
         calls.append(len(content))
-        return decode(content, least)
+        return decode(content, *how)
 
     monkeypatch.setattr(pictures, "decode", count)
     return calls

@@ -176,7 +176,7 @@ def test_check_and_training_refuse_the_same_picture_again_and_again(tmp_path: Pa
 
 def test_duplicates_are_groups_by_place_or_name() -> None:
     images = np.arange(6, dtype=np.uint8)[[0, 1, 0, 2, 1, 3]][:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
-    assert check.duplicates(images, ()) == [[0, 2], [1, 4]]
-    assert check.duplicates(images, "fedcba") == [["d", "f"], ["b", "e"]]
-    assert check.duplicates(images[:1], ()) == []
-    assert check.duplicates(images[[0, 0, 0]], ()) == [[0, 1, 2]]
+    assert check.duplicates(check.digests(images), ()) == [[0, 2], [1, 4]]
+    assert check.duplicates(check.digests(images), "fedcba") == [["d", "f"], ["b", "e"]]
+    assert check.duplicates(check.digests(images[:1]), ()) == []
+    assert check.duplicates(check.digests(images[[0, 0, 0]]), ()) == [[0, 1, 2]]

@@ -1,0 +1,99 @@
+"""SPLITS: the usual names of the parts of a data set: train, test, validation, and what is neither."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["train", "test", "validation", "extra"]
+
+WORDS: dict[str, Role] = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("test", "testing", "tst", "t10k"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "devel", "eval", "evaluation"), "validation"),
+    **dict.fromkeys(("extra", "unlabeled", "unlabelled", "unsup", "unsupervised"), "extra"),
+}
+FILLERS = {
+    "set",
+    "data",
+    "dataset",
+    "image",
+    "images",
+    "img",
+    "imgs",
+    "picture",
+    "pictures",
+    "photos",
+    "split",
+    "samples",
+}
+"""Words beside those that say nothing, as in "train_images"."""
+USES: dict[Role, str] = {
+    "train": "trained on",
+    "test": "never trained on; `sparring measure` compares with them",
+    "validation": "not used",
+    "extra": "not used",
+}
+"""What becomes of the images of a split."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a data set."""
+
+    name: str
+    """Its folder or array, as it is called."""
+    role: Role
+    images: int
+
+
+@dataclass(frozen=True)
+class SplitName:
+    """A name that says which split something is."""
+
+    role: Role
+    rest: str
+    """The other words of the name, such as "mnist" of "mnist_train"."""
+
+    @property
+    def domain(self) -> str | None:
+        """The letter of two domains, as in CycleGAN's "trainA" and "trainB"."""
+        return self.rest.upper() if self.rest in ("a", "b") else None
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name: "trainA", "x_train" and "Train Images" have two each."""
+    if name.lower() in WORDS:
+        return [name.lower()]
+    found = re.findall(r"t10k|[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    return [piece for word in found for piece in _without_filler(word.lower())]
+
+
+def split_name(name: str) -> SplitName | None:
+    """Which split a folder or an array of this name is; None where it names none, or several."""
+    words = words_of(name)
+    roles = [word for word in words if word in WORDS]
+    if len(roles) != 1:
+        return None
+    return SplitName(WORDS[roles[0]], "_".join(word for word in words if word not in WORDS and word not in FILLERS))
+
+
+def splits_among(names: Iterable[str]) -> dict[str, SplitName]:
+    """Those of some folders' names that name splits of one set: what else is in their names is the same."""
+    found = {name: split for name in names if (split := split_name(name))}
+    rests = Counter("" if split.domain else split.rest for split in found.values())
+    if not rests:
+        return {}
+    common = "" if "" in rests else rests.most_common(1)[0][0]
+    return {name: split for name, split in found.items() if split.domain or split.rest == common}
+
+
+def _without_filler(word: str) -> list[str]:
+    """ "trainset" as "train" and "set"."""
+    for filler in sorted(FILLERS, key=len, reverse=True):
+        if word.endswith(filler) and word.removesuffix(filler) in WORDS:
+            return [word.removesuffix(filler), filler]
+    return [word]

@@ -1,0 +1,50 @@
+"""THE CHECK of a source with splits: how many images each has, and how many test images are copies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_pictures import colourful, encoded, write_files
+
+from sparring.cli import main
+
+PICTURES = [encoded(colourful(16, 16, seed=i)) for i in range(14)]
+
+
+def checked(source: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    assert main(["data", "check", str(source), "--sheet", str(source.parent / "sheet.png"), *options]) == 0
+    return capsys.readouterr().out
+
+
+def test_each_split_is_counted_and_copies_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {f"training/{'ab'[i % 2]}/{i}.png": PICTURES[i] for i in range(8)}
+    files |= {f"testing/{'ab'[i % 2]}/{i}.png": PICTURES[i] for i in range(6, 11)}
+    files |= {f"val/{i}.png": PICTURES[i] for i in range(11, 14)}
+    text = checked(write_files(tmp_path / "set", files), capsys)
+    assert "8 images, trained on" in text
+    for line in (
+        "split training: 8 images, trained on",
+        "split testing: 5 images, never",
+        "split val: 3 images, not used",
+    ):
+        assert line in text
+    assert "2 of the test images are copies" in text
+
+
+def test_arrays_with_splits_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8), np.uint8)
+    labels = np.arange(30) % 3
+    path = tmp_path / "keras.npz"
+    np.savez(path, x_train=images[:20], y_train=labels[:20], x_test=images[20:], y_test=labels[20:])
+    text = checked(path, capsys)
+    assert "split x_train: 20 images" in text and "split x_test: 10 images" in text
+    assert "no test image is a copy" in text
+
+
+def test_what_is_typed_next_has_the_same_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = np.random.default_rng(0).integers(0, 17, (30, 8, 8)).astype(np.float32)
+    np.savez(tmp_path / "some.npz", images=images)
+    text = checked(tmp_path / "some.npz", capsys, "--range", "0,16")
+    assert "--range 0,16" in text.splitlines()[-1]
+    assert main(["data", "check", str(tmp_path / "some.npz")]) == 2
+    assert "--range" in capsys.readouterr().err

@@ -148,7 +148,8 @@ def _train(given: Train) -> int:
         print(f"Go on with: sparring train --resume {folder}")
         return INTERRUPTED
     end = "finished" if ended == "finished" else f"stopped after step {run.reached():,}, flat"
-    print(f"{end}: {run.animation} shows it learning, {run.losses_plot.name} and {run.accuracy_plot.name} how")
+    drawn = [path for path in (run.animation, run.losses_plot, run.accuracy_plot) if path.is_file()]
+    print(f"{end}: see {', '.join(map(str, drawn)) or run.path}")
     print(f"New images: sparring sample {folder}")
     return 0
 

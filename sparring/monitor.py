@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from sparring import checkpoint
 from sparring.alarms import ALARMS, Judged, best_of
+from sparring.errors import DiskError
 from sparring.images import grid, grid_scale, save_picture
 from sparring.metrics.glance import Glance
 from sparring.run import Run
@@ -103,7 +104,10 @@ class Monitor:
             checkpoint.save(self._run.best, step, state, keep=1)
         if (pairs := self._glance.closest) is not None:
             scale = grid_scale(*pairs.shape[1:3])
-            save_picture(self._run.closest, grid(pairs, -(-len(pairs) // PAIR_COLUMNS), PAIR_COLUMNS, scale))
+            try:
+                save_picture(self._run.closest, grid(pairs, -(-len(pairs) // PAIR_COLUMNS), PAIR_COLUMNS, scale))
+            except DiskError as error:  # it only shows something
+                self._say(str(error))
         self._budget.judged(step, time.monotonic() - began)
         values |= {"best": is_best, "cost": round(self._budget.spent, 3), "cost_share": round(self._budget.share, 4)}
         self._run.add_event("judged", **values)

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -41,6 +41,7 @@ from sparring.session import (
     Reporter,
     Session,
     Silence,
+    draw_plots,
     image_shape,
     make_material,
     means,
@@ -48,7 +49,7 @@ from sparring.session import (
     rate_of,
 )
 from sparring.state import TrainState, stack_states
-from sparring.stopping import Stop, stop_requests, unless_stopped
+from sparring.stopping import Heard, Stop, stop_requests, unless_stopped
 from sparring.sweeps.ranking import distance_words
 from sparring.training import CHECKPOINT_SECONDS, CHUNK_SECONDS, load_images, training_count
 from sparring.windows import Feed, check
@@ -135,8 +136,10 @@ def train_replicas(
             material = make_material(image_set, resolved, ONE_DEVICE, told, window, len(unfinished))
             groups = _groups(unfinished, jax.eval_shape(material.begin, random_key(0, "weights")), told)
             _say_plan(found, groups, told)
+            stop = locked.enter_context(stop_requests())
+            told = cast(Reporter, Heard(told, stop))
             opening = partial(_open_group, material, surroundings, locked.enter_context(Writer()), told, tensorboard)
-            _train_groups(groups, unfinished, opening, material, told, checkpoint_seconds)
+            _train_groups(groups, unfinished, opening, material, told, stop, checkpoint_seconds)
     held_out = hold_out(image_set, resolved.held_out)[1]
     finished = all(_is_finished(run, each) for run, each in zip(found, recipes, strict=True))
     can_judge = finished and held_out is not None and len(held_out.images) >= LEAST_HELD_OUT
@@ -187,25 +190,25 @@ def _train_groups(
     opening: Callable[[int, Mapping[Run, Recipe]], list[Session]],
     material: Material,
     told: Reporter,
+    stop: Stop,
     checkpoint_seconds: float,
 ) -> None:
     """Train one group after the other to the end, or until asked to stop. Where one diverges, the next one begins."""
     diverged = []
-    with stop_requests() as stop:
-        for step, group in groups:
-            if stop.requested:
-                break
-            sessions = opening(step, {run: recipes[run] for run in group})
-            first, seeds = sessions[0], [session.recipe.seed for session in sessions]
-            expected = timed(first.recipe, image_shape(first.image_set))
-            try:
-                told.begin(Run(first.run.path.parent), expected, step, first.epoch, replicas=len(sessions))
-                feed = material.feed(first.recipe, ONE_DEVICE, seeds)
-                _train(sessions, feed, told, stop, checkpoint_seconds)
-            except TrainingDiverged as error:
-                diverged.append(error)
-            finally:
-                told.end()
+    for step, group in groups:
+        if stop.requested:
+            break
+        sessions = opening(step, {run: recipes[run] for run in group})
+        first, seeds = sessions[0], [session.recipe.seed for session in sessions]
+        expected = timed(first.recipe, image_shape(first.image_set))
+        try:
+            told.begin(Run(first.run.path.parent), expected, step, first.epoch, replicas=len(sessions))
+            feed = material.feed(first.recipe, ONE_DEVICE, seeds)
+            _train(sessions, feed, told, stop, checkpoint_seconds)
+        except TrainingDiverged as error:
+            diverged.append(error)
+        finally:
+            told.end()
     if diverged:
         raise diverged[0]
 
@@ -347,6 +350,7 @@ def _say_plan(runs: Sequence[Run], groups: Sequence[Group], told: Reporter) -> N
     finished = [run for run in runs if run not in going]
     for run in finished:
         told.say(f"{run.path.name} is finished and is left as it is")
+        draw_plots(run, told, if_old=True)
     if len(groups) > 1 or finished:
         for step, group in groups:
             names = ", ".join(run.path.name for run in group)

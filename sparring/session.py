@@ -251,13 +251,23 @@ class Session:
         self.writer.finish()
         if self.board is not None:
             self.board.close()
+            if self.board.problem is not None:
+                self.told.say(f"TensorBoard's files could not be written ({self.board.problem}); all else is saved")
 
     def draw(self) -> None:
-        """Draw the plots and the animation. Everything is saved by now, so a failure is no more than a notice."""
-        try:
-            plots.write_plots(self.run)
-        except Exception as error:
-            self.told.say(f"the plots in {self.run.path} could not be drawn ({reason(error)}); all else is saved")
+        """Draw the plots and the animation, now that everything is saved."""
+        draw_plots(self.run, self.told)
+
+
+def draw_plots(run: Run, told: Reporter, if_old: bool = False) -> None:
+    """Draw the plots and the animation of a run, where a failure is no more than a notice; with `if_old` only where
+    the run has gone on since, as where a process was killed while it drew them."""
+    try:
+        drawn = run.losses_plot.stat().st_mtime_ns if run.losses_plot.is_file() else 0
+        if not if_old or drawn < run.events_file.stat().st_mtime_ns:
+            plots.write_plots(run)
+    except Exception as error:
+        told.say(f"the plots in {run.path} could not be drawn ({reason(error)}); all else is saved")
 
 
 class Follower(Session):

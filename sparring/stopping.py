@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sparring import interrupts
-from sparring.errors import DiskError
+from sparring.errors import DamageWarning, SparringError, reason
 
 LOOK_SECONDS = 0.05
 """How often is looked whether somebody asked to stop."""
@@ -93,7 +94,8 @@ def is_left_alone() -> bool:
 
 class Heard:
     """Tells somebody who may go away. Of a pipe that is closed, as in `sparring train | head`, that is a request to
-    stop; a terminal that is gone without a signal wanted the training to go on."""
+    stop; a terminal that is gone without a signal wanted the training to go on. Whatever else fails in telling costs no
+    training: a warning says it once."""
 
     def __init__(self, told: Any, stop: Stop) -> None:
         self._told, self._stop, self._gone = told, stop, False
@@ -106,10 +108,13 @@ class Heard:
                 return
             try:
                 method(*values, **named)
-            except DiskError:
+            except SparringError:
                 raise
             except OSError as error:
                 self._gone = True
                 self._stop.requested |= isinstance(error, BrokenPipeError)
+            except Exception as error:
+                self._gone = True
+                warnings.warn(f"nothing more is reported: {reason(error)}", DamageWarning, stacklevel=2)
 
         return tell

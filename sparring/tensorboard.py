@@ -5,13 +5,40 @@ Scalars lie in `tensorboard/`, the grids of fakes and of real images as runs of 
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.errors import MissingExtra
+from sparring.errors import MissingExtra, reason
+
+
+class _Careful:
+    """Writes the events of a `SummaryWriter`, and notes what fails: its own thread would end, and then it would wait
+    for that thread for ever."""
+
+    def __init__(self, summaries: Any) -> None:
+        self.problem: str | None = None
+        events = summaries.file_writer.event_writer
+        self._writer = events._ev_writer
+        events._ev_writer = events._worker._record_writer = self
+
+    def write_event(self, event: Any) -> None:
+        self._attempt(self._writer.write_event, event)
+
+    def flush(self) -> None:
+        self._attempt(self._writer.flush)
+
+    def close(self) -> None:
+        self._attempt(self._writer.close)
+
+    def _attempt(self, write: Callable[..., object], *values: Any) -> None:
+        try:
+            write(*values)
+        except Exception as error:
+            self.problem = self.problem or reason(error)
 
 
 class TensorBoard:
@@ -29,6 +56,12 @@ class TensorBoard:
         self._scalars: Any = SummaryWriter(str(folder), **options)
         self._fake: Any = SummaryWriter(str(folder / "fake"), **options)
         self._real: Any = SummaryWriter(str(folder / "real"), **options)
+        self._writers = [_Careful(writer) for writer in (self._scalars, self._fake, self._real)]
+
+    @property
+    def problem(self) -> str | None:
+        """Why something could not be written."""
+        return next((writer.problem for writer in self._writers if writer.problem), None)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """One point of every curve."""

@@ -28,7 +28,7 @@ from sparring.recipe import FEW_IMAGES, Recipe
 from sparring.recipes import DEFAULT, named_recipe
 from sparring.run import Run
 from sparring.run_images import load_again
-from sparring.session import Reporter, Session, Silence, image_shape, make_material, open_session
+from sparring.session import Reporter, Session, Silence, draw_plots, image_shape, make_material, open_session
 from sparring.stopping import Heard, Stop, stop_requests, unless_stopped
 from sparring.writer import Writer
 
@@ -116,6 +116,7 @@ def train(
                 nothing_to_do = _nothing_to_do(run, resolved, stop_when_flat)
         if nothing_to_do:
             told.say(nothing_to_do)
+            draw_plots(run, told, if_old=True)
         found = processes.exchange({"path": str(run.path), "done": nothing_to_do is not None})[0]
         run = Run(Path(found["path"]))
         if found["done"]:

@@ -26,6 +26,8 @@ Placed = dict[int, Folders]
 """The folders that some pictures lie in, by the pictures' numbers."""
 LISTED = 3
 """Names that a note lists."""
+DEEPEST = 64
+"""Folders in folders that are looked at; an archive can claim any depth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,7 @@ def arrange(
 
     Raises `DataError` where there is no such split.
     """
-    placed = dict(enumerate(folders))
+    placed = dict(enumerate(_shallow(folders)))
     found = _split_up(placed, files)
     if found is None:
         if split == "test":
@@ -85,6 +87,15 @@ def arrange(
     index = {one: i for i, one in enumerate(names)}
     numbers = np.array([index[labels[place]] for place in places.tolist()], np.int32)
     return Arrangement(places, numbers, tuple(shown(str(one)) for one in names), every, found.parts)
+
+
+def _shallow(folders: Sequence[Folders]) -> list[Folders]:
+    """The same without the folders that all have in common, up to one that names a split; at most `DEEPEST` of each."""
+    first, last = min(folders), max(folders)  # what these two begin with, all others do
+    common = 0
+    while common < len(first) and first[common] == last[common] and not split_name(first[common]):
+        common += 1
+    return [each[common : common + DEEPEST] for each in folders]
 
 
 # ------------------------------------------------------------------------------------------------ splits

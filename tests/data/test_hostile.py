@@ -99,6 +99,8 @@ def test_names_of_thousands_of_folders_are_compared_at_once() -> None:
     deep = [(*("d",) * 30_000, name) for name in ("cat", "dog") for _ in range(100)]
     began = time.monotonic()
     assert arrange(deep, "train", "set").class_names == ("cat", "dog")
+    arrange([(), *deep], "train", "set")
+    arrange([("train", *each) for each in deep], "train", "set")
     assert time.monotonic() - began < 2
 
 
@@ -197,9 +199,9 @@ def test_large_pictures_are_decoded_one_after_the_other(tmp_path: Path, monkeypa
     monkeypatch.setattr(pictures, "DECODING", budget)
     left: list[int] = []
 
-    def note(content: bytes, least: int | None = None) -> Image.Image:
+    def note(content: bytes, *options: Any) -> Image.Image:
         left.append(budget.left)
-        return decode(content, least)
+        return decode(content, *options)
 
     monkeypatch.setattr(pictures, "decode", note)
     assert load(str(tmp_path / "some")).images.shape == (8, 30, 40, 3)

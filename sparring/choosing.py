@@ -54,9 +54,11 @@ def class_judge(training: ImageSet, tell: Callable[[str], None]) -> Extractor:
 
     Raises `ClassError` where there is nothing to tell apart.
     """
+    if training.labels is None or len(np.unique(training.labels)) < 2:
+        raise ClassError(f"all images of {training.name} are of one class, so none can be asked for")
     judge = choose_extractor(training, None, in_words(tell))
     if not judge.knows_classes:
-        raise ClassError(f"all images of {training.name} are of one class, so none can be asked for")
+        raise ClassError(f"classes of {training.name} cannot be asked for. {judge.caveat}")
     return judge
 
 

@@ -5,6 +5,7 @@ A number depends on its extractor, so each has an identity, the SHA-256 of its w
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ BATCH = 250
 """Images that go through a network at once."""
 OWN_EPOCHS, OWN_LEAST_STEPS = 8, 600
 """How long the judge of the user's own labels is trained: at least so many times through the images, and steps."""
+Z_95 = 1.96
+"""Standard errors on either side of what is true, in 95 of 100 cases."""
 OWN_CHECKED = 0.1
 """Share of the images that is kept from that judge, to say how often it is right."""
 
@@ -161,6 +164,8 @@ def own_judge(images: ImageSet, progress: Progress | None = None) -> Extractor:
     """
     assert images.labels is not None
     image_shape, classes = _shape(images), len(images.class_names)
+    learnt, checked = hold_out(images, max(OWN_CHECKED, 1.5 / len(images.images)))
+    assert checked is not None
     folder = cache_folder() / "judges"
     weights, description = (folder / f"{images.checksum()}{ending}" for ending in (".safetensors", ".json"))
     try:
@@ -170,8 +175,6 @@ def own_judge(images: ImageSet, progress: Progress | None = None) -> Extractor:
         known = float(about["accuracy"])
         judge = read_judge(weights, about, image_shape, classes)
     except (OSError, ValueError, KeyError, TypeError, CheckpointError):  # not there yet, or damaged: made anew
-        learnt, checked = hold_out(images, max(OWN_CHECKED, 1.5 / len(images.images)))
-        assert checked is not None
         epochs = max(OWN_EPOCHS, -(-OWN_LEAST_STEPS * 128 // len(learnt.images)))
         judge = train_judge(learnt, seed=0, epochs=epochs, augmentation=Augmentation(pixels=0.06), progress=progress)
         content, about = pack_judge(judge)
@@ -179,11 +182,39 @@ def own_judge(images: ImageSet, progress: Progress | None = None) -> Extractor:
         private.make_folder(folder)
         atomic.write_bytes(weights, content)
         atomic.write_json(description, about)
-    caveat = (
+    name = f"a judge of the labels of {images.name}"
+    made = judge_extractor(judge, name, about["sha256"], _own_caveat(known, classes))
+    bound = most_by_chance(checked)
+    return made if known > bound else _without_classes(made, known, bound)
+
+
+def most_by_chance(checked: ImageSet) -> float:
+    """What share of these labels a judge that knows nothing gets right at the most: that of the largest class, and the
+    95% band of a binomial above it for as few images."""
+    assert checked.labels is not None
+    share = float(np.bincount(checked.labels).max()) / len(checked.labels)
+    return share + Z_95 * float(np.sqrt(share * (1 - share) / len(checked.labels)))
+
+
+def _own_caveat(known: float, classes: int) -> str:
+    return (
         f"This judge was trained on the {classes} labels of these very images; it knows {known:.0%} of "
         "those that were kept from it. Its numbers compare generators of this data set, and nothing else."
     )
-    return judge_extractor(judge, f"a judge of the labels of {images.name}", about["sha256"], caveat)
+
+
+def _without_classes(judge: Extractor, known: float, bound: float) -> Extractor:
+    """The same features from a judge whose answers are worth nothing."""
+    caveat = (
+        f"This judge was trained on the labels of these very images and is no better than chance: it knows {known:.0%} "
+        f"of those that were kept from it, and guessing gives up to {bound:.0%}. So classes are not counted: the "
+        "labels may not be visible in the images, or the images are too few."
+    )
+
+    def apply(images: Images) -> tuple[NDArray[Any], None]:
+        return np.asarray(judge.apply(images)[0]), None
+
+    return dataclasses.replace(judge, knows_classes=False, caveat=caveat, apply=apply)
 
 
 def random_features(image_shape: ImageShape) -> Extractor:

@@ -198,9 +198,31 @@ def test_a_judge_may_be_trained_on_nine_images(labelled: ImageSet, trained: list
     assert len(trained) == 1
 
 
-def test_a_judge_learns_from_nine_tenths_and_tells_of_the_others(
-    labelled: ImageSet, trained: list[dict[str, Any]]
+def test_a_judge_no_better_than_chance_counts_no_classes(
+    labelled: ImageSet, trained: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    blind = own_judge(labelled)
+    found = blind(labelled.images[:20])
+    assert not blind.knows_classes
+    assert found.probabilities is None and found.values.shape == (20, 128)
+    assert "no better than chance" in blind.caveat
+    monkeypatch.setattr(features, "accuracy", lambda judge, images: 0.55)
+    able = own_judge(replace(labelled, labels=9 - _labels(labelled)))
+    assert able.knows_classes and able(labelled.images[:20]).probabilities is not None
+
+
+@pytest.mark.parametrize(("counts", "bound"), [([25, 25, 25, 25], 0.335), ([90, 10], 0.959), ([40], 1.0)])
+def test_chance_is_the_largest_class_and_its_error_band(counts: list[int], bound: float) -> None:
+    labels = np.arange(len(counts)).repeat(counts).astype(np.int32)
+    names = tuple(map(str, range(len(counts))))
+    images = ImageSet("x", np.zeros((len(labels), 8, 8, 1), np.uint8), labels, names, "the test")
+    assert features.most_by_chance(images) == pytest.approx(bound, abs=0.001)
+
+
+def test_a_judge_learns_from_nine_tenths_and_tells_of_the_others(
+    labelled: ImageSet, trained: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "most_by_chance", lambda checked: -1.0)
     images = np.array(labelled.images)
     images[:, 0, 0, 0] = np.arange(200)  # so that each is known by its first pixel
     extractor = own_judge(replace(labelled, images=images))

@@ -59,7 +59,8 @@ def refuse_changes(run: Run, recipe: Recipe, surroundings: dict[str, Any]) -> No
         raise ResumeError(
             f"{run.path} cannot go on with other data: the images were {_data_words(before)} and are now "
             f"{_data_words(now)}; say with --data where the former are, or begin a new run with another --out "
-            "(an earlier version may have read the same files in another way; `sparring data check` shows how they are read now)"
+            "(an earlier version may have read the same files in another way; `sparring data check` shows how they are "
+            "read now)"
         )
 
 

@@ -7,7 +7,7 @@ first folder is the class, unless the folders are only parts of a numbering.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ Folders = tuple[str, ...]
 """The folders that a picture lies in, from the outside in."""
 Placed = dict[int, Folders]
 """The folders that some pictures lie in, by the pictures' numbers."""
+STRAY_LEVELS = 4
+"""A few pictures may lie beside so many folders that lie in each other."""
 LISTED = 3
 """Names that a note lists."""
 DEEPEST = 64
@@ -104,7 +106,8 @@ def _shallow(folders: Sequence[Folders]) -> list[Folders]:
 def _split_up(placed: Placed, files: Sequence[str]) -> _Splits | None:
     """The splits of these pictures; None where no folders are called so."""
     beside: list[int] = []
-    while True:
+    for _ in range(STRAY_LEVELS):
+        placed = _without_common(placed, lambda name: (found := split_name(name)) is not None and found.role == "train")
         loose = [place for place, folders in placed.items() if not folders]
         names = Counter(folders[0] for folders in placed.values() if folders)
         splits = splits_among(names)
@@ -116,6 +119,7 @@ def _split_up(placed: Placed, files: Sequence[str]) -> _Splits | None:
             return None
         beside += loose
         placed = {place: folders[1:] for place, folders in placed.items() if folders}
+    return None
 
 
 def _are_splits(names: Mapping[str, int], splits: Mapping[str, SplitName]) -> bool:
@@ -251,13 +255,26 @@ def _stripped(placed: Placed, kept: Collection[str] = ()) -> tuple[Placed, list[
     """(the pictures without the folders that all have in common, a few that lie beside such a folder). A folder whose
     name is among the `kept` ones stays."""
     beside: list[int] = []
-    while True:
+    for _ in range(STRAY_LEVELS):
+        placed = _without_common(placed, lambda name: name in kept)
         loose = [place for place, folders in placed.items() if not folders]
         names = Counter(folders[0] for folders in placed.values() if folders)
         if len(names) != 1 or next(iter(names)) in kept or not _few(len(loose), names.total()):
-            return placed, beside
+            break
         beside += loose
         placed = {place: folders[1:] for place, folders in placed.items() if folders}
+    return placed, beside
+
+
+def _without_common(placed: Placed, stops: Callable[[str], bool]) -> Placed:
+    """The same without the folders that all have in common, up to one at which it `stops`."""
+    if not placed:
+        return placed
+    first, last = min(placed.values()), max(placed.values())  # what these two begin with, all others do
+    common = 0
+    while common < len(first) and first[common] == last[common] and not stops(first[common]):
+        common += 1
+    return {place: folders[common:] for place, folders in placed.items()} if common else placed
 
 
 def _shards(inner: Placed, files: Sequence[str]) -> bool:

@@ -604,6 +604,14 @@ def watch(words: list[str]) -> int:
     if not given.i_know and not server.is_loopback(given.host):
         raise UsageError(f"on {given.host} other machines can ask, and nothing is encrypted: add --i-know if they may")
 
+    from sparring.web.shelf import Shelf
+
+    shelf = Shelf(given.folder)
+    if not shelf.runs() and not shelf.whole:
+        print(f"no runs were found in the first folders of {given.folder}, and no more are searched: give theirs")
+    elif not shelf.whole:
+        print(f"{len(shelf.runs()):,} runs were found, and {given.folder} has more folders than are searched")
+
     def say(address: str) -> None:
         print(f"the page of {given.folder}: {address}")
         print("Ctrl-C ends it", flush=True)

@@ -12,8 +12,11 @@ from pathlib import Path
 from sparring import sample_folder
 from sparring.data.decode import Unreadable
 from sparring.data.files import MAX_FILES, File, Listing, Problem, is_hidden, shown
+from sparring.data.search import Search
 from sparring.errors import DataError
+from sparring.mounts import is_pseudo
 from sparring.plain import open_plain
+from sparring.progress import shown as shown_progress
 
 RUN_FILES = ("recipe.json", "environment.json")
 """What lies in every run of Sparring."""
@@ -36,8 +39,10 @@ def list_folder(folder: Path, follow: bool = False) -> Listing:
         walk.go(_Inside(str(walk.root), str(walk.root), (), frozenset(), linked=False))
     except OSError as error:
         raise DataError(f"the folder {folder} cannot be read: {error.strerror}") from None
-    while walk.waiting:
-        walk.enter(walk.waiting.pop())
+    with shown_progress() as tell:
+        tell(f"looking through {shown(str(folder))} for pictures")
+        while walk.waiting:
+            walk.enter(walk.waiting.pop())
     walk.drop_repeated()
     return Listing(sorted(walk.files, key=lambda file: tuple(map(os.fsencode, file.parts))), walk.skipped, walk.ignored)
 
@@ -78,11 +83,14 @@ class _Walk:
         self.skipped: list[Problem] = []
         self.ignored = 0
         self.waiting: list[_Inside] = []
+        self.search = Search(root)
 
     def enter(self, folder: _Inside) -> None:
         """Take what lies in a folder below the root, unless it is none of pictures, or cannot be opened."""
         try:
-            if is_run(Path(folder.path)):
+            if is_pseudo(folder.real):
+                self._skip(folder.parts, "no folder of a disk: the system describes itself there")
+            elif is_run(Path(folder.path)):
                 self._skip(folder.parts, "a run of Sparring, not pictures to train on")
             else:
                 self.go(folder)
@@ -96,6 +104,7 @@ class _Walk:
             if self.follow:
                 entries = sorted(scanned, key=lambda entry: os.fsencode(entry.name))  # who comes first is taken
             for entry in entries:
+                self.search.see(entry.name, self.files, self.waiting)
                 place = (*folder.parts, entry.name)
                 try:
                     self._take(entry, place, folder)

@@ -161,15 +161,24 @@ def load_idx_file(path: Path, name: str) -> ImageSet:
     Raises:
         DataError: a file cannot be read, or the two hold different numbers of items.
     """
-    images = images_from_idx(path)
-    labels_path = _labels_beside(path)
-    if labels_path is None:
-        return ImageSet(name=name, images=images, labels=None, class_names=(), source=str(path))
-    labels = labels_from_idx(labels_path)
+    images, labels_path = images_from_idx(path), _labels_beside(path)
+    labels = None if labels_path is None else labels_from_idx(labels_path)
+    return set_of(images, labels, name, str(path), str(labels_path))
+
+
+def set_of(
+    images: NDArray[np.uint8], labels: NDArray[np.int32] | None, name: str, source: str, labelled_by: str | None
+) -> ImageSet:
+    """The images (N, H, W, 1) from the file `source`, with the labels (N,) from the other one.
+
+    Raises `DataError` where their numbers differ.
+    """
+    if labels is None:
+        return ImageSet(name=name, images=images, labels=None, class_names=(), source=source)
     if len(labels) != len(images):
-        raise DataError(f"{labels_path} holds {len(labels)} labels, but {path} holds {len(images)} images")
+        raise DataError(f"{labelled_by} holds {len(labels)} labels, but {source} holds {len(images)} images")
     class_names = tuple(str(label) for label in range(int(labels.max()) + 1))
-    return ImageSet(name=name, images=images, labels=labels, class_names=class_names, source=str(path))
+    return ImageSet(name=name, images=images, labels=labels, class_names=class_names, source=source)
 
 
 def load_idx_folder(folder: Path, split: Split, name: str) -> ImageSet:

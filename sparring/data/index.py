@@ -23,6 +23,8 @@ from typing import Any
 from sparring import atomic, private
 from sparring.data.decode import HEAD, MAX_BYTES, Unreadable, is_picture, look, look_numbers, may_be_deep
 from sparring.data.files import File
+from sparring.data.formats import ENDINGS as ENDINGS
+from sparring.data.formats import READ
 from sparring.data.named import cache_folder
 from sparring.data.parallel import DECODING, in_order
 from sparring.data.ranges import Numbers
@@ -30,41 +32,6 @@ from sparring.data.ranges import Numbers
 VERSION = 2
 YOUNG_NANOSECONDS = 2_000_000_000
 """A file that was changed so shortly before it was read may change again without another time; it is read again."""
-
-READ = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".gif",
-    ".bmp",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".ppm",
-    ".pgm",
-    ".pbm",
-    ".pnm",
-    ".pfm",
-)
-FOREIGN = (
-    ".heic",
-    ".heif",
-    ".avif",
-    ".jxl",
-    ".jp2",
-    ".svg",
-    ".psd",
-    ".ico",
-    ".tga",
-    ".exr",
-    ".dng",
-    ".cr2",
-    ".nef",
-    ".arw",
-)
-ENDINGS = READ + FOREIGN
-"""What people call pictures by. A file called so that is none gets a reason; any other one is passed over."""
 
 
 @dataclass(frozen=True)

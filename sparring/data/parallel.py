@@ -1,4 +1,4 @@
-"""PARALLEL: a function over many items in threads, the results in order, and a bar that shows how far it is.
+"""PARALLEL: a function over many items in threads, the results in order, and progress that shows how far it is.
 
 Threads, not processes: Pillow and hashlib let others run while they work, threads start at once, and a process that is
 forked beside JAX may hang.
@@ -7,13 +7,14 @@ forked beside JAX may hang.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
+
+from sparring.progress import shown
 
 AT_ONCE = 1 << 27
 """The pixels of the pictures that are decoded at once, and the bytes of their files, come to no more than this, however
@@ -27,7 +28,7 @@ AHEAD = 8
 
 
 def in_order(function: Callable[[Item], Result], items: Sequence[Item], label: str) -> Iterator[Result]:
-    """`function` of each item, in their order; a bar called `label` shows on a terminal how many are done."""
+    """`function` of each item, in their order; what is called `label` shows how many are done."""
     workers = _processors()
     waiting: deque[Future[Result]] = deque()
     with _bar(label, len(items)) as advance, ThreadPoolExecutor(workers) as pool:
@@ -75,13 +76,12 @@ def _processors() -> int:
 
 @contextmanager
 def _bar(label: str, total: int) -> Iterator[Callable[[], None]]:
-    if not sys.stderr.isatty() or not total:
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    done = 0
+    with shown() as tell:
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task(label, total=total)
-        yield lambda: bars.update(bar, advance=1)
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            tell(label, done, total)
+
+        yield advance

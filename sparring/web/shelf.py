@@ -7,14 +7,17 @@ import os
 import time
 from pathlib import Path
 
+from sparring.mounts import is_pseudo
 from sparring.run import Run
 
 DEPTH = 3
 """Folders below the one that is watched: runs/quick-1, sweeps/rates/trial-0000."""
 MOST_RUNS = 2_000
 MOST_FOLDERS = 20_000
-FRESH_SECONDS = 1.0
-"""So long nobody looks again."""
+FRESH_SECONDS, SHARE = 1.0, 0.1
+"""So long nobody looks again; and looking takes at most this share of the time."""
+MOST_SECONDS = 5.0
+"""So long is searched at most: in what is found until then the runs lie that anybody wants to see."""
 
 
 class Shelf:
@@ -23,13 +26,18 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self._runs: dict[str, Run] = {}
-        self._looked = float("-inf")
+        self._fresh_until = float("-inf")
+        self.whole = True
+        """Whether all folders could be looked through."""
 
     def runs(self) -> dict[str, Run]:
         """The runs that there are now, by their ids, in the order of their paths; but for those behind a link."""
-        if time.monotonic() - self._looked > FRESH_SECONDS:
-            self._runs = {run_id(self.name(run)): run for run in _found(self.folder)}
-            self._looked = time.monotonic()
+        began = time.monotonic()
+        if began > self._fresh_until:
+            found, self.whole = _found(self.folder)
+            self._runs = {run_id(self.name(run)): run for run in found}
+            ended = time.monotonic()
+            self._fresh_until = ended + (FRESH_SECONDS if ended - began < SHARE else (ended - began) / SHARE)
         return self._runs
 
     def find(self, wanted: str) -> Run | None:
@@ -47,22 +55,22 @@ def run_id(name: str) -> str:
     return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
-def _found(folder: Path) -> list[Run]:
-    """Every run, searched breadth first so that a deep folder hides no shallow run."""
+def _found(folder: Path) -> tuple[list[Run], bool]:
+    """(every run, whether all was searched), breadth first so that a deep folder hides no shallow run."""
     found: list[Run] = []
-    level, seen = [folder], 0
+    level, seen, until = [folder], 0, time.monotonic() + MOST_SECONDS
     for _ in range(DEPTH + 1):
         deeper: list[Path] = []
         for path in level:
             seen += 1
-            if seen > MOST_FOLDERS or len(found) == MOST_RUNS:
-                return found
+            if seen > MOST_FOLDERS or len(found) == MOST_RUNS or time.monotonic() > until:
+                return found, False
             if Run(path).exists():
                 found.append(Run(path))
             else:
                 deeper += _folders(path)
         level = deeper
-    return found
+    return found, True
 
 
 def _folders(path: Path) -> list[Path]:
@@ -71,4 +79,5 @@ def _folders(path: Path) -> list[Path]:
             inside = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:  # gone meanwhile, or not ours to read
         return []
-    return [path / name for name in sorted(inside) if not name.startswith(".")]
+    folders = [path / name for name in sorted(inside) if not name.startswith(".")]
+    return [folder for folder in folders if not is_pseudo(str(folder))]

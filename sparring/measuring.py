@@ -153,10 +153,18 @@ def _with_own(real: RealImages, run: Run, recipe: Recipe, checksum: str) -> Real
     return replace(real, own_notice=told)
 
 
+def _beside(path: Path, ending: str) -> Path:
+    """A file beside the samples: for "." and ".." beside the folder that this is."""
+    named = path if path.name not in ("", "..") else path.resolve()
+    if not named.name:
+        raise DataError(f"{path} is the root of a disk; give the folder of the run or of the pictures")
+    return named.with_name(f"{named.name}.{ending}")
+
+
 def _measure_samples(
     path: Path, data: str, onnx: Path | None, force: bool, tell: Tell, numbers: Range | None, follow_links: bool
 ) -> Verdict:
-    measures, page = (path.with_name(f"{path.name}.{ending}") for ending in ("measures.json", "report.html"))
+    measures, page = (_beside(path, ending) for ending in ("measures.json", "report.html"))
     claims = [marks.claim(each, force) for each in (measures, page)]
     tell("samples")
     samples, note = read_samples(path, numbers, follow_links)

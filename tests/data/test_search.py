@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from made_pictures import encoded, gray, write_files
 
-from sparring import mounts
+from sparring import measuring, mounts
 from sparring.cli import main
 from sparring.data import collect, search
 from sparring.data.folder import list_folder
@@ -93,6 +93,19 @@ def test_samples_are_searched_for_alike(tmp_path: Path) -> None:
     empty(tmp_path / "some", (f"{i}.txt" for i in range(2_000)))
     with pytest.raises(DataError, match="Give the folder"):
         read_samples(tmp_path / "some")
+
+
+@pytest.mark.parametrize("words", [("measure", "/"), ("compare", "/", "/")], ids="/".join)
+def test_the_root_of_a_disk_is_no_folder_of_samples(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(list(words)) == 2
+    assert "/ is the root of a disk" in capsys.readouterr().err
+
+
+def test_what_is_measured_of_the_current_folder_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "made").mkdir()
+    monkeypatch.chdir(tmp_path / "made")
+    assert measuring._beside(Path(), "report.html") == Path.cwd().parent / "made.report.html"
+    assert measuring._beside(Path("x"), "report.html") == Path("x.report.html")
 
 
 # ------------------------------------------------------------------------------------------------ no folders of a disk

@@ -15,6 +15,7 @@ from sparring.data.holdout import hold_out
 from sparring.errors import ClassError, RunError
 from sparring.images import Images
 from sparring.metrics.features import Extractor, choose_extractor, in_words
+from sparring.numerics import fixed
 from sparring.run import Run
 from sparring.run_images import load_again
 from sparring.sampling import Generator
@@ -49,6 +50,7 @@ def training_images(run: Run) -> ImageSet:
     return training
 
 
+@fixed()
 def class_judge(training: ImageSet, tell: Callable[[str], None]) -> Extractor:
     """The judge that knows the classes of these images; where none is shipped, it is trained.
 
@@ -62,6 +64,7 @@ def class_judge(training: ImageSet, tell: Callable[[str], None]) -> Extractor:
     return judge
 
 
+@fixed()
 def choose(generator: Generator, counts: Counts, names: tuple[str, ...], judge: Extractor, seed: int) -> Chosen:
     """So many images of each class: of all that are drawn, the first ones that the judge takes for it.
 

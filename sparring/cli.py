@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 
-from sparring import interrupts
+from sparring import interrupts, numerics
 from sparring.errors import DamageWarning, ProcessLost, SparringError, UsageError, without_addresses
 from sparring.plain import plain_console, printable
 from sparring.recipe import Channels, Fit, Recipe
@@ -988,7 +988,13 @@ def _dispatch(words: list[str]) -> int:
         near = difflib.get_close_matches(words[0], [*COMMANDS, "--help", "--version"], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(COMMANDS)}"
         raise UsageError(f"there is no command {words[0]!r}; {hint}")
-    if words[0] in COMPILING and not {"-h", "--help"} & set(words):
+    if {"-h", "--help"} & set(words):
+        return COMMANDS[words[0]](words[1:])
+    for setting in numerics.leave_environment():
+        what = "is not used, so that the same seed gives the same images everywhere"
+        print(f"sparring: {printable(setting)} {what}", file=sys.stderr, flush=True)
+    if words[0] in COMPILING:
+        numerics.check_environment()
         from sparring.compiled import keep_compiled
 
         keep_compiled()

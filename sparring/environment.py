@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from sparring import numerics
 from sparring.data import NAMES, ImageSet
 
 PACKAGES = ("sparring", "jax", "jaxlib", "flax", "optax", "numpy")
@@ -27,6 +28,7 @@ def describe(images: ImageSet, devices: int = 1, processes: int = 1, given: str 
         "processes": processes,
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "jax_settings": numerics.others(),
         "data": {
             "name": images.name,
             "source": images.source,
@@ -51,8 +53,9 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         for name in new["versions"]
         if old["versions"].get(name) != new["versions"][name] and name != "sparring"
     ]
-    for key in ("device", "processes", "threads", "xla_flags"):
-        before = old.get(key, 1)  # what was written before there were several processes does not count them
+    for key in ("device", "processes", "threads", "xla_flags", "jax_settings"):
+        # What was written before there were several processes does not count them; nor are there settings of JAX.
+        before = old.get(key, 1 if key == "processes" else new[key])
         if before != new[key]:
             found.append(f"{key} {before!r} is now {new[key]!r}")
     return found

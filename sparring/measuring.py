@@ -27,6 +27,7 @@ from sparring.metrics.discriminator import Discrimination, discrimination, logit
 from sparring.metrics.features import Extractor, choose_extractor, in_words
 from sparring.metrics.protocol import FEW_UNSEEN, SAMPLES, SEED, RealImages
 from sparring.metrics.verdict import Verdict
+from sparring.numerics import fixed
 from sparring.recipe import HELD_OUT, Channels, Recipe
 from sparring.run import Run, read_json
 from sparring.run_images import load_again
@@ -43,6 +44,7 @@ Tell = Callable[[str], None]
 """Told what is being done now."""
 
 
+@fixed()
 def measure(
     subject: str | Path,
     *,

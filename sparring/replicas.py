@@ -30,6 +30,7 @@ from sparring.devices import ONE_DEVICE
 from sparring.errors import CheckpointError, RecipeError, TrainingDiverged
 from sparring.images import Images
 from sparring.metrics.glance import LEAST_HELD_OUT
+from sparring.numerics import fixed
 from sparring.operations import timed
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
@@ -84,6 +85,7 @@ class Replicas:
         return distance_words(float(np.mean(scores)), float(np.std(scores, ddof=1)), self.scores[0])
 
 
+@fixed()
 def train_replicas(
     count: int,
     recipe: Recipe | str = DEFAULT,

@@ -27,6 +27,7 @@ from sparring.classes import Labels, usual_labels
 from sparring.errors import CheckpointError, DamageWarning, RunError
 from sparring.game import Latents
 from sparring.images import Images, to_uint8
+from sparring.numerics import fixed
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
 from sparring.run import Run, read_json
@@ -62,6 +63,7 @@ class Generator:
         known: dict[str, int] = self.description.get("classes", {})
         return known
 
+    @fixed()
     def draw_latents(self, count: int, seed: int = 0, first: int = 0) -> NDArray[np.float32]:
         """`count` random latents (count, latent size), from the `first` of an endless row of them on."""
         return np.asarray(_latents(self.latents, random_key(seed, "samples"), first, count))
@@ -87,6 +89,7 @@ class Generator:
         made: NDArray[np.float32] = self._made(latents, labels, lambda values: values)
         return made
 
+    @fixed()
     def _made(self, latents: NDArray[np.floating[Any]], labels: Labels | None, finish: Callable[[Any], Any]) -> Any:
         if latents.ndim != 2 or latents.shape[1] != self.latents.size:
             raise ValueError(f"latents should have the shape (N, {self.latents.size}), not {latents.shape}")
@@ -126,6 +129,7 @@ def walk(points: NDArray[np.float32], images: int, closed: bool) -> NDArray[np.f
     )
 
 
+@fixed()
 def load(path: str | Path, best: bool = False) -> Generator:
     """The generator of a run, or the one in a `generator.safetensors` with its JSON beside it.
 

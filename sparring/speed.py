@@ -17,6 +17,7 @@ from sparring.chunk import CAPACITY, compile_chunk
 from sparring.data import batches
 from sparring.examples import Examples
 from sparring.game import MNIST_SHAPE, ImageShape, game_of
+from sparring.numerics import fixed
 from sparring.operations import CLASSES, FORMULA, step_operations
 from sparring.plain import plain_console
 from sparring.randomness import random_key
@@ -103,6 +104,7 @@ class Speed:
 # ------------------------------------------------------------------------------------------------ measuring
 
 
+@fixed()
 def measure(
     recipe: Recipe,
     image_shape: ImageShape = MNIST_SHAPE,

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from sparring import interrupts
 from sparring.errors import DamageWarning, SparringError, reason
+from sparring.numerics import in_thread
 
 LOOK_SECONDS = 0.05
 """How often is looked whether somebody asked to stop."""
@@ -74,7 +75,7 @@ def unless_stopped(stop: Stop, work: Callable[[], Result]) -> Result | None:
 
     def run() -> None:
         try:
-            done.set_result(work())
+            done.set_result(in_thread(work)())
         except BaseException as error:
             done.set_exception(error)
 

@@ -21,6 +21,7 @@ from sparring.data.holdout import hold_out
 from sparring.errors import DataError, RecipeError, RunError, TrainingDiverged
 from sparring.metrics.features import ready_extractor
 from sparring.metrics.glance import LEAST_HELD_OUT
+from sparring.numerics import fixed
 from sparring.plain import plain_console
 from sparring.recipe import Recipe
 from sparring.recipes import DEFAULT, named_recipe
@@ -58,6 +59,7 @@ class Sweep:
         ranking.print_ranking(self.places, console or plain_console())
 
 
+@fixed()
 def sweep(
     recipe: Recipe | str = DEFAULT,
     space: Mapping[str, Sequence[Any] | Range] | None = None,

@@ -23,6 +23,7 @@ from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.devices import Asked, Devices, choose_devices
 from sparring.errors import DataError, SparringError, TrainingDiverged
+from sparring.numerics import fixed
 from sparring.operations import timed
 from sparring.recipe import FEW_IMAGES, Recipe
 from sparring.recipes import DEFAULT, named_recipe
@@ -42,6 +43,7 @@ RETRIES = 3
 """So often a run that diverges is tried again from its newest checkpoint, each time with half the learning rates."""
 
 
+@fixed()
 def train(
     recipe: Recipe | str = DEFAULT,
     *,

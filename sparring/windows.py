@@ -24,6 +24,7 @@ from sparring.data import batches
 from sparring.devices import Devices
 from sparring.errors import DeviceError
 from sparring.examples import Examples
+from sparring.numerics import in_thread
 from sparring.randomness import random_key, step_keys
 from sparring.recipe import Recipe
 from sparring.selection import ManyImages, aligned, select
@@ -158,7 +159,7 @@ class Windows:
 
     def prepare(self, first: int) -> None:
         """Begin with the window of the steps after `first`."""
-        self._next = (first, self._thread.submit(self._read, first)) if first < self._last else None
+        self._next = (first, self._thread.submit(in_thread(self._read), first)) if first < self._last else None
 
     def _window(self, step: int) -> _Window:
         if self._now is None or not self._now.first <= step < self._now.end:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from queue import Queue
 from types import TracebackType
 
+from sparring.numerics import in_thread
+
 Job = Callable[[], object]
 
 MOST_WAITING = 64
@@ -28,7 +30,7 @@ class Writer:
         """Have this done after all before. Raises what one of those raised."""
         self._raise()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+            self._thread = threading.Thread(target=in_thread(self._work), name="writer", daemon=True)
             self._thread.start()
         self._jobs.put(job)
 

@@ -13,6 +13,7 @@ ORDER = [
     "isolation",
     "interrupts",
     "errors",
+    "numerics",
     "checks",
     "parts",
     "recipe",

@@ -11,6 +11,7 @@ from sparring import atomic, marks, measuring, sampling
 from sparring.atomic import MayReplace
 from sparring.errors import RunError, UsageError
 from sparring.export import card, onnx, page
+from sparring.numerics import fixed
 from sparring.run import Run
 from sparring.sampling import Generator
 
@@ -20,6 +21,7 @@ WEIGHTS, DESCRIPTION, CARD = "generator.safetensors", "generator.json", "README.
 """What is written for "safetensors"."""
 
 
+@fixed()
 def export(
     path: str | Path,
     format: Format,

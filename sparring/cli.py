@@ -11,6 +11,8 @@ if __name__ == "__main__":  # of `python -m sparring.cli`
     leave_current_folder()
 
 import contextlib
+import copy as copying
+import dataclasses
 import difflib
 import io
 import itertools
@@ -18,13 +20,13 @@ import json
 import math
 import os
 import re
-import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 import tyro
@@ -32,7 +34,7 @@ from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 
 from sparring import interrupts, numerics
 from sparring.errors import DamageWarning, ProcessLost, SparringError, UsageError, without_addresses
-from sparring.plain import plain_console, printable
+from sparring.plain import plain_console, printable, say, say_block, shell_quoted
 from sparring.recipe import Channels, Fit, Recipe
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 from sparring.run import Run
@@ -142,15 +144,15 @@ def _train(given: Train) -> int:
     ended = processes.exchange({"ended": run.ended()})[0]["ended"]  # only process 0 needs to see the folder
     if not processes.leads():
         return INTERRUPTED if ended == "stopped" else 0
-    folder = shlex.quote(str(run.path))
+    folder = shell_quoted(str(run.path))
     if ended == "stopped":
-        print(f"stopped after step {run.reached():,}; everything is saved")
-        print(f"Go on with: sparring train --resume {folder}")
+        say(f"stopped after step {run.reached():,}; everything is saved")
+        say(f"Go on with: sparring train --resume {folder}")
         return INTERRUPTED
     end = "finished" if ended == "finished" else f"stopped after step {run.reached():,}, flat"
     drawn = [path for path in (run.animation, run.losses_plot, run.accuracy_plot) if path.is_file()]
-    print(f"{end}: see {', '.join(map(str, drawn)) or run.path}")
-    print(f"New images: sparring sample {folder}")
+    say(f"{end}: see {', '.join(map(str, drawn)) or run.path}")
+    say(f"New images: sparring sample {folder}")
     return 0
 
 
@@ -170,16 +172,16 @@ def _train_replicas(given: Train) -> int:
         strict=given.strict,
         window=given.window,
     )
-    folder = shlex.quote(str(done.path))
+    folder = shell_quoted(str(done.path))
     if done.stopped:
         reached = [run.reached() for run in done.runs]
         steps = " to ".join(f"{step:,}" for step in sorted({min(reached), max(reached)}))
-        print(f"stopped after step {steps}; everything is saved in {folder}")
-        print("Go on with: the same command")
+        say(f"stopped after step {steps}; everything is saved in {folder}")
+        say("Go on with: the same command")
         return INTERRUPTED
     if done.scores:
-        print(f"{done.measure} over {len(done.runs)} seeds, on held-out images: {done.words()}")
-    print(f"Against the test images: sparring compare --by-recipe {folder}/seed-*")
+        say(f"{done.measure} over {len(done.runs)} seeds, on held-out images: {done.words()}")
+    say(f"Against the test images: sparring compare --by-recipe {folder}/seed-*")
     return 0
 
 
@@ -198,14 +200,14 @@ def _watched(given: Train) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with server.beside(folder) as address:
-            print(f"watch it learn: {address}", flush=True)
+            say(f"watch it learn: {address}", flush=True)
             yield
     except BaseException:
         if made:
             with contextlib.suppress(OSError):  # there is something in it by now
                 folder.rmdir()
         raise
-    print(f"Look at it again: sparring watch {shlex.quote(str(folder))}")
+    say(f"Look at it again: sparring watch {shell_quoted(str(folder))}")
 
 
 def _join(words: list[str]) -> bool:
@@ -282,11 +284,11 @@ def sweep(words: list[str]) -> int:
         run = partial(sweeping.resume, given.resume)
     done = run(tensorboard=given.tensorboard, checkpoint_seconds=given.checkpoint_seconds, reporter=told)
     if given.json:
-        print(json.dumps([place.to_json() for place in done.places], indent=2))
+        say_block(json.dumps([place.to_json() for place in done.places], indent=2))
     else:
         done.print(plain_console())
     if done.stopped:
-        told.say(f"Go on with: sparring sweep --resume {shlex.quote(str(done.path))}")
+        told.say(f"Go on with: sparring sweep --resume {shell_quoted(str(done.path))}")
         return INTERRUPTED
     return 0
 
@@ -407,7 +409,7 @@ def sample(words: list[str]) -> int:
         _check_room(given, generator, given.count or 64, columns)
         made = generator.sample(given.count or 64, given.seed)
         images.save_images(given.out, made, columns, force=given.force)
-    print(f"{len(made)} images in {given.out}")
+    say(f"{len(made)} images in {given.out}")
     return 0
 
 
@@ -430,7 +432,7 @@ def _walked_class(given: Sample, generator: Generator) -> int | None:
     if not generator.classes:
         return None
     if len(given.label) != 1:
-        example = shlex.quote(next(iter(generator.classes)))
+        example = shell_quoted(next(iter(generator.classes)))
         raise UsageError(f"a walk stays within one class: say which, for instance --label {example}")
     return place_of(list(generator.classes), given.label[0])
 
@@ -466,7 +468,7 @@ def _sample_classes(given: Sample, generator: Generator) -> tuple[Images, list[s
             judge = choosing.class_judge(training, tell)
         chosen = choosing.choose(generator, counts, names, judge, given.seed)
         made, labels = chosen.images, chosen.labels
-        print(
+        say(
             f"this generator is not told classes: of {chosen.drawn:,} images, {len(made):,} were kept by what the "
             f"judge takes them for ({judge.name})"
         )
@@ -505,7 +507,7 @@ def export(words: list[str]) -> int:
     path, words_of_it = exports.export(
         given.run, given.format, out=given.out, best=given.best, licence=given.licence, force=given.force
     )
-    print(f"{path}: {words_of_it}")
+    say(f"{path}: {words_of_it}")
     return 0
 
 
@@ -564,7 +566,7 @@ def animate(words: list[str]) -> int:
         run.recipe()  # says what is missing where this is no run
         out.parent.mkdir(parents=True, exist_ok=True)
         count = animation.save_training(run, out, **sizes, may_replace=may_replace)
-    print(f"{count} pictures in {out}, {out.stat().st_size / 1e6:.1f} MB")
+    say(f"{count} pictures in {out}, {out.stat().st_size / 1e6:.1f} MB")
     return 0
 
 
@@ -608,15 +610,15 @@ def watch(words: list[str]) -> int:
 
     shelf = Shelf(given.folder)
     if not shelf.runs() and not shelf.whole:
-        print(f"no runs were found in the first folders of {given.folder}, and no more are searched: give theirs")
+        say(f"no runs were found in the first folders of {given.folder}, and no more are searched: give theirs")
     elif not shelf.whole:
-        print(f"{len(shelf.runs()):,} runs were found, and {given.folder} has more folders than are searched")
+        say(f"{len(shelf.runs()):,} runs were found, and {given.folder} has more folders than are searched")
 
-    def say(address: str) -> None:
-        print(f"the page of {given.folder}: {address}")
-        print("Ctrl-C ends it", flush=True)
+    def show(address: str) -> None:
+        say(f"the page of {given.folder}: {address}")
+        say("Ctrl-C ends it", flush=True)
 
-    server.serve(given.folder, host=given.host, port=given.port, say=say)
+    server.serve(given.folder, host=given.host, port=given.port, say=show)
     return 0
 
 
@@ -676,13 +678,13 @@ def measure(words: list[str]) -> int:
     verdicts = [verdict, *_verdicts(given.against)]
     comparison.check_comparable(verdicts)
     if given.json:
-        print(json.dumps([v.to_json() for v in verdicts] if given.against else verdict.to_json(), indent=2))
+        say_block(json.dumps([v.to_json() for v in verdicts] if given.against else verdict.to_json(), indent=2))
         return 0
     console = plain_console()
     comparison.print_verdict(verdict, console)
     if given.against:
         comparison.print_comparison(comparison.rows(verdicts, by_recipe=False), console)
-    print(f"the report: {measuring.report_of(verdict)}")
+    say(f"the report: {measuring.report_of(verdict)}")
     return 0
 
 
@@ -711,7 +713,7 @@ def compare(words: list[str]) -> int:
     comparison.check_comparable(verdicts)
     compared = comparison.rows(verdicts, given.by_recipe)
     if given.json:
-        print(json.dumps([row.to_json() for row in compared], indent=2))
+        say_block(json.dumps([row.to_json() for row in compared], indent=2))
     else:
         comparison.print_comparison(compared, plain_console())
     return 0
@@ -803,14 +805,14 @@ def data(words: list[str]) -> int:
         check.save_sheet(given.sheet, collection.images, may_replace)
         found["sheet"] = str(given.sheet)
     if given.json:
-        print(json.dumps(found, indent=2))
+        say_block(json.dumps(found, indent=2))
     else:
         check.print_report(found, plain_console())
     check.refuse_untrainable(collection)
     whole_set(collection, given.strict)
     if not given.json:
-        print(f"the contact sheet: {given.sheet}")
-        print(f"Train on them: {found['command']}")
+        say(f"the contact sheet: {given.sheet}")
+        say(f"Train on them: {found['command']}")
     return 0
 
 
@@ -832,7 +834,7 @@ def recipes(words: list[str]) -> int:
     from sparring import catalogue
 
     if given.json:
-        print(json.dumps([catalogue.entry(make()) for make in RECIPES.values()], indent=2))
+        say_block(json.dumps([catalogue.entry(make()) for make in RECIPES.values()], indent=2))
     else:
         catalogue.print_table([make() for make in RECIPES.values()], DEFAULT)
     return 0
@@ -871,12 +873,12 @@ def bench(words: list[str]) -> int:
             tell(f"timing {recipe.name}")
             speeds.append(speed.measure(recipe))
     if given.json:
-        print(json.dumps(speed.to_json(speeds), indent=2))
+        say_block(json.dumps(speed.to_json(speeds), indent=2))
     else:
         speed.print_table(speeds)
         others = [f"{other.name} (as {first.name})" for first, *rest in groups for other in rest]
         if others and not named:
-            print(f"\nNot timed, for a step of theirs does the same work: {', '.join(others)}.")
+            say(f"Not timed, for a step of theirs does the same work: {', '.join(others)}.")
     return 0
 
 
@@ -928,6 +930,7 @@ def main(words: list[str] | None = None) -> int:
     if words is not None:
         return _main(words)
     interrupts.listen()
+    sys.excepthook = _show_traceback
     try:
         status = _main(sys.argv[1:])
         if is_left_alone():  # Python would wait for it at its end
@@ -956,33 +959,40 @@ def _main(words: list[str]) -> int:
         if debug or (isinstance(error, RuntimeError) and not str(error).startswith(NO_MEMORY)):
             raise
         interrupts.hold_if_ending()
-        print(f"sparring: {_sentence(error)}", file=sys.stderr, flush=True)
+        say(f"sparring: {_sentence(error)}", stderr=True)
         if isinstance(error, ProcessLost):
             interrupts.leave(2)  # JAX would wait for the one that is gone, and then abort
         return 2
     except KeyboardInterrupt:
         if debug:
             raise
-        print("\nsparring: interrupted", file=sys.stderr)
+        say("sparring: interrupted", stderr=True)
         return INTERRUPTED
+
+
+def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """As Python shows it, but names in it cannot send codes to the terminal."""
+    import traceback
+
+    say_block("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), stderr=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
     """Our own as one line; those of libraries are not for the user of a command."""
     if issubclass(category, DamageWarning):
-        print(f"sparring: {printable(str(message))}", file=sys.stderr, flush=True)
+        say(f"sparring: {message}", stderr=True)
 
 
 def _dispatch(words: list[str]) -> int:
     if any("\0" in word for word in words):
         raise UsageError("no word may hold the character NUL")
     if not words or words[0] in ("-h", "--help"):
-        print(HELP)
+        say_block(HELP)
         return 0 if words else 2
     if words[0] == "--version":
         from importlib.metadata import version
 
-        print(f"sparring {version('sparring')}")
+        say(f"sparring {version('sparring')}")
         return 0
     if words[0] not in COMMANDS:
         near = difflib.get_close_matches(words[0], [*COMMANDS, "--help", "--version"], n=1)
@@ -1011,9 +1021,10 @@ def _parse(kind: type[Arguments], words: list[str], program: str, default: Argum
     """The words as that dataclass. Raises `UsageError` with one sentence where tyro would draw a box and exit."""
     if own := next((word for word in words if word.startswith("--tyro-")), None):
         raise UsageError(f"unrecognized options: {own}; see {program.removesuffix(' [RECIPE]')} --help")
-    given_default = {} if default is None else {"default": default}
+    asks = "-h" in words or "--help" in words
+    given_default = {} if default is None else {"default": _printable_settings(default) if asks else default}
     parse = partial(tyro.cli, kind, args=words, prog=program, **given_default)
-    if "-h" in words or "--help" in words:
+    if asks:
         return cast(Arguments, parse())
     output = _Captured()
     try:
@@ -1021,6 +1032,16 @@ def _parse(kind: type[Arguments], words: list[str], program: str, default: Argum
             return cast(Arguments, parse())
     except SystemExit:
         raise UsageError(_unboxed(output.getvalue(), program)) from None
+
+
+def _printable_settings(value: Any) -> Any:
+    """The same dataclass, with texts that can be printed: the recipe of a run may be anybody's."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        copy = copying.copy(value)  # not `replace`, which checks what no recipe may be called
+        for field in dataclasses.fields(value):
+            object.__setattr__(copy, field.name, _printable_settings(getattr(value, field.name)))
+        return copy
+    return printable(value) if isinstance(value, str) else value
 
 
 def _unboxed(box: str, program: str) -> str:

@@ -6,7 +6,6 @@ All of it is from the run's events and grids; what is not there is left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from sparring.charts import Line, line_chart
 from sparring.curves import Drawn, Event
 from sparring.images import open_picture
 from sparring.page import embedded
+from sparring.plain import html_escaped as escape
 from sparring.run import Run
 
 MOST_GRIDS = 8

@@ -7,7 +7,6 @@ samples made elsewhere -> samples                   -> protocol -> verdict -> me
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -28,6 +27,7 @@ from sparring.metrics.features import Extractor, choose_extractor, in_words
 from sparring.metrics.protocol import FEW_UNSEEN, SAMPLES, SEED, RealImages
 from sparring.metrics.verdict import Verdict
 from sparring.numerics import fixed
+from sparring.plain import shell_joined
 from sparring.recipe import HELD_OUT, Channels, Recipe
 from sparring.run import Run, read_json
 from sparring.run_images import load_again
@@ -243,4 +243,4 @@ def _command(path: Path, data: str | None, onnx: Path | None, **options: Any) ->
     words += ["--best"] if options.get("best") else []
     words += ["--range", range_words(options["range"])] if options.get("range") else []
     words += ["--follow-links"] if options.get("follow_links") else []
-    return shlex.join(words)
+    return shell_joined(words)

@@ -7,12 +7,12 @@ given here is escaped, but for the rows of a table and a picture's caption, whic
 import base64
 import io
 from collections.abc import Sequence
-from html import escape
 
 from PIL import Image
 
 from sparring import charts
 from sparring.images import Images, grid, grid_scale, picture
+from sparring.plain import html_escaped as escape
 
 LARGEST = 640
 """Pixels of a sheet's longer side."""

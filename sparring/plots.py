@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sparring import atomic, marks
 from sparring.animation import save_training
+from sparring.plain import printable
 from sparring.run import Run
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def write_plots(run: Run) -> None:
 def _draw_curves(run: Run) -> None:
     logged = [event for event in run.events() if event["event"] == "log"]
     if logged:
-        name = run.recipe().name
+        name = printable(run.recipe().name)
         _save(run.losses_plot, (10, 5), lambda figure: _draw_losses(figure, logged, name))
         _save(run.accuracy_plot, (10, 8), lambda figure: _draw_accuracies(figure, logged, name))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from sparring import interrupts
 from sparring.errors import ProcessError, ProcessLost, SparringError
+from sparring.plain import say
 
 Word = dict[str, Any]
 """What a process tells all others, as JSON values; "failed" is why it cannot go on."""
@@ -94,7 +94,7 @@ def _check_place(coordinator: str | None, processes: int | None, process: int | 
 
 
 def _say_waiting(where: str) -> None:
-    print(f"waiting for the other processes at {where}; giving up after {JOIN_SECONDS} s", file=sys.stderr, flush=True)
+    say(f"waiting for the other processes at {where}; giving up after {JOIN_SECONDS} s", stderr=True)
 
 
 @contextmanager

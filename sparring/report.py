@@ -7,9 +7,7 @@ discriminator, and how to repeat it. Every text is escaped, for names of classes
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,8 @@ from sparring.metrics.modes import protocol_words
 from sparring.metrics.protocol import RealImages
 from sparring.metrics.verdict import DOUBT, MEASURES, About, Measure, Verdict
 from sparring.page import facts, figure, sheet, table, whole
+from sparring.plain import html_escaped as escape
+from sparring.plain import shell_joined
 from sparring.recipe import settings_of
 from sparring.run import Run
 from sparring.selection import ManyImages
@@ -392,4 +392,4 @@ def _trained_with(command: Sequence[str]) -> str:
     """The words of a command as they are typed."""
     program = Path(command[0])
     ours = program.stem == "sparring" or program.parts[-2:] == ("sparring", "cli.py")
-    return shlex.join(["sparring" if ours else command[0], *command[1:]])
+    return shell_joined(["sparring" if ours else command[0], *command[1:]])

@@ -21,7 +21,6 @@ lock                  held by the process that trains
 from __future__ import annotations
 
 import base64
-import html
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +31,7 @@ from typing import Any, TypeGuard
 from sparring import atomic, sealed
 from sparring.errors import RunError
 from sparring.lock import lock
+from sparring.plain import html_escaped
 from sparring.recipe import Recipe
 
 LARGEST_EVENTS, LONGEST_LINE = 1 << 30, 1 << 24
@@ -280,8 +280,8 @@ class Run:
         pictures = [*newest, self.real_grid, self.losses_plot]
         images = "".join(_inline_image(path) for path in pictures if path.is_file() and not path.is_symlink())
         recipe = self.recipe()
-        title = f"{html.escape(recipe.name)}, step {self.reached():,} of {recipe.steps:,}"
-        return f"<div><strong>{title}</strong><br><code>{html.escape(str(self.path))}</code><br>{images}</div>"
+        title = f"{html_escaped(recipe.name)}, step {self.reached():,} of {recipe.steps:,}"
+        return f"<div><strong>{title}</strong><br><code>{html_escaped(str(self.path))}</code><br>{images}</div>"
 
 
 def is_event(value: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:

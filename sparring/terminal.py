@@ -16,7 +16,7 @@ from rich.text import Text
 
 from sparring.alarms import Judged
 from sparring.images import Images, on_squares
-from sparring.plain import printable
+from sparring.plain import plain_console, printable
 from sparring.recipe import Recipe
 from sparring.run import Run
 
@@ -33,15 +33,8 @@ def reporter(console: Console | None = None, transient: bool = False) -> Plain:
 
     A `transient` view is gone when its training ends.
     """
-    console = console or _Console(highlight=False, markup=False, emoji=False)
+    console = console or plain_console()
     return View(console, transient) if console.is_terminal and not console.is_dumb_terminal else Plain(console)
-
-
-class _Console(Console):
-    """Raises what comes of a closed pipe, instead of ending the program: the training has something to save."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
 
 
 class Pace:

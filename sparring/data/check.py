@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from sparring.data.shaping import SIDES, Shaping
 from sparring.data.splits import USES, Part
 from sparring.errors import DataError
 from sparring.images import grid, grid_scale, picture, save_picture, save_png, some_places
+from sparring.plain import shell_joined
 from sparring.recipe import Recipe
 from sparring.selection import ManyImages, pieces
 
@@ -136,7 +136,7 @@ def command(collection: Collection, shaping: Shaping, recipe: Recipe) -> str | N
     if left < recipe.reals_per_step:
         fits = (2**i for i in range(19, 0, -1) if recipe.replace(batch_size=2**i).reals_per_step <= left)
         words += ["--batch-size", str(next(fits))]
-    return shlex.join(words)
+    return shell_joined(words)
 
 
 # ------------------------------------------------------------------------------------------------ on the terminal

@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 
 from sparring import atomic, interrupts, private
 from sparring.errors import DataError, DownloadError
+from sparring.plain import plain_console, say
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes received so far and the bytes expected (None where the server does not say)."""
@@ -113,15 +114,14 @@ def shown_progress(label: str) -> Iterator[Progress]:
         label: What is fetched, in a few words.
     """
     if not sys.stderr.isatty():
-        print(f"Fetching {label}", file=sys.stderr, flush=True)
+        say(f"Fetching {label}", stderr=True)
         yield no_progress
         return
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Bars(*columns, console=plain_console(stderr=True), transient=True) as bars:
         bar = bars.add_task(label, total=None)
 
         def show(received: int, expected: int | None) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from sparring.data.shaping import DEPTHS, Pixels, Shaping, Size, choose_size, sh
 from sparring.data.splits import Part
 from sparring.data.store import CHUNK_BYTES, Failed, Shape, Stored, key_of, stored
 from sparring.errors import DataError
+from sparring.plain import shell_quoted
 from sparring.recipe import Channels
 from sparring.selection import ManyImages, pieces
 
@@ -99,7 +99,7 @@ def collect_pictures(path: Path, listing: Listing, name: str, split: Split, shap
         return Collection(name, None, (), Counter(), tuple(problems), ignored, ())
     notes = (*taken.notes, *range_notes, *((bytes_note,) if bytes_note else ()))
     total = len(good) + len(problems)
-    says_why = f"`sparring data check {shlex.quote(name)}` says why"
+    says_why = f"`sparring data check {shell_quoted(name)}` says why"
     skipped = (f"{len(problems):,} of {total:,} pictures could not be read: {says_why}",) if problems else ()
     images = ImageSet(
         name=name,

@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from html import escape
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -24,6 +23,8 @@ from numpy.typing import NDArray
 from sparring import atomic, marks
 from sparring.atomic import MayReplace
 from sparring.export.layers import Layer, Residual, layers_of
+from sparring.plain import html_escaped as escape
+from sparring.plain import printable
 from sparring.sampling import Generator
 
 LARGEST = 3_000_000
@@ -83,7 +84,7 @@ def to_html(generator: Generator, title: str, kind: Kind) -> bytes:
     model = {
         "latent": description["latent"],
         "image_shape": description["image_shape"],
-        "classes": list(generator.classes),
+        "classes": list(map(printable, generator.classes)),
         "layers": [store.layer(layer) for layer in layers_of(generator)],
         "bytes": base64.b64encode(store.content).decode(),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from sparring.comparison import number
+from sparring.plain import shell_quoted
 from sparring.sweeps.sharing import Trial
 from sparring.sweeps.space import Point, point_to_json, value_words
 from sparring.terminal import duration
@@ -128,7 +128,7 @@ def print_ranking(places: Sequence[Place], console: Console) -> None:
         if count := sum(trial.state == state for trial in known):
             _say(console, f"{words}: {count} of {len(known)} trials")
     if places[0].best is not None:
-        _say(console, f"Judge the best against the test images: sparring measure {shlex.quote(str(places[0].best))}")
+        _say(console, f"Judge the best against the test images: sparring measure {shell_quoted(str(places[0].best))}")
 
 
 def _footnote(finished: Sequence[Trial], over_seeds: bool) -> str:

@@ -17,11 +17,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sparring import interrupts, isolation
 from sparring.errors import MissingExtra, SparringError, UsageError
+from sparring.plain import say
 from sparring.web.guard import Guard
 
 LOOPBACK = "127.0.0.1"
@@ -33,7 +35,7 @@ WAITING = 256 << 10
 """Bytes that the system keeps at most for a reader; by itself it would go up to 4 MiB."""
 
 
-def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: Callable[[str], None] = print) -> None:
+def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: Callable[[str], None] = say) -> None:
     """Answer until Ctrl-C; `say` is told the address. Without a port the first free one from `PORT` on is taken.
 
     Raises `MissingExtra` without the extra `watch`, `UsageError` where the port is taken or the host is not ours.
@@ -106,9 +108,9 @@ def answer_beside(folder: str) -> None:
 
     threading.Thread(target=wait, daemon=True).start()
     try:
-        serve(Path(folder), say=lambda address: print(address, flush=True))
+        serve(Path(folder), say=partial(say, flush=True))
     except SparringError as error:
-        print(error)
+        say(str(error))
 
 
 def _listener(host: str, port: int | None) -> socket.socket:

@@ -538,7 +538,7 @@ def test_sample_as_an_array(tiny_run: Run, tmp_path: Path) -> None:
 def test_sample_as_a_folder(tiny_run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "images"
     assert main(["sample", str(tiny_run.path), "--count", "11", "--out", str(folder)]) == 0
-    assert sorted(path.name for path in folder.iterdir()) == [f"{i:02d}.png" for i in range(11)]
+    assert sorted(path.name for path in folder.glob("*.png")) == [f"{i:02d}.png" for i in range(11)]
     images = sampled(tiny_run, tmp_path / "images.npz", "--count", "11")
     for i in range(11):
         with Image.open(folder / f"{i:02d}.png") as image:
@@ -570,7 +570,7 @@ def test_walks_as_grid_array_folder_and_animation(tiny_run: Run, tmp_path: Path)
     with Image.open(walk("walk.png", "--count", "3")) as grid:
         assert grid.size == (2 * (5 * 29 + 1), 2 * (2 * 29 + 1)), "a row from each latent to the next"
         np.testing.assert_array_equal(np.asarray(grid)[2:58:2, 2:58:2], images[0, :, :, 0])
-    assert len(list(walk("walk", "--count", "3").iterdir())) == 10
+    assert len(list(walk("walk", "--count", "3").glob("*.png"))) == 10
     with Image.open(walk("walk.gif")) as animation:
         assert getattr(animation, "n_frames", 1) == 2 * 5, "there and back again"
         assert animation.size == (8 * 28, 8 * 28)

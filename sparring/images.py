@@ -3,7 +3,7 @@
 import io
 import math
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -201,15 +201,16 @@ def _save_walk(
     save_animation(path, frames, WALK_MILLISECONDS, WALK_MILLISECONDS, may_replace)
 
 
-def _numbered(images: Images, classes: Sequence[str] | None) -> Iterator[tuple[str, bytes]]:
+def _numbered(images: Images, classes: Sequence[str] | None) -> list[tuple[str, bytes]]:
     """(name, content) of each image as a PNG file of its own."""
     digits = len(str(len(images) - 1))
-    options = marks.save_options("PNG", marks.MADE)
+    files = []
     for i, image in enumerate(images):
         content = io.BytesIO()
-        picture(image).save(content, "PNG", **options)
+        picture(image).save(content, "PNG")
         folder = "" if classes is None else f"{_as_folder(classes[i])}/"
-        yield f"{folder}{i:0{digits}d}.png", content.getvalue()
+        files.append((f"{folder}{i:0{digits}d}.png", content.getvalue()))
+    return files
 
 
 def _as_folder(name: str) -> str:

@@ -1,10 +1,10 @@
-"""A FOLDER OF SAMPLES: a set of pictures that is written, and replaced, as a whole.
+"""A FOLDER OF SAMPLES: a set of PNG files that is written, and replaced, as a whole.
 
-    0000.png, or CLASS/0000.png   the pictures
-    .sparring-samples.json        the SHA-256 of each, and whether the set is whole
+    0000.png, or CLASS/0000.png   the pictures; each says which set it belongs to, and has a SHA-256 of itself
+    .sparring-samples.json        there only while the set is put in its place; until it is gone, nobody reads it
 
-New pictures are made in a hidden folder inside. Then the old set goes, and the new one is moved into its place; until
-that is done, the manifest says that the set is not whole, and nothing reads it. What the manifest does not name stays.
+New pictures are made in a hidden folder inside. Then the old set goes, and the new one is moved into its place. What is
+of another set, or was changed since, is the user's: it is kept, and named.
 """
 
 from __future__ import annotations
@@ -14,115 +14,143 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sparring import atomic, interrupts, sealed
 from sparring.errors import OverwriteError, UsageError
+from sparring.marks import MADE
 
-MANIFEST = ".sparring-samples.json"
+UNFINISHED = ".sparring-samples.json"
+"""Names the set that is put in its place, and the one that it replaces."""
 STAGING = re.compile(r"\.partial-([0-9]{1,9})-[0-9a-f]{16}")
+HEADER = 33
+"""Bytes of a PNG before the chunk with our mark."""
+MARK = re.compile(rb"....tEXtSoftware\0" + MADE.encode() + rb" of set ([0-9a-f]{16}), SHA-256 ([0-9a-f]{64})....", re.S)
 
-Digests = dict[str, list[str]]
-"""The SHA-256 that a file of that name may have."""
+
+# ------------------------------------------------------------------------------------------------ one picture
 
 
-def is_unfinished(manifest: Path) -> bool:
-    """Whether a manifest says that its set was being replaced when the program was killed."""
-    try:
-        return sealed.read(manifest, always=True).get("whole") is False
-    except (OSError, ValueError, RecursionError):
-        return False
+def marked(png: bytes, set_name: str) -> bytes:
+    """A PNG file, with a mark that names its set and holds the SHA-256 of all else."""
+    text = f"tEXtSoftware\0{MADE} of set {set_name}, SHA-256 {hashlib.sha256(png).hexdigest()}".encode()
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    return png[:HEADER] + chunk + png[HEADER:]
+
+
+def set_of(content: bytes) -> str | None:
+    """The set that a PNG file belongs to; None where we did not write it, or it was changed since."""
+    found = MARK.match(content, HEADER)
+    if found is None:
+        return None
+    rest = content[:HEADER] + content[found.end() :]
+    return found[1].decode() if hashlib.sha256(rest).hexdigest().encode() == found[2] else None
+
+
+# ------------------------------------------------------------------------------------------------ the folder
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether one set was replacing another when the program was killed."""
+    return bool(_unfinished_sets(folder))
 
 
 def claim(folder: Path, force: bool = False) -> None:
     """Check, before any work is done, that a set may be written into `folder`.
 
-    Raises `UsageError` where it is a file, `OverwriteError` where it holds something that Sparring did not write there,
-    unless `force`.
+    Raises `UsageError` where it is a file, `OverwriteError` where it holds something else than one set of ours, unless
+    `force`.
     """
     if os.path.lexists(folder) and not folder.is_dir():
         raise UsageError(f"{folder} is a file, and a folder of pictures is to be written there; choose another --out")
-    if force or not folder.is_dir():
-        return
-    known = _known(folder)
-    for name, path in _files(folder):
-        if not _is_known(path, known.get(name, [])):
-            raise OverwriteError(
-                f"{folder} holds {name}, which is not as Sparring wrote it there; choose another folder with --out, or "
-                "add --force to write the new pictures beside it"
-            )
+    if not force and folder.is_dir():
+        _old_pictures(folder)
 
 
-def write(folder: Path, pictures: Iterable[tuple[str, bytes]], force: bool = False) -> None:
-    """Write these files (name, content) into `folder`, in place of the set that was written there before.
+def write(folder: Path, pictures: Sequence[tuple[str, bytes]], force: bool = False) -> None:
+    """Write these PNG files (name, content) into `folder`, in place of the set that was written there before. With
+    `force`, what else is there stays.
 
     Raises as `claim` does, and `DiskError`.
     """
     claim(folder, force)
+    digest = hashlib.sha256()
+    for name, content in pictures:
+        digest.update(f"{name} {len(content)} ".encode() + content)
+    set_name = digest.hexdigest()[:16]
     with atomic.reporting(folder, None):
         folder.mkdir(parents=True, exist_ok=True)
         _clear_dead(folder)
-        staging = atomic.partial_beside(folder / MANIFEST)
+        staging = atomic.partial_beside(folder / UNFINISHED)
         staging.mkdir()
         try:
             with interrupts.temporary(staging):
-                new = {name: [_stage(staging / name, content)] for name, content in pictures}
-                _exchange(folder, staging, new)
+                for name, content in pictures:
+                    (staging / name).parent.mkdir(exist_ok=True)
+                    atomic.write_bytes(staging / name, marked(content, set_name))
+                _exchange(folder, staging, [name for name, _ in pictures], set_name, force)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
 
-def _stage(path: Path, content: bytes) -> str:
-    path.parent.mkdir(exist_ok=True)
-    atomic.write_bytes(path, content)
-    return hashlib.sha256(content).hexdigest()
-
-
-def _exchange(folder: Path, staging: Path, new: Digests) -> None:
-    old = _known(folder)
-    both = {name: old.get(name, []) + new.get(name, []) for name in old | new}
-    sealed.write(folder / MANIFEST, {"whole": False, "files": both})
-    for name, path in list(_files(folder)):
-        if _is_known(path, old.get(name, [])):
-            path.unlink()
-            if path.parent != folder:
-                with contextlib.suppress(OSError):  # something else is in it
-                    path.parent.rmdir()
-    for name in new:
+def _exchange(folder: Path, staging: Path, names: Sequence[str], set_name: str, force: bool) -> None:
+    old = _old_pictures(folder, force)
+    sealed.write(folder / UNFINISHED, {"sets": sorted({set_name, *old.values(), *_unfinished_sets(folder)})})
+    for path in old:
+        path.unlink()
+        if path.parent != folder:
+            with contextlib.suppress(OSError):  # something else is in it
+                path.parent.rmdir()
+    for name in names:
         target = folder / name
-        if target.parent.is_symlink():
+        if target.parent != folder and target.parent.is_symlink():
             raise OverwriteError(f"{target.parent} is a link to another folder, and nothing is written behind links")
         target.parent.mkdir(exist_ok=True)
         (staging / name).replace(target)
-    sealed.write(folder / MANIFEST, {"whole": True, "files": new})
+    atomic.sync(folder)
+    (folder / UNFINISHED).unlink(missing_ok=True)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(name, path) of all that lies in a folder, and links; but nothing hidden, which nobody trains on."""
+def _old_pictures(folder: Path, force: bool = False) -> dict[Path, str]:
+    """The pictures of the one set in a folder, and its name; with `force` of all sets, and nothing else is looked at.
+
+    Raises `OverwriteError` where something else is there.
+    """
+    unfinished = _unfinished_sets(folder)
+    found: dict[Path, str] = {}
+    for path in _files(folder):
+        is_picture = path.suffix == ".png" and path.is_file() and not path.is_symlink()
+        set_name = set_of(path.read_bytes()) if is_picture else None
+        ours = unfinished or list(found.values())[:1]
+        if set_name is not None and (force or not ours or set_name in ours):
+            found[path] = set_name
+        elif not force:
+            raise OverwriteError(
+                f"{folder} holds {path.relative_to(folder)}, which Sparring did not write there, or not as it is now; "
+                "choose another folder with --out, or add --force to write the new pictures beside it"
+            )
+    return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All that lies in a folder, and links; but nothing hidden, which nobody trains on."""
     for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        links = [name for name in folders if (Path(place) / name).is_symlink()]
-        for name in (*files, *links):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted([*files, *(name for name in folders if (Path(place) / name).is_symlink())]):
             if not name.startswith("."):
-                path = Path(place) / name
-                yield path.relative_to(folder).as_posix(), path
+                yield Path(place) / name
 
 
-def _is_known(path: Path, digests: list[str]) -> bool:
-    if not digests or path.is_symlink() or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() in digests
-
-
-def _known(folder: Path) -> Digests:
-    """What was written there before, by its manifest; nothing where there is none, or it is damaged."""
+def _unfinished_sets(folder: Path) -> list[str]:
+    """The sets of which one was replacing the other when the program was killed; empty where none was."""
     try:
-        files = sealed.read(folder / MANIFEST, always=True)["files"]
-        return {str(name): [str(digest) for digest in digests] for name, digests in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {}
+        found = sealed.read(folder / UNFINISHED, always=True)["sets"]
+        return [str(name) for name in found]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def _clear_dead(folder: Path) -> None:

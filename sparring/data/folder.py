@@ -112,12 +112,8 @@ class _Walk:
                     self._skip(place, f"cannot be read: {error.strerror}")
 
     def _take(self, entry: os.DirEntry[str], parts: tuple[str, ...], folder: _Inside) -> None:
-        if entry.name == sample_folder.MANIFEST:
-            if sample_folder.is_unfinished(Path(entry.path)):
-                raise DataError(
-                    f"{folder.path} holds samples that were half replaced; draw them again: sparring sample"
-                )
-            return
+        if entry.name == sample_folder.UNFINISHED and sample_folder.is_unfinished(Path(folder.path)):
+            raise DataError(f"{folder.path} holds samples that were half replaced; draw them again: sparring sample")
         if is_hidden(entry.name):
             self.ignored += 1
             return

@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -202,14 +201,11 @@ def test_no_export_takes_the_place_of_a_runs_generator(copied_run: Run, capsys: 
 def test_a_second_set_replaces_the_first_as_a_whole(tmp_path: Path) -> None:
     save_images(tmp_path / "made", IMAGES, 8, ["cat"] * 20 + ["dog"] * 10)
     save_images(tmp_path / "made", IMAGES[:5], 8)
-    np.testing.assert_array_equal(read_samples(tmp_path / "made"), IMAGES[:5])
-    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
-        sample_folder.MANIFEST,
-        *(f"{i}.png" for i in range(5)),
-    ]
+    np.testing.assert_array_equal(read_samples(tmp_path / "made")[0], IMAGES[:5])
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [f"{i}.png" for i in range(5)]
 
 
-@pytest.mark.parametrize("change", ["a new file", "a changed file", "a link"])
+@pytest.mark.parametrize("change", ["a new file", "a changed file", "a link", "one of another set"])
 def test_a_set_with_something_of_the_user_is_left_alone(change: str, tmp_path: Path, victim: Path) -> None:
     made = tmp_path / "made"
     save_images(made, IMAGES, 8)
@@ -217,10 +213,13 @@ def test_a_set_with_something_of_the_user_is_left_alone(change: str, tmp_path: P
         (made / "notes.txt").write_bytes(MINE)
     elif change == "a changed file":
         (made / "03.png").write_bytes(MINE)
-    else:
+    elif change == "a link":
         (made / "pictures").symlink_to(tmp_path)
+    else:
+        save_images(tmp_path / "other", IMAGES[::-1], 8)
+        (tmp_path / "other" / "03.png").rename(made / "notes.png")
     before = {path.name: path.read_bytes() for path in made.iterdir() if path.is_file()}
-    with pytest.raises(OverwriteError, match=r"notes\.txt|03\.png|pictures"):
+    with pytest.raises(OverwriteError, match=r"notes\.|03\.png|pictures"):
         save_images(made, IMAGES[:5], 8)
     assert {path.name: path.read_bytes() for path in made.iterdir() if path.is_file()} == before
 
@@ -247,29 +246,29 @@ def test_a_set_that_is_half_replaced_is_not_read(stop: int, tmp_path: Path, monk
         with contextlib.suppress(KeyboardInterrupt):
             save_images(made, IMAGES[10:15], 8)
     try:
-        found = read_samples(made)
+        found = read_samples(made)[0]
     except sparring.SparringError as error:
         assert "made" in str(error)
     else:
         assert len(found) in (9, 5)
         np.testing.assert_array_equal(found, IMAGES[:9] if len(found) == 9 else IMAGES[10:15])
     save_images(made, IMAGES[20:23], 8)
-    np.testing.assert_array_equal(read_samples(made), IMAGES[20:23])
+    np.testing.assert_array_equal(read_samples(made)[0], IMAGES[20:23])
 
 
-def test_a_manifest_of_somebody_else_reaches_no_file_outside(tmp_path: Path, victim: Path) -> None:
-    made = tmp_path / "made"
-    (tmp_path / "precious").mkdir()
-    (tmp_path / "precious" / "a.png").write_bytes(MINE)
+def test_a_mark_of_somebody_else_reaches_no_file_outside(tmp_path: Path, victim: Path) -> None:
+    made, precious = tmp_path / "made", tmp_path / "precious"
+    save_images(precious, IMAGES[:3], 8)
+    before = (precious / "1.png").read_bytes()
     made.mkdir()
-    (made / "cats").symlink_to(tmp_path / "precious")
-    digest = hashlib.sha256(MINE).hexdigest()
-    names = ["../victim.txt", str(victim), "cats/a.png", "victim.txt"]
-    sealed.write(made / sample_folder.MANIFEST, {"whole": True, "files": {name: [digest] for name in names}})
+    (made / "cats").symlink_to(precious)
+    sealed.write(made / sample_folder.UNFINISHED, {"sets": [sample_folder.set_of(before), "../victim.txt"]})
     with pytest.raises(OverwriteError, match="cats"):
         save_images(made, IMAGES[:3], 8)
     save_images(made, IMAGES[:3], 8, ["dogs"] * 3, force=True)
-    assert victim.read_bytes() == MINE and (tmp_path / "precious" / "a.png").read_bytes() == MINE
+    with pytest.raises(OverwriteError, match="link"):
+        save_images(made, IMAGES[:3], 8, ["cats"] * 3, force=True)
+    assert victim.read_bytes() == MINE and (precious / "1.png").read_bytes() == before
 
 
 # ------------------------------------------------------------------------------------------------ one way to write

@@ -631,7 +631,7 @@ class Measure:
     a page (report.html) are left in the run, or beside the samples."""
 
     subject: Annotated[Positional[Path], arg(metavar="RUN|SAMPLES")]
-    """Folder of a run; or an .npz file or a folder of pictures with samples made elsewhere."""
+    """Folder of a run; or an .npz or .npy file or a folder of pictures with samples made elsewhere."""
     against: Annotated[tuple[Path, ...], arg(metavar="RUN ...")] = ()
     """Other runs to put beside it; those that were never measured are measured, too."""
     data: Annotated[str | None, arg(metavar="DATA")] = None
@@ -753,7 +753,7 @@ class Check:
     and why; with a contact sheet of how they will look, and the command to train on them."""
 
     source: Annotated[Positional[str], arg(metavar="SOURCE")]
-    """A folder or a zip of pictures, an NPZ or IDX file, a folder of IDX files, or the name of a data set."""
+    """A folder or a zip of pictures, an NPZ, NPY or IDX file, a folder or a zip of IDX files, or the name of a data set."""
     size: Annotated[int | None, arg(metavar="INT")] = None
     """As for `sparring train`."""
     fit: Fit = "crop"

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.arrays import as_images, read_npz
+from sparring.data.arrays import as_images, read_npy, read_npz
 from sparring.data.decode import HEAD, MAX_BYTES, Ranges, Unreadable, decode, is_picture, look_numbers, quiet
 from sparring.data.files import File
 from sparring.data.folder import list_folder
+from sparring.data.formats import kinds_words
 from sparring.data.index import ENDINGS
 from sparring.data.pictures import choose_ranges
 from sparring.data.ranges import Numbers, Range
@@ -26,11 +27,21 @@ def read_samples(path: Path, given: Range | None = None, follow_links: bool = Fa
         with quiet():
             return _read_folder(path, given, follow_links)
     if not path.exists():
-        raise DataError(f"{path} does not exist; expected a run, an .npz file or a folder of pictures")
-    if path.suffix.lower() != ".npz" or not path.is_file():  # who opens a pipe waits for somebody to write into it
-        raise DataError(f"{path} is neither a run, nor an .npz file, nor a folder of pictures")
+        raise DataError(f"{path} does not exist; expected a run, an .npz or .npy file or a folder of pictures")
+    if path.suffix.lower() not in (".npz", ".npy") or not path.is_file():  # who opens a pipe waits for a writer
+        raise DataError(f"{path} is neither a run, nor an .npz or .npy file, nor a folder of pictures{_instead(path)}")
+    if path.suffix.lower() == ".npy":
+        return as_images(path, read_npy(path), given)
     found = read_npz(path, given=given)
     return found.images, found.note
+
+
+def _instead(path: Path) -> str:
+    """What a file is, in words that go on a sentence."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return kinds_words([(path.name, file.read)])
 
 
 def _read_folder(path: Path, given: Range | None, follow_links: bool) -> tuple[Images, str | None]:

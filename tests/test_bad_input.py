@@ -222,7 +222,7 @@ def test_an_export_from_images_whose_name_is_no_text(
 def test_a_pipe_is_not_waited_for(box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     for pipe in ("pipe", "pipe.npz"):
         said = answer(capsys, "measure", str(box.folder / "odd" / pipe))
-        assert said.endswith("is neither a run, nor an .npz file, nor a folder of pictures")
+        assert "is neither a run, nor an .npz or .npy file, nor a folder of pictures" in said
 
 
 @pytest.mark.parametrize("host", ["\udcff", "a" * 64, "a..b"])

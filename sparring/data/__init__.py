@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from sparring.data import archive, folder
-from sparring.data.arrays import as_images, class_labels, is_npz, read_npz
+from sparring.data.arrays import NPY_MAGIC, as_images, class_labels, is_npz, read_npy, read_npz
 from sparring.data.decode import HEAD, is_picture
 from sparring.data.idx import SPLIT_FILES, Split, find_idx, is_file, is_folder, load_idx_file, load_idx_folder
+from sparring.data.idx_set import idx_in_folder, idx_in_zip
 from sparring.data.images import ImageSet
 from sparring.data.named import NAMED, NamedSet, load_named, recognised
 from sparring.data.pictures import Collection, collect_array, collect_pictures, whole_set
@@ -48,7 +49,8 @@ def load(source: str, split: Split = "train", shaping: Shaping = AS_THEY_ARE, st
         source: The name of a data set (one of `NAMES`), which comes first: write "./mnist" for a folder of that name;
             or a path: a folder of pictures, whose sub-folders are classes; a zip file of such a folder; an NPZ file
             with the array `images` or `x_train`; an IDX file with images, gzipped or not, whose labels are taken from
-            the file beside it that is named alike; or a folder that holds IDX files under MNIST's file names.
+            the file beside it that is named alike; an NPY file with an array of images; or a folder or a zip file of
+            IDX files, named as MNIST's are.
         split: Which part of the set. A folder without sub-folders such as "train" and "test" is all training data and
             has no test split; the same goes for files (`sparring.data.splits` has the names).
         shaping: The size and the channels that they shall have, and how their files are read.
@@ -94,7 +96,7 @@ def _collect(source: str, split: Split, shaping: Shaping) -> Collection:
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise DataError(
         f"{source!r} is not a data set: expected a name ({', '.join(NAMES)}), the path of an IDX file with images, a "
-        f"folder of such files, or pictures: a folder, a zip or an NPZ file{hint}"
+        f"folder of such files, or pictures: a folder, a zip, an NPZ or an NPY file{hint}"
     )
 
 
@@ -103,7 +105,9 @@ def has_pictures(source: str) -> bool:
     path = _path(source)
     if source in NAMES or not source:
         return False
-    return (is_folder(path) and not _holds_idx(path)) or (is_file(path) and _is_zip(path) and not _is_npz(path))
+    if is_folder(path):
+        return not _holds_idx(path) and idx_in_folder(path) is None
+    return is_file(path) and _is_zip(path) and not _is_npz(path) and idx_in_zip(path) is None
 
 
 def _collect_folder(path: Path, source: str, split: Split, shaping: Shaping) -> Collection:
@@ -114,11 +118,15 @@ def _collect_folder(path: Path, source: str, split: Split, shaping: Shaping) -> 
             f"{source} is a run of Sparring, not a folder of pictures: `sparring train --resume` goes on with it, "
             "`sparring measure` judges it"
         )
+    if (idx_set := idx_in_folder(path)) is not None:
+        return collect_array(_in_range(idx_set.load(split, source), shaping), source, shaping)
     return collect_pictures(path, folder.list_folder(path, shaping.follow_links), source, split, shaping)
 
 
 def _collect_file(path: Path, source: str, split: Split, shaping: Shaping) -> Collection:
     if _is_zip(path) and not _is_npz(path):
+        if (idx_set := idx_in_zip(path)) is not None:
+            return collect_array(_in_range(idx_set.load(split, source), shaping), source, shaping)
         return collect_pictures(path, archive.list_zip(path), source, split, shaping)
     if _is_npz(path):
         return _collect_npz(path, source, split, shaping)
@@ -126,6 +134,9 @@ def _collect_file(path: Path, source: str, split: Split, shaping: Shaping) -> Co
         raise DataError(f"{source} is one file and has no test split; give the folder that holds both splits")
     if is_picture(_head(path)):
         raise DataError(f"{source} is one picture; give the folder that holds all of them")
+    if _head(path).startswith(NPY_MAGIC):
+        pixels, note = as_images(path, read_npy(path), shaping.range)
+        return collect_array(ImageSet(source, pixels, None, (), str(path), note), source, shaping)
     return collect_array(_in_range(load_idx_file(path, name=source), shaping), source, shaping)
 
 

@@ -32,6 +32,7 @@ IMAGE_WORDS = ("images", "image", "x", "data", "samples", "imgs", "pixels", "fea
 LABEL_WORDS = ("labels", "label", "y", "targets", "target", "classes", "class")
 """Words in the names of arrays that are images or labels, perhaps beside those of a split: `x_train`, `test_labels`."""
 ALPHA_CHANNELS = 4
+NPY_MAGIC = b"\x93NUMPY"
 MAX_HEADER = 1 << 14
 """Bytes of an array's header; NumPy itself believes no more than 10,000, but reads as many as it is told."""
 LOCAL_HEADER = "<26x2H"
@@ -88,12 +89,32 @@ def read_npz(path: Path, split: Split = "train", given: Range | None = None) -> 
     return Arrays(_scaled(path, _as_nhwc(path, images), reading.range), labels, training_labels, note, parts)
 
 
+def read_npy(path: Path) -> Array:
+    """The array in an NPY file, mapped from the disk if it is large. Raises `DataError`."""
+    with _damage_of(path):
+        with path.open("rb") as file:
+            shape, dtype, _, header = _read_header(file)
+        if dtype.hasobject:
+            raise DataError(f"{path} holds Python objects, which could be code: save it as an array of plain numbers")
+        promised, held = math.prod(shape) * dtype.itemsize, path.stat().st_size - header
+        if promised != held:
+            raise DataError(f"{path} is damaged: it promises {promised:,} bytes of values and holds {held:,}")
+        mode: Any = "r" if promised >= LARGE else None
+        return np.asanyarray(np.load(path, mmap_mode=mode, allow_pickle=False))
+
+
 @contextmanager
 def opened_npz(path: Path) -> Iterator[zipfile.ZipFile]:
     """An NPZ file to `read_array` from. Whatever goes wrong with it inside becomes a `DataError`."""
+    with _damage_of(path), zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+@contextmanager
+def _damage_of(path: Path) -> Iterator[None]:
+    """Whatever goes wrong inside becomes a `DataError`."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
+        yield
     except DataError:
         raise
     except MemoryError:

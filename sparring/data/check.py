@@ -71,7 +71,7 @@ def refuse_untrainable(collection: Collection) -> ImageSet:
     if images is None:
         first = f": {collection.problems[0].name}, {collection.problems[0].reason}" if collection.problems else ""
         others = f"; {collection.ignored:,} other files are there" if collection.ignored else ""
-        raise DataError(f"{collection.name} holds no picture that can be trained on{first}{others}")
+        raise DataError(f"{collection.name} holds no picture that can be trained on{first}{others}{collection.hint}")
     images.refuse_alike()
     return images
 

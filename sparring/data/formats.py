@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 
 READ = (
@@ -31,8 +33,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "pickle": ("a Python pickle, which can hold code and is never opened", ARRAYS),
     "safetensors": ("a safetensors file", ARRAYS),
     "cifar": ("perhaps a binary file of CIFAR: it has no header", ARRAYS),
-    "npy": ("a NumPy array", ARRAYS),
-    "npz": ("a damaged NPZ file", ARRAYS),
+    "npy": ("a damaged NumPy array", "save it again"),
+    "npz": ("a damaged NPZ file", "save it again"),
     "tar": ("a tar archive", UNPACK),
     "gzip": ("a file packed with gzip", UNPACK),
     "bzip2": ("a file packed with bzip2", UNPACK),
@@ -131,6 +133,8 @@ NAMES: dict[str, str] = {
 """Endings of names that say more than the bytes do, or stand for formats without a magic number."""
 CONTAINERS = {"gzip": ("tar",), "zip": ("torch", "office", "hdf5"), "bzip2": ("tar",), "xz": ("tar",), "zstd": ("tar",)}
 """Of what is packed so, a name may say what is inside."""
+MOST_ASKED = 100
+"""Files of a folder without pictures of which the kind is told."""
 LOOKED_AT = 520
 """Bytes by which a kind is told."""
 
@@ -138,10 +142,11 @@ LOOKED_AT = 520
 def kind_of(name: str, head: bytes) -> str | None:
     """What a file is that is no picture, by its first bytes, or else by its name; None if nothing says so."""
     path = PurePath(name.lower())
-    named = "tar" if ".tar" in path.suffixes else NAMES.get(path.suffix)
+    packed = path.suffix in (".gz", ".bz2", ".xz", ".zst")
+    named = "tar" if ".tar" in path.suffixes else NAMES.get(PurePath(path.stem).suffix if packed else path.suffix)
     found = next((kind for place, magic, kind in MAGIC if head[place : place + len(magic)] == magic), None)
     if found is not None:
-        return named if named is not None and named in CONTAINERS.get(found, ()) else found
+        return named if named is not None and (packed or named in CONTAINERS.get(found, ())) else found
     if not head or b"\0" in head:
         return named if head and named not in ("csv", "json", "text", "xml", "html") else None
     text = head.decode("latin-1").lstrip("\ufeff\xef\xbb\xbf \t\r\n").lower()
@@ -153,6 +158,25 @@ def advice(kind: str) -> str:
     """What such a file is and what to do with it, as "a table of text (CSV): load it in Python ..."."""
     what, to_do = KINDS[kind]
     return f"{what}: {to_do}"
+
+
+def kinds_words(files: Sequence[tuple[str, Callable[[int], bytes]]]) -> str:
+    """Of files (name, what reads so many bytes of it) that hold no pictures: what the most of them are, in words that
+    go on a sentence; nothing where that is not known."""
+    first: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for name, read in files[:MOST_ASKED]:
+        try:
+            kind = kind_of(name, read(LOOKED_AT))
+        except Exception:  # what cannot be read has no kind; why that is so is said elsewhere
+            continue
+        if kind is not None and KINDS[kind][1] != NEEDED:
+            counts[kind] += 1
+            first.setdefault(kind, name)
+    if not counts:
+        return ""
+    ((kind, _),) = counts.most_common(1)
+    return f"; {first[kind]} is {advice(kind)}"
 
 
 def _is_text(head: bytes) -> bool:

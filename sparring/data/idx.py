@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sparring.data.formats import LOOKED_AT, advice, kind_of
 from sparring.data.images import ImageSet
 from sparring.data.unpacked import LARGE, keep, refuse_bomb
 from sparring.errors import DataError, reason
@@ -225,11 +226,14 @@ def _blocks(stream: Stream, name: object, promised: int) -> Iterator[bytes]:
 
 def _read_shape(stream: Stream, name: object) -> tuple[int, ...]:
     magic = stream.read(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0":
+    if len(magic) < 4 or magic[:3] != bytes([0, 0, _UNSIGNED_BYTE]):
+        kind = kind_of(str(name).lower().removesuffix(".gz"), magic + stream.read(LOOKED_AT))
+        if kind is not None:
+            raise DataError(f"{name} is {advice(kind)}")
+        if len(magic) == 4 and magic[:2] == b"\0\0":
+            raise DataError(f"{name} holds items of IDX type 0x{magic[2]:02x}, expected unsigned bytes (0x08)")
         found = magic.hex(" ") or "nothing"
         raise DataError(f"{name} is not an IDX file: expected it to begin with 00 00 08, found {found}")
-    if magic[2] != _UNSIGNED_BYTE:
-        raise DataError(f"{name} holds items of IDX type 0x{magic[2]:02x}, expected unsigned bytes (0x08)")
     rank = magic[3]
     if not 1 <= rank <= MAX_RANK:
         raise DataError(f"{name} names the rank {rank} in its header, expected 1 to {MAX_RANK}")

@@ -22,6 +22,7 @@ from PIL import Image
 
 from sparring.data.decode import MAX_BYTES, USUAL, Ranges, Unreadable, decode, quiet
 from sparring.data.files import File, Listing, Problem
+from sparring.data.formats import kinds_words
 from sparring.data.idx import Split
 from sparring.data.images import ImageSet
 from sparring.data.index import Found, find_pictures
@@ -61,6 +62,8 @@ class Collection:
     """What the user should know of how the others are taken, one line each."""
     parts: tuple[Part, ...] = ()
     """The splits of the source, where it has any."""
+    hint: str = ""
+    """Of a source without pictures: what its files are instead, and what to do with them."""
 
     @property
     def count(self) -> int:
@@ -96,7 +99,8 @@ def collect_pictures(path: Path, listing: Listing, name: str, split: Split, shap
     problems = [*listing.skipped, *(Problem(files[i].name, reason) for i, reason in reasons.items())]
     problems.sort(key=lambda problem: problem.name)
     if taken is None:
-        return Collection(name, None, (), Counter(), tuple(problems), ignored, ())
+        hint = kinds_words([(file.name, file.read) for file in files])
+        return Collection(name, None, (), Counter(), tuple(problems), ignored, (), hint=hint)
     notes = (*taken.notes, *range_notes, *((bytes_note,) if bytes_note else ()))
     total = len(good) + len(problems)
     says_why = f"`sparring data check {shell_quoted(name)}` says why"
@@ -178,7 +182,7 @@ def whole_set(collection: Collection, strict: bool) -> ImageSet:
         raise DataError(f"{collection.name} holds {many} that cannot be trained on: {first.name}, {first.reason}")
     if collection.images is None:
         others = f", but {collection.ignored:,} other files" if collection.ignored else ""
-        raise DataError(f"{collection.name} holds no pictures{others}")
+        raise DataError(f"{collection.name} holds no pictures{others}{collection.hint}")
     return collection.images
 
 

@@ -115,7 +115,10 @@ def nan(folder: Path) -> Path:
 
 BAD: dict[str, tuple[Any, str]] = {
     "missing": (lambda folder: folder / "none.npz", "does not exist; expected a run, an .npz or .npy file or a folder"),
-    "another file": (file("samples.txt", b"hello"), "is neither a run, nor an .npz or .npy file, nor a folder of pictures"),
+    "another file": (
+        file("samples.txt", b"hello"),
+        "is neither a run, nor an .npz or .npy file, nor a folder of pictures",
+    ),
     "no archive": (file("samples.npz", b"hello"), "samples.npz is damaged or no archive of plain arrays"),
     "empty file": (file("samples.npz", b""), "samples.npz is damaged or no archive of plain arrays"),
     "damaged": (damaged_npz, "samples.npz is damaged or no archive of plain arrays"),

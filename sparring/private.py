@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 
 def make_folder(folder: Path) -> None:
     """Make a folder, and the missing ones above it, for this user alone, whatever the umask. Raises `OSError`."""
-    for part in reversed([folder, *folder.parents]):
+    missing = list(takewhile(lambda part: not part.is_dir(), [folder, *folder.parents]))
+    for part in reversed(missing):
         with suppress(FileExistsError):
             part.mkdir(mode=0o700)
     if not folder.is_dir():

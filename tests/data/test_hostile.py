@@ -97,11 +97,11 @@ def test_folders_in_folders_are_as_deep_as_the_system_allows(tmp_path: Path) -> 
 
 def test_names_of_thousands_of_folders_are_compared_at_once() -> None:
     deep = [(*("d",) * 30_000, name) for name in ("cat", "dog") for _ in range(100)]
-    began = time.monotonic()
+    began = time.process_time()
     assert arrange(deep, "train", "set").class_names == ("cat", "dog")
     arrange([(), *deep], "train", "set")
     arrange([("train", *each) for each in deep], "train", "set")
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_the_middle_of_a_long_name_is_left_out() -> None:
@@ -299,7 +299,7 @@ def test_the_archive_of_keras_is_read_with_the_same_care(tmp_path: Path, monkeyp
     (tmp_path / "datasets").mkdir()
     huge = npy(header("|u1", f"({2**32}, 28, 28)"))
     for content, words in (
-        (zip_of([Member(b"x_train.npy", huge)]), "promises 3,367,254,360,064 bytes of x_train, more than the 8,589,9"),
+        (zip_of([Member(b"x_train.npy", huge)]), "promises 3,367,254,360,064 bytes of x_train and holds fewer"),
         (IMAGES, "damaged or no archive"),
         (zip_of([Member(b"x_train.npy", IMAGES), Member(b"y_train.npy", b"\x93NUMPY")]), "damaged or no archive"),
     ):

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Role = Literal["train", "test", "validation", "extra"]
@@ -72,6 +73,7 @@ def words_of(name: str) -> list[str]:
     return [piece for word in found for piece in _without_filler(word.lower())]
 
 
+@lru_cache(4096)
 def split_name(name: str) -> SplitName | None:
     """Which split a folder or an array of this name is; None where it names none, or several."""
     words = words_of(name)

@@ -44,7 +44,7 @@ LEAVING_SECONDS = 35.0
 OPENED = ("/", "/static/page.js", "/static/parts.js", "/static/run.js", "/static/charts.js", "/plotly.js", "/api/runs")
 """What a browser asks for when the page is opened."""
 FOLLOW_SECONDS = 1.0
-"""A page asks no sooner again, as in `follow` of parts.js."""
+"""How often a page asks for changes, as in `follow` of connection.js."""
 KINDS = ("honest", "honest", "slow", "honest", "deaf", "honest", "rude", "honest", "honest", "stranger")
 """What the viewers are, in turn."""
 NICENESS = 10
@@ -210,20 +210,16 @@ Viewer = Callable[[Address, str, Found], Coroutine[Any, Any, None]]
 
 
 async def honest(page: Address, key: str, found: Found) -> None:
-    """Opens the page, and asks for the run and its newest pictures whenever it hears of a change."""
-    async with page.connected() as hearing:
-        async with page.connected() as asking:
-            for path in OPENED:
-                await answer(page, asking, path, found)
-        hearing[1].write(page.request(f"/api/changes?run={key}"))
-        shown = None
+    """Opens the page, and asks each second whether the run has changed; then for it and for its newest pictures."""
+    async with page.connected() as asking:
+        for path in OPENED:
+            await answer(page, asking, path, found)
+        stamp = shown = None
         while True:
-            while not (await hearing[0].readline()).startswith(b"data:"):
-                if hearing[0].at_eof():
-                    found.failures["the stream of changes ended"] += 1
-                    return
-            found.told += 1
-            async with page.connected() as asking:  # a browser, too, takes another where one was silent for long
+            now = json.loads(await answer(page, asking, f"/api/changes?run={key}", found))["stamp"]
+            if now != stamp:
+                stamp = now
+                found.told += 1
                 run = json.loads(await answer(page, asking, f"/api/runs/{key}", found))
                 if run["grid"] not in (None, shown):
                     shown = run["grid"]

@@ -7,6 +7,8 @@ export function normal(std) {
 
 // The place at share t of the great circle from a to b, where normal latents lie; lengths go from one to the other.
 export function between(a, b, t) {
+  if (t <= 0) return a;
+  if (t >= 1) return b;
   const length = (x) => Math.hypot(...x), dot = a.reduce((sum, value, i) => sum + value * b[i], 0);
   const angle = Math.acos(Math.max(-1, Math.min(1, dot / (length(a) * length(b)))));
   if (Math.sin(angle) < 1e-6) return a.map((value, i) => (1 - t) * value + t * b[i]);

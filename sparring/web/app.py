@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import json
 import os
+import re
+import shlex
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,11 +44,11 @@ STATIC = Path(__file__).parent / "static"
 SHARED = {"latents.js": STATIC.parent.parent / "export" / "latents.js"}
 """What exported pages use as well."""
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-LOOK_SECONDS = 1.0
-"""How often a page that is open hears of changes."""
+FILES = SHARED | {path.name: path for path in STATIC.iterdir() if path.suffix in TYPES}
 SAME_SECONDS = 1.0
-"""So long all who ask are told what was seen last: many who watch cost no more than one."""
-MOST_LISTENERS = 300
+"""For so long everybody who asks gets what was seen last: many viewers cost no more than one."""
+HELD_SECONDS = 3.0
+"""A trainer may write for so long after it was last seen to hold the lock."""
 MOST_PICTURES = 64
 """Of one request."""
 MOST_PLAYERS = 3
@@ -55,6 +56,7 @@ MOST_PLAYERS = 3
 LARGEST_GRID = 64 << 20
 """Bytes of a picture that is still shown."""
 MOST_COMPARED = 8
+STEP = re.compile("[0-9]{1,16}")
 KEPT = {"cache-control": "private, max-age=3600"}
 """Of what never changes under its address."""
 NO_RUN = (
@@ -85,9 +87,10 @@ class Page:
 
     def __init__(self, folder: Path) -> None:
         self.shelf = Shelf(folder)
-        self.listeners = 0
         self._tails: dict[Path, Tail] = {}
         self._cards: dict[Path, tuple[str, dict[str, Any]]] = {}
+        self._held: dict[Path, float] = {}
+        """When a process of this machine was last seen to train a run, by the time of day."""
         self._players: OrderedDict[Path, Player] = OrderedDict()
         self._looks: dict[str | None, Look] = {}
         self._reading, self._playing = CapacityLimiter(1), CapacityLimiter(1)
@@ -117,7 +120,7 @@ class Page:
         """How the recipes of these runs differ, as JSON."""
 
         def look() -> bytes:
-            return _json({"differences": differences([run for key in keys if (run := self.shelf.find(key))])})
+            return _json({"differences": differences([self.shelf.find(key) for key in keys])})
 
         return await self._read(look)
 
@@ -134,10 +137,22 @@ class Page:
 
     def _stamp(self, key: str | None) -> str:
         if key is None:
-            all_stamps = "|".join(f"{name}:{view.stamp(run)}" for name, run in self.shelf.runs().items())
+            all_stamps = "|".join(f"{name}:{self._stamp_in_list(run)}" for name, run in self.shelf.runs().items())
             return hashlib.sha256(all_stamps.encode()).hexdigest()
         run = self.shelf.find(key)
-        return "gone" if run is None else view.stamp(run)
+        return "gone" if run is None else f"{view.stamp(run)}.{self._is_trained(run)}"
+
+    def _stamp_in_list(self, run: Run) -> str:
+        _, card = self._cards.get(run.path, ("", {"state": "running"}))
+        return f"{view.stamp(run)}.{card['state'] == 'running' and self._is_trained(run)}"
+
+    def _is_trained(self, run: Run) -> bool:
+        """Whether a process trains the run. Once the lock was seen to be held here, it decides; what is written later
+        nevertheless comes from another machine."""
+        if run.is_held():
+            self._held[run.path] = time.time()
+            return True
+        return view.wrote_lately(run, since=self._held.get(run.path, 0.0) + HELD_SECONDS)
 
     def _told(self, key: str | None) -> bytes:
         look = self._look(key)
@@ -149,7 +164,7 @@ class Page:
         """All runs, the newest first."""
         found = self.shelf.runs()
         there = {run.path for run in found.values()}
-        for known in (self._tails, self._cards):
+        for known in (self._tails, self._cards, self._held):
             for path in known.keys() - there:
                 del known[path]
         cards = [self._card(key, run) for key, run in found.items()]
@@ -163,7 +178,7 @@ class Page:
         if before != stamp or card["state"] == "running":
             try:
                 check_about(run)
-                card = view.card(name, key, run, self._events(run))
+                card = view.card(name, key, run, self._events(run), self._is_trained(run))
                 _json(card)
             except NO_RUN:  # it is being removed, or is no run of ours
                 card = view.unreadable(name, key)
@@ -174,7 +189,7 @@ class Page:
         run = self._find(key)
         try:
             check_about(run)
-            return _json(view.whole(self.shelf.name(run), key, run, self._events(run)))
+            return _json(view.whole(self.shelf.name(run), key, run, self._events(run), self._is_trained(run)))
         except NO_RUN:
             raise HTTPException(409, "this run cannot be read") from None
 
@@ -210,7 +225,7 @@ class Page:
 
 def make_app(folder: Path) -> Starlette:
     """The application for the runs in a folder, without its guard."""
-    page = Page(folder)
+    page, again = Page(folder), f"sparring watch {shlex.quote(str(folder))}"
 
     async def opened(request: Request) -> Response:
         return _static("page.html")
@@ -229,7 +244,7 @@ def make_app(folder: Path) -> Starlette:
 
     async def grid(request: Request) -> Response:
         run = await page.run(request)
-        return _inside(run, run.grid(request.path_params["step"]), KEPT)
+        return _inside(run, run.grid(_step(request.path_params["step"])), KEPT)
 
     async def real(request: Request) -> Response:
         run = await page.run(request)
@@ -240,9 +255,7 @@ def make_app(folder: Path) -> Starlette:
         return _inside(run, run.closest)
 
     async def changes(request: Request) -> Response:
-        if page.listeners >= MOST_LISTENERS:
-            raise HTTPException(503, "too many pages are open")
-        return StreamingResponse(_changes(page, request.query_params.get("run")), media_type="text/event-stream")
+        return _told(_json({"stamp": await page.stamp(request.query_params.get("run")), "again": again}))
 
     async def compare(request: Request) -> Response:
         keys = request.query_params.get("runs", "").split(",")[:MOST_COMPARED]
@@ -267,7 +280,7 @@ def make_app(folder: Path) -> Starlette:
         asked = await _asked(request)
         return _told(await page.play(run, partial(_nearest, asked)))
 
-    return Starlette(
+    made = Starlette(
         routes=[
             Route("/", opened),
             Route("/static/{name}", static),
@@ -276,7 +289,7 @@ def make_app(folder: Path) -> Starlette:
             Route("/api/changes", changes),
             Route("/api/compare", compare),
             Route("/api/runs/{run}", one),
-            Route("/api/runs/{run}/grids/{step:int}.png", grid),
+            Route("/api/runs/{run}/grids/{step}.png", grid),
             Route("/api/runs/{run}/real.png", real),
             Route("/api/runs/{run}/closest.png", closest),
             Route("/api/runs/{run}/player", player),
@@ -290,29 +303,36 @@ def make_app(folder: Path) -> Starlette:
             SparringError: lambda request, error: PlainTextResponse(str(error), 409),
         },
     )
+    made.router.redirect_slashes = False  # its redirections lead out of the place that the guard has cut off
+    return made
 
 
-def differences(runs: list[Run]) -> dict[str, list[Any]]:
-    """Of each setting that is not the same in all runs its values, None where a recipe cannot be read."""
-    settings = []
-    for run in runs:
-        try:
-            check_about(run)
-            settings.append(settings_of(run.recipe()))
-        except NO_RUN:
-            settings.append({})
+def differences(runs: Sequence[Run | None]) -> dict[str, list[Any]]:
+    """Of each setting that is not the same in all runs its values, None where a run is gone or its recipe damaged."""
+    settings = [{} if run is None else _settings(run) for run in runs]
     names = dict.fromkeys(name for found in settings for name in found)
     values = {name: [found.get(name) for found in settings] for name in names}
     return {name: found for name, found in values.items() if any(value != found[0] for value in found[1:])}
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """The settings of a run; none where they cannot be read."""
+    try:
+        check_about(run)
+        found = settings_of(run.recipe())
+        _json(found)
+        return found
+    except NO_RUN:
+        return {}
 
 
 # ------------------------------------------------------------------------------------------------ files
 
 
 def _static(name: str) -> Response:
-    """A file of the page; of its own folder only, for a name with a slash fits no route."""
-    path = SHARED.get(name, STATIC / name)
-    if path.name != name or name.startswith(".") or path.suffix not in TYPES or not path.is_file():
+    """A file of the page."""
+    path = FILES.get(name)
+    if path is None:
         raise HTTPException(404, "there is no such file")
     return Response(path.read_bytes(), media_type=f"{TYPES[path.suffix]}; charset=utf-8")
 
@@ -321,6 +341,13 @@ def _plotly() -> Path:
     import plotly
 
     return Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+
+
+def _step(word: str) -> int:
+    """The step that a part of an address names. Raises `HTTPException` where that is no step."""
+    if not STEP.fullmatch(word):
+        raise HTTPException(404, "there is no such picture")
+    return int(word)
 
 
 def _inside(run: Run, path: Path, headers: dict[str, str] | None = None) -> Response:
@@ -355,26 +382,6 @@ def _told(content: bytes) -> Response:
     return Response(content, media_type="application/json")
 
 
-# ------------------------------------------------------------------------------------------------ changes
-
-
-async def _changes(page: Page, key: str | None) -> AsyncIterator[str]:
-    """A line each time something has changed, of one run or of any; and one every now and then, which shows that
-    somebody still listens."""
-    page.listeners += 1
-    try:
-        before, silent = None, 0.0
-        while True:
-            now = await page.stamp(key)
-            if now != before or silent >= 15:
-                yield f"data: {json.dumps(now)}\n\n"
-                before, silent = now, 0.0
-            silent += LOOK_SECONDS
-            await asyncio.sleep(LOOK_SECONDS)
-    finally:
-        page.listeners -= 1
-
-
 # ------------------------------------------------------------------------------------------------ playing
 
 
@@ -400,6 +407,7 @@ def _described(player: Player) -> bytes:
         "height": height,
         "width": width,
         "channels": channels,
+        "background": player.background.tolist(),
         "directions": np.round(player.directions, 5).tolist(),
         "strengths": np.round(player.strengths, 4).tolist(),
     }
@@ -413,9 +421,10 @@ def _pictures(asked: dict[str, Any], player: Player) -> bytes:
         raise HTTPException(400, f"latents should be 1 to {MOST_PICTURES} of {player.size} numbers")
     labels = None
     if player.classes:
-        labels = np.array([_label(value, player) for value in asked.get("labels") or [0] * len(latents)], np.int32)
-        if len(labels) != len(latents):
-            raise HTTPException(400, "there should be a label for each latent")
+        given = asked.get("labels") or [0] * len(latents)
+        if not isinstance(given, list) or len(given) != len(latents):
+            raise HTTPException(400, "there should be a list with a label for each latent")
+        labels = np.array([_label(value, player) for value in given], np.int32)
     images = player.pictures(latents, labels)
     return _png(images.reshape(-1, *images.shape[2:]))
 

@@ -6,7 +6,8 @@ token, once in the address and from then on in a strict cookie; and comes from n
 nothing.
 
 Cookies know no ports: a browser shows them to every server of this machine, whoever runs it. So the page lies at a
-place that is drawn at every start, and the cookie is for that place alone, which no other server knows.
+place that is drawn at every start, and the cookie is for that place alone, which no other server knows. For the same
+reason any other server of this machine can set cookies that the browser sends here: one of ours among them is enough.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from starlette.requests import cookie_parser
-
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+MOST_HEAD = 1 << 20
+"""Bytes of the first line and the headers of a request. A browser keeps up to 180 cookies of 4 KiB for a host, and any
+server of this machine can make it send all of them here."""
 MOST_BODY = 2 << 20
 """Bytes of the largest request: a drawing of 128 x 128 pixels in colour takes a tenth of it."""
 BODY_SECONDS = 5.0
@@ -117,16 +119,18 @@ class Guard:
             return None
         place, slash, path = scope["path"][1:].partition("/")
         known = _same(f"/{place}", self._place) and slash
-        if not self._fits(self._in_cookie(scope)) or not known:
-            raise Refused(403, "open the address that sparring printed: the token is in it")
+        if not self._has_cookie(scope) or not known:
+            raise Refused(403, "open the address that sparring printed, or start sparring watch anew")
         if _only(scope, b"sec-fetch-site") in ("cross-site", "same-site"):
             raise Refused(403, "other pages may not ask")
         if _length(scope) > MOST_BODY:
             raise Refused(413, f"a request may have {MOST_BODY:,} bytes")
         return f"/{path}"
 
-    def _in_cookie(self, scope: Scope) -> str:
-        return cookie_parser(_only(scope, b"cookie")).get(self._cookie, "")
+    def _has_cookie(self, scope: Scope) -> bool:
+        """Whether one of the cookies of our name has the token. Other servers may have set more of that name."""
+        pairs = (pair.strip().partition("=") for pair in _only(scope, b"cookie").split(";"))
+        return any(self._fits(value) for name, _, value in pairs if name == self._cookie)
 
     def _fits(self, token: str) -> bool:
         return _same(token, self._token.decode())

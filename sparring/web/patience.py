@@ -19,6 +19,8 @@ READING_SECONDS = 20.0
 PIECE = 64 << 10
 """Bytes that are handed over at a time, so that nobody who reads slowly has more than these in our memory."""
 MOST_CONNECTIONS = 400
+MOST_HEADS = 32 << 20
+"""Bytes of requests that have not come to the end of their headers, of all connections together."""
 
 
 class Impatient(H11Protocol):
@@ -28,6 +30,8 @@ class Impatient(H11Protocol):
     _reading: asyncio.TimerHandle | None = None
     _seen: Any = None
     """The request that was answered at the last look."""
+    _head = 0
+    """Bytes that came since the last request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -41,6 +45,17 @@ class Impatient(H11Protocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        before = self.cycle
+        super().data_received(data)
+        self._head = self._head + len(data) if self.cycle is before and not self._is_busy() else 0
+        others: Any = self.connections
+        if self._head and sum(other._head for other in others) > MOST_HEADS:
+            self.transport.abort()
+
+    def _is_busy(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -60,8 +75,7 @@ class Impatient(H11Protocol):
 
     def _look(self) -> None:
         """Close what is in no answer, and has not begun one since the last look."""
-        busy: Any = self.cycle is not None and not self.cycle.response_complete
-        if not busy and self.cycle is self._seen:
+        if not self._is_busy() and self.cycle is self._seen:
             self.transport.close()
             return
         self._seen = self.cycle

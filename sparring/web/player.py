@@ -96,6 +96,8 @@ class Player:
         self._said = np.sort(self._say(self._samples, self._labels))
         real = _real_images(run.real_grid, self.trained.image_shape)
         shown = grid_labels(len(self.classes), recipe.grid_columns) if self.classes else None
+        self.background = _background(to_uint8(self._samples) if real is None else real)
+        """The pixel (C,) that most edges of the images have."""
         self._said_real = None if real is None else np.sort(self._say(_values_of(real), shown))
         self.directions, self.strengths = self._principal()
         self._search = jax.jit(self._descend, donate_argnums=0)
@@ -230,6 +232,13 @@ def _search_optimizer() -> optax.GradientTransformation:
 
 def _values_of(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return images.astype(np.float32) / np.float32(127.5) - 1
+
+
+def _background(images: Images) -> NDArray[np.uint8]:
+    edges = (images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1])
+    pixels = np.concatenate([edge.reshape(-1, images.shape[-1]) for edge in edges])
+    found: NDArray[np.uint8] = np.median(pixels, axis=0).astype(np.uint8)
+    return found
 
 
 def _share_below(ordered: NDArray[np.float32], value: float) -> float:

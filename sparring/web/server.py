@@ -24,7 +24,7 @@ from typing import Any
 from sparring import interrupts, isolation
 from sparring.errors import MissingExtra, SparringError, UsageError
 from sparring.plain import say
-from sparring.web.guard import Guard
+from sparring.web.guard import MOST_HEAD, Guard
 
 LOOPBACK = "127.0.0.1"
 PORT, PORTS = 8765, 20
@@ -63,6 +63,7 @@ def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: C
             proxy_headers=False,
             timeout_keep_alive=10,
             timeout_graceful_shutdown=1,
+            h11_max_incomplete_event_size=MOST_HEAD,
             lifespan="off",
         )
         say(f"http://{_shown(host)}:{taken}/?token={token}")

@@ -43,7 +43,7 @@ class Shelf:
     def find(self, wanted: str) -> Run | None:
         """The run of that id, if there is one (still)."""
         run = self.runs().get(wanted)
-        return run if run is not None and run.exists() else None
+        return run if run is not None and _is_run(run.path) else None
 
     def name(self, run: Run) -> str:
         """Where the run lies, seen from the folder; of the folder itself its own name."""
@@ -65,12 +65,19 @@ def _found(folder: Path) -> tuple[list[Run], bool]:
             seen += 1
             if seen > MOST_FOLDERS or len(found) == MOST_RUNS or time.monotonic() > until:
                 return found, False
-            if Run(path).exists():
+            if _is_run(path):
                 found.append(Run(path))
             else:
                 deeper += _folders(path)
         level = deeper
     return found, True
+
+
+def _is_run(path: Path) -> bool:
+    try:
+        return Run(path).exists()
+    except OSError:  # not ours to read
+        return False
 
 
 def _folders(path: Path) -> list[Path]:

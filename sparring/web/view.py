@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from sparring.charts import grouped
 from sparring.curves import Drawn, Event, is_number
 from sparring.errors import SparringError
 from sparring.metrics.balance import bands
+from sparring.plain import open_plain
 from sparring.recipe import Recipe, settings_of
 from sparring.run import Run
 
@@ -23,6 +26,8 @@ RATE_SECONDS = 15.0
 """How far back the rate of steps looks."""
 MOST_CLASSES = 1_000
 """What chance leaves of their balance is found out by drawing; of more nothing is shown."""
+LARGEST_SIDE = 100_000
+"""Pixels of a picture that is shown."""
 ENDS = {
     "finished": ("finished", ""),
     "stopped": ("stopped", "stopped by its user; it can go on"),
@@ -32,11 +37,11 @@ ENDS = {
 View = dict[str, Any]
 
 
-def card(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
-    """What the list of runs shows."""
-    recipe, about = _recipe(run), _environment(run)
+def card(name: str, key: str, run: Run, events: Sequence[Event], is_trained: bool | None = None) -> View:
+    """What the list of runs shows. Whether a process trains the run is looked up where it is not known."""
+    recipe, about, grids = _recipe(run), _environment(run), run.all_grids()
     step = max((event["step"] for event in events), default=0)
-    state, words = _state(run, events)
+    state, words = _state(events, _is_trained(run) if is_trained is None else is_trained)
     judged = [event for event in events if event["event"] == "judged" and is_number(event.get("score"))]
     best = min(judged, key=lambda event: float(event["score"])) if judged else None
     steps = recipe.steps if recipe else None
@@ -55,7 +60,8 @@ def card(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
         "floor": None if best is None or not is_number(best.get("floor")) else _rounded(best["floor"]),
         "best_step": None if best is None else best["step"],
         "alarms": sum(event["event"] == "alarm" for event in events),
-        "grid": max((step for step, _ in run.all_grids()), default=None),
+        "grid": grids[-1][0] if grids else None,
+        "grid_size": _size(grids[-1][1]) if grids else None,
         "began": round(_number(events[0].get("time"))) if events else 0,
         "changed": max((_number(event.get("time")) for event in events), default=0.0),
     }
@@ -63,7 +69,7 @@ def card(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
 
 def unreadable(name: str, key: str) -> View:
     """The card of what cannot be read."""
-    unknown = ("recipe", "steps", "seconds", "left", "score", "floor", "best_step", "grid")
+    unknown = ("recipe", "steps", "seconds", "left", "score", "floor", "best_step", "grid", "grid_size")
     said = {
         "state": "failed",
         "words": "it cannot be read",
@@ -76,11 +82,11 @@ def unreadable(name: str, key: str) -> View:
     return {"id": key, "name": name} | said | dict.fromkeys(unknown)
 
 
-def whole(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
-    """All that is shown of one run."""
+def whole(name: str, key: str, run: Run, events: Sequence[Event], is_trained: bool | None = None) -> View:
+    """All that is shown of one run, as for `card`."""
     recipe = _recipe(run)
     logged, judged, alarms = ([e for e in events if e["event"] == kind] for kind in ("log", "judged", "alarm"))
-    return card(name, key, run, events) | {
+    return card(name, key, run, events, is_trained) | {
         "grids": _timed(logged, [step for step, _ in run.all_grids()]),
         "real": run.real_grid.is_file(),
         "closest": run.closest.stat().st_mtime_ns if run.closest.is_file() else None,
@@ -106,14 +112,23 @@ def stamp(run: Run) -> str:
     return ".".join(parts)
 
 
-def _state(run: Run, events: Sequence[Event]) -> tuple[str, str]:
+def wrote_lately(run: Run, since: float = 0.0) -> bool:
+    """Whether something was written into the run in the last seconds, and after `since`."""
+    return time.time() - (written := _written(run)) < QUIET_SECONDS and written > since
+
+
+def _is_trained(run: Run) -> bool:
+    return run.is_held() or wrote_lately(run)
+
+
+def _state(events: Sequence[Event], is_trained: bool) -> tuple[str, str]:
     """running, finished, stopped, failed or killed; and what there is to say of it."""
     last = events[-1] if events else None
     if last is not None and last["event"] in ENDS:
         return ENDS[last["event"]]
     if last is not None and last["event"] == "failed":
         return "failed", str(last.get("reason", "it did not say why"))
-    if run.is_held() or time.time() - _written(run) < QUIET_SECONDS:
+    if is_trained:
         return "running", "starting" if last is None or last["event"] in ("started", "resumed") else ""
     return "killed", "it ended without a word, as when its process is killed; it can go on"
 
@@ -227,6 +242,17 @@ def _environment(run: Run) -> dict[str, Any]:
     except SparringError:
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def _size(path: Path) -> list[int] | None:
+    """Width and height of a PNG, from its first bytes; None where it is none."""
+    try:
+        with open_plain(path) as file:
+            begin = file.read(24)
+    except OSError:
+        return None
+    size = list(struct.unpack(">II", begin[16:])) if len(begin) == 24 and begin.startswith(b"\x89PNG") else [0, 0]
+    return size if all(0 < side < LARGEST_SIDE for side in size) else None
 
 
 def _number(value: Any) -> float:

@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
@@ -62,10 +62,11 @@ class Served:
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may hang up before all is sent
                 connection.sendall(request)
-            answer = http.client.HTTPResponse(connection)
+            answer = http.client.HTTPResponse(connection, method=request[:4].decode("latin-1").strip())
             try:
-                answer.begin()
-                return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+                with contextlib.closing(answer):
+                    answer.begin()
+                    return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
             except (http.client.HTTPException, ConnectionResetError):
                 return 0, {}, b""
 
@@ -145,6 +146,27 @@ def test_who_has_the_token_sees_runs_and_pictures(served: Served, tiny_run: Run)
     assert served.get(f"/api/runs/{key}/grids/11.png")[0] == 404
     assert served.get(f"/api/runs/{key}/closest.png")[0] == 404
     assert served.get("/static/page.css")[0] == 200 and served.get("/plotly.js")[0] == 200
+
+
+def test_cookies_that_other_ports_set_keep_the_owner_in(served: Served) -> None:
+    """A page of any local port can set cookies of our name; browsers send all that match, in either order."""
+    name, real = f"sparring-{served.port}", served.cookie
+    flood = "; ".join(f"other-{i}={'x' * 4000}" for i in range(180))  # the most that a browser keeps for a host
+    for cookie in (
+        f"{real}; {name}=x",
+        f"{name}=x; {real}",
+        f"{name}=; {real}; {name}={served.token[:-1]}; {name}",
+        f'{name}="; {real}',
+        f"{name}=x;{real};=;;",
+        f"{name}={'x' * 4000}; {real}",
+        f"{flood}; {real}",
+        f"{real}; {flood}",
+    ):
+        assert served.get("/api/runs", cookie=cookie)[0] == 200, cookie[:80]
+    for cookie in (f"{name}=x", f"{name}=x; {name}=y", flood, '"', "=" * 100):
+        assert served.get("/api/runs", cookie=cookie)[0] == 403, cookie[:80]
+        status, headers, _ = served.ask(f"/?token={served.token}", cookie=cookie)
+        assert status == 200 and served.token in headers["set-cookie"], "the printed address opens it again"
 
 
 # ------------------------------------------------------------------------------------------------ who has not
@@ -243,6 +265,83 @@ def test_no_address_leads_out_of_the_runs(path: str, served: Served) -> None:
     assert status in (404, 405) and SECRET not in body and b"root:" not in body and b"import" not in body
 
 
+WORDS = (
+    *("", "0", "-1", "+1", "1.5", "1e400", "nan", "inf", "0x10", "1_000", "None", "__proto__", "²", "٣", "𝟙", "é"),
+    *(
+        "9" * 20,
+        "9" * 400,
+        "9" * 5_000,
+        "x" * 300,
+        "x" * 5_000,
+        "%00",
+        "%2f",
+        "%ff%fe",
+        "%",
+        "%zz",
+        "..",
+        ".",
+        "?",
+        "#",
+    ),
+    *("%0d%0aset-cookie:a=b", "<b>", "' OR 1", "{run}", "$(id)", "\\", ";", ",", "," * 2_000),
+)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "/{word}",
+        "/static/{word}",
+        "/static/{word}.js",
+        "/api/{word}",
+        "/api/runs/{word}",
+        "/api/runs/{word}/real.png",
+        "/api/runs/{word}/player",
+        "/api/runs/{key}/{word}",
+        "/api/runs/{key}/grids/{word}",
+        "/api/runs/{key}/grids/{word}.png",
+        "/api/runs/{key}/grids/10.png/{word}",
+        "/api/changes?run={word}",
+        "/api/changes?{word}={word}",
+        "/api/compare?runs={word},{key}",
+        "/api/runs/{key}/grids/10.png?v={word}",
+    ],
+)
+def test_no_address_is_an_error_of_the_server(shape: str, served: Served) -> None:
+    key = served.key("open")
+    for word in WORDS:
+        path = shape.format(word=quote(word, safe="%/.?#=&+,;{}$()'<>\\"), key=key).replace(" ", "%20")
+        for method in ("GET", "HEAD", "POST"):
+            status, headers, body = served.ask(path, method)
+            outside = path.startswith("/?")
+            assert status in ((403,) if outside else (0, 200, 400, 404, 405, 409, 415)), (method, path[:100])
+            assert status or method != "GET", path[:100]
+            assert "location" not in headers and "set-cookie" not in headers and SECRET not in body
+
+
+def test_nothing_leads_out_of_the_place_and_an_unknown_address_is_only_refused(served: Served) -> None:
+    key = served.key("open")
+    known = ("/api/runs", f"/api/runs/{key}", "/plotly.js", "/static/page.js", f"/api/runs/{key}/real.png")
+    for path in (
+        "/api/runs/",
+        f"/api/runs/{key}/",
+        "/plotly.js/",
+        "/static/page.js/",
+        "/api/",
+        "//",
+        "/static/",
+        "/x/",
+    ):
+        for method in ("GET", "HEAD", "POST"):
+            status, headers, body = served.ask(path, method)
+            assert status in (404, 405) and "location" not in headers and served.place.encode() not in body
+    for path in (*known, *(f"{path}/" for path in known), "/", "//", f"//{served.host}/api/runs/"):
+        status, headers, _ = served.raw(
+            f"GET {path} HTTP/1.1\r\nhost: {served.host}\r\nconnection: close\r\n\r\n".encode()
+        )
+        assert status == 403 and "location" not in headers
+
+
 def test_links_and_pipes_are_not_followed(served: Served) -> None:
     key = served.key("linked")
     for path in ("grids/10.png", "closest.png", "grids/50.png"):
@@ -302,6 +401,15 @@ def test_a_request_without_a_length_is_cut_off(served: Served) -> None:
         json.dumps({"pixels": [256] * 784}).encode(),
         json.dumps({"pixels": [-1] * 784}).encode(),
         json.dumps({"pixels": [None] * 784}).encode(),
+        b'{"pixels": [1' + b"0" * 5_000 + b"]}",
+        b'{"pixels": [1' + b"0" * 400 + b"]}",
+        b'{"pixels": ' + b"[" * 200 + b"]" * 200 + b"}",
+        b'{"pixels": true}',
+        b'{"pixels": [[1], [1, 2]]}',
+        json.dumps({"pixels": [0] * 784, "label": True}).encode(),
+        json.dumps({"pixels": [0] * 784, "label": 0.0}).encode(),
+        json.dumps({"pixels": [0] * 784, "label": [0]}).encode(),
+        json.dumps({"pixels": [0] * 784, "label": 10**300}).encode(),
     ],
     ids=lambda body: body[:24].decode("latin-1"),
 )
@@ -368,16 +476,22 @@ def test_a_body_that_never_comes_is_not_waited_for(served: Served) -> None:
 # ------------------------------------------------------------------------------------------------ the process
 
 
-def test_changes_are_told_as_they_happen(served: Served) -> None:
+def test_changes_are_answered_at_once_with_what_to_type_when_the_page_has_ended(served: Served) -> None:
     key = served.key("open")
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
-        head = f"HTTP/1.1\r\nhost: {served.host}\r\ncookie: {served.cookie}\r\n\r\n"
-        connection.sendall(f"GET {served.place}/api/changes?run={key} {head}".encode())
-        stream = connection.makefile("rb")
-        lines = (line for line in stream if line.startswith(b"data:"))
-        first = next(lines)
-        Run(served.folder / "open").add_event("log", 30)
-        assert next(lines) != first
+
+    def stamps() -> tuple[str, str]:
+        one, every = (json.loads(served.get(f"/api/changes{query}")[1]) for query in (f"?run={key}", ""))
+        assert one["again"] == f"sparring watch {served.folder}"
+        return one["stamp"], every["stamp"]
+
+    before = stamps()
+    Run(served.folder / "open").add_event("log", 30)
+    for _ in range(100):
+        now = stamps()
+        if now[0] != before[0] and now[1] != before[1]:
+            return
+        time.sleep(0.1)
+    pytest.fail("the change was not told")
 
 
 def test_only_this_machine_can_ask(served: Served) -> None:

@@ -163,6 +163,24 @@ def test_who_asked_for_nothing_makes_room(brief: None) -> None:
     assert awaited(crowded()) == (["", ""], ["cut off", ""])
 
 
+def test_unfinished_requests_take_little_memory_in_all(brief: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head may be a mebibyte, for the cookies of others; four hundred of these are not held."""
+    from uvicorn.server import ServerState
+
+    monkeypatch.setattr(patience, "MOST_HEADS", 1000)
+
+    async def begun() -> list[str]:
+        state = ServerState()
+        made = [connection(state) for _ in range(3)]
+        for one, _ in made:
+            one.data_received(b"GET / HTTP/1.1\r\nhost: a\r\ncookie: " + b"x" * 400)
+        for one, _ in made[:2]:
+            one.connection_lost(None)
+        return [transport.ended for _, transport in made]
+
+    assert awaited(begun()) == ["closed", "closed", "cut off"]
+
+
 def test_a_file_is_never_held_for_who_does_not_read(copied_run: Run) -> None:
     """Thirty that never read 4.7 MB each: the page holds a piece of them for each, no more."""
     with server.beside(copied_run.path) as printed, contextlib.ExitStack() as open_ones:

@@ -7,7 +7,7 @@ import pytest
 
 from sparring.run import Run
 from sparring.web import shelf
-from sparring.web.shelf import Shelf
+from sparring.web.shelf import Shelf, run_id
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +84,20 @@ def test_a_folder_without_an_end_is_not_searched_to_its_end(tmp_path: Path, monk
 
 def test_a_folder_that_is_not_there_has_no_runs(tmp_path: Path) -> None:
     assert Shelf(tmp_path / "missing").runs() == {}
+
+
+def test_a_folder_that_may_not_be_read_hides_no_other(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`Path.is_file` raises where the folder around it may not be entered."""
+    for name in ("a", "b"):
+        shutil.copytree(tiny_run.path, tmp_path / name)
+    is_file = Path.is_file
+
+    def refused(path: Path) -> bool:
+        if path.parent.name == "a":
+            raise PermissionError
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    assert list(Shelf(tmp_path).runs()) == [run_id("b")]

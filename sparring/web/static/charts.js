@@ -1,6 +1,6 @@
 // CHARTS by Plotly, whose script is in the installed package: curves of a run, of several runs, and shares of classes.
 
-import { number, whole } from "./parts.js";
+import { Problem, number, whole } from "./parts.js";
 
 const DASHES = ["solid", "dash", "dot"];
 const COLOURS = ["--one", "--two", "--three", "--four", "--five", "--six", "--seven", "--eight"];
@@ -11,7 +11,7 @@ export function plotly() {
   loading ??= new Promise((done, failed) => {
     const script = Object.assign(document.createElement("script"), { src: "plotly.js" });
     script.onload = () => done(window.Plotly);
-    script.onerror = () => { loading = null; failed(new Error("Plotly could not be loaded")); };
+    script.onerror = () => { loading = null; failed(new Problem("Plotly could not be loaded", 0)); };
     document.head.append(script);
   });
   return loading;
@@ -27,7 +27,7 @@ function layout({ percent, atLeast = 0, xTitle = "step", end }) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: style("--soft"), size: 12, family: "system-ui, sans-serif" },
-    hoverlabel: { bgcolor: style("--card"), font: { color: style("--ink") } },
+    hoverlabel: { bgcolor: style("--card"), font: { color: style("--ink") }, namelength: -1 },
     hovermode: "x unified",
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 11 } },
     xaxis: { ...axis, title: { text: xTitle, standoff: 2 }, range: end ? [0, end] : undefined, rangemode: "tozero" },
@@ -36,6 +36,16 @@ function layout({ percent, atLeast = 0, xTitle = "step", end }) {
     shapes: [],
   };
 }
+
+// Plotly reads marks like <b> and <a href> in all texts, and names come from folders and files: it gets none.
+function plain(value) {
+  if (typeof value === "string") return value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  if (Array.isArray(value)) return value.map(plain);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, plain(one)]));
+}
+
+const react = (Plotly, place, traces, made) => Plotly.react(place, plain(traces), plain(made), { displayModeBar: false, responsive: true });
 
 const upright = (at, colour, dash) => ({ type: "line", x0: at, x1: at, y0: 0, y1: 1, yref: "paper", line: { color: colour, width: 1, dash } });
 
@@ -52,17 +62,17 @@ export async function curves(place, chart, { end, at }) {
   });
   if (chart.level) traces.push({ x: [0, end], y: [chart.level.value, chart.level.value], name: chart.level.label, mode: "lines",
     line: { color: style("--soft"), dash: "dashdot", width: 1.3 } });
-  if (chart.best) traces.push({ x: [chart.best.step], y: [chart.best.value], name: "best", mode: "markers",
+  if (chart.best) traces.push({ x: [chart.best.step], y: [chart.best.value], name: "best", mode: "markers", cliponaxis: false,
     marker: { symbol: "circle-open", size: 12, color: style("--ink"), line: { width: 2 } } });
   const made = layout({ percent: chart.percent, atLeast: chart.at_least, end });
   if (chart.alarms.length) {
     const top = Math.max(...chart.lines.flatMap((line) => line.high));
     traces.push({ x: chart.alarms.map((alarm) => alarm.step), y: chart.alarms.map(() => top), text: chart.alarms.map((alarm) => alarm.text),
-      name: "alarm", mode: "markers", hovertemplate: "%{text}<extra></extra>", marker: { symbol: "triangle-down", size: 12, color: style("--alarm") } });
+      name: "alarm", mode: "markers", cliponaxis: false, hoverinfo: "text", marker: { symbol: "triangle-down", size: 12, color: style("--alarm") } });
     made.shapes.push(...chart.alarms.map((alarm) => upright(alarm.step, style("--alarm"), "dot")));
   }
   if (at != null) made.shapes.push(upright(at, style("--soft"), "solid"));
-  await Plotly.react(place, traces, made, { displayModeBar: false, responsive: true });
+  await react(Plotly, place, traces, made);
   describe(place, chart.title, chart.lines.map((line) => [line.label, line.values]), chart.percent);
 }
 
@@ -81,7 +91,7 @@ export async function beside(place, title, runs, by) {
     });
   });
   const made = layout({ percent: chosen.percent, atLeast: chosen.at_least, xTitle: by === "steps" ? "step" : "seconds of training" });
-  await Plotly.react(place, traces, made, { displayModeBar: false, responsive: true });
+  await react(Plotly, place, traces, made);
   describe(place, title, told, chosen.percent);
 }
 
@@ -94,7 +104,7 @@ export async function classes(place, { names, shares, due, bands }) {
     { type: "scatter", mode: "markers", x: names, y: due, name: "data, and what chance leaves", marker: { color: style("--ink"), symbol: "line-ew-open", size: 14, line: { width: 2 } },
       error_y: { type: "data", symmetric: false, array: bands.map(([, high], i) => high - due[i]), arrayminus: bands.map(([low], i) => due[i] - low), color: style("--soft"), thickness: 1.5 } },
   ];
-  await Plotly.react(place, traces, made, { displayModeBar: false, responsive: true });
+  await react(Plotly, place, traces, made);
   place.setAttribute("role", "img");
   place.setAttribute("aria-label", names.map((name, i) => `${name}: ${number(shares[i], true)} of the samples, ${number(due[i], true)} of the data`).join("; "));
 }

@@ -1,18 +1,23 @@
 // RUNS SIDE BY SIDE: their pictures at the same step or the same time, their curves in one, and how their recipes differ.
 
 import { beside, forget, plotly } from "./charts.js";
-import { duration, follow, get, h, number, stateWords, whole } from "./parts.js";
+import { follow } from "./connection.js";
+import { breakable, duration, get, h, number, stateWords, whole } from "./parts.js";
 
-export function compareView(main, trail, keys) {
+export const MOST_COMPARED = 8;
+
+export function compareView(main, trail, asked) {
+  const keys = asked.slice(0, MOST_COMPARED);
   document.title = "Sparring: compare";
   trail.replaceChildren(h("a", { href: "#/" }, "runs"), " / side by side");
   const slider = h("input", { type: "range", min: 0, max: 1000, value: 1000, "aria-label": "how far in training" });
-  const radio = (by, words) => h("label", {}, h("input", { type: "radio", name: "by", value: by, checked: by === "steps", onchange: () => { unit = by; showAll(); } }), ` ${words}`);
+  const radio = (by, words) => h("label", {}, h("input", { type: "radio", name: "by", value: by, checked: by === "steps", onchange: () => { unit = by; showWords(); showCharts(); } }), ` ${words}`);
+  const left = h("p", { class: "note", hidden: asked.length <= MOST_COMPARED }, `Of ${asked.length} runs the first ${MOST_COMPARED} are compared: more are not told apart.`);
   const where = h("p", { class: "quiet", role: "status" }), columns = h("div", { class: "pictures" }), charts = h("div", { class: "charts" });
   const table = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "how the recipes differ" }), drawn = new Map(), faces = new Map();
   let runs = [], differences = {}, unit = "steps";
 
-  main.replaceChildren(h("h1", {}, "Side by side"), h("fieldset", { class: "row" }, h("legend", {}, "After"), radio("steps", "the same number of steps"), radio("seconds", "the same time of training")),
+  main.replaceChildren(h("h1", {}, "Side by side"), left, h("fieldset", { class: "row" }, h("legend", {}, "After"), radio("steps", "the same number of steps"), radio("seconds", "the same time of training")),
     slider, where, columns, h("h2", {}, "Curves"), charts, h("h2", {}, "How the recipes differ"), table);
   slider.addEventListener("input", showPictures);
 
@@ -52,7 +57,7 @@ export function compareView(main, trail, keys) {
     const rows = Object.entries(differences);
     table.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "setting"), ...runs.map((run) => h("th", { scope: "col" }, run.name)))),
       h("tbody", {}, ...(rows.length ? rows : [["all settings are the same", runs.map(() => "")]]).map(([name, values]) =>
-        h("tr", { class: rows.length ? "differs" : "" }, h("th", { scope: "row" }, name), ...values.map((value) => h("td", {}, value === null ? "–" : String(value))))))));
+        h("tr", { class: rows.length ? "differs" : "" }, h("th", { scope: "row" }, ...breakable(name)), ...values.map((value) => h("td", {}, value === null ? "–" : String(value))))))));
   }
 
   async function showCharts() {
@@ -67,19 +72,20 @@ export function compareView(main, trail, keys) {
     }
   }
 
-  async function showAll() {
+  function showWords() {
     showFaces();
     showPictures();
     showTable();
-    await showCharts();
   }
 
   async function look() {
     const found = await Promise.allSettled(keys.map((key) => get(`api/runs/${key}`)));
     runs = found.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
     if (runs.length < 2) return () => { where.textContent = "Fewer than two of these runs are there."; };
-    ([{ differences }] = await Promise.all([get(`api/compare?runs=${runs.map((run) => run.id).join(",")}`), plotly()]));
-    return showAll;
+    ({ differences } = await get(`api/compare?runs=${runs.map((run) => run.id).join(",")}`));
+    showWords();
+    await plotly();
+    return showCharts;
   }
 
   const stop = follow("api/changes", look);

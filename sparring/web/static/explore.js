@@ -1,6 +1,7 @@
 // THE NETWORKS to play with: new samples, a walk between two, what changes a picture most; and what D finds of a drawing.
 
 import { between, normal } from "./latents.js";
+import { follow } from "./connection.js";
 import { duration, get, h, newestOnly, number, whole } from "./parts.js";
 
 const SAMPLES = 16, PEN = 0.055; // radius of the pen, as a share of the picture's width
@@ -20,7 +21,8 @@ export function exploreView(main, trail, key) {
     },
     (error) => error.name === "AbortError" || main.replaceChildren(h("h1", {}, "Explore"), h("p", {}, error.message), h("p", {}, h("a", { href: `#/run/${key}` }, "Back to the run"))),
   );
-  return () => gone.abort();
+  const stop = follow(`api/changes?run=${key}`);
+  return () => { stop(); gone.abort(); };
 }
 
 // ------------------------------------------------------------------------------------------------ the generator
@@ -34,13 +36,13 @@ function generatorPart(base, player, signal) {
     const canvas = canvasOf(player, { "aria-label": `sample ${i + 1}` });
     return { canvas, button: h("button", { type: "button", "aria-label": `choose sample ${i + 1}`, onclick: () => choose(i) }, canvas) };
   });
-  const big = canvasOf(player, { "aria-label": "the chosen picture" }), status = h("p", { class: "note", role: "status" });
+  const big = canvasOf(player, { "aria-label": "the chosen picture" }), status = h("p", { class: "note", role: "status" }), caption = h("figcaption");
   const way = h("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, "aria-label": "from sample A to sample B" });
   const short = h("input", { type: "range", min: 0, max: 1.5, step: 0.05, value: 1, "aria-label": "truncation" }), shortWords = h("span");
   const sliders = player.directions.map((_, i) => h("input", { type: "range", min: -3, max: 3, step: 0.05, value: 0, "aria-label": `direction ${i + 1}` }));
   const play = h("button", { type: "button", "aria-pressed": "false", onclick: () => (walking ? stop() : walk()) }, "Walk");
 
-  const chosenLabel = () => (label ?? labels[ends[0]]);
+  const chosenLabel = () => (label ?? labels[ends[Number(way.value) < 0.5 ? 0 : 1]]); // half way it becomes B's
   const scaled = (z) => z.map((value) => value * usual);
   function current() {
     const point = scaled(between(latents[ends[0]], latents[ends[1]], Number(way.value)));
@@ -72,17 +74,27 @@ function generatorPart(base, player, signal) {
     tiles.forEach(({ button }, i) => {
       button.querySelectorAll("span").forEach((mark) => mark.remove());
       button.classList.toggle("chosen", ends.includes(i));
-      if (ends.includes(i)) button.append(h("span", {}, ends[0] === i && ends[1] === i ? "A B" : ends[0] === i ? "A" : "B"));
+      if (ends.includes(i)) button.append(h("span", {}, ends[0] === i ? "A" : "B"));
     });
+    showClasses();
   }
+  // A sample becomes B, and is what is shown; what was B is A from then on.
   function choose(i) {
-    ends = [ends[1], i];
+    stop();
+    if (i !== ends[1]) ends = [ends[1], i];
+    way.value = 1;
+    sliders.forEach((slider) => { slider.value = 0; });
     showEnds();
     drawBig();
+  }
+  function showClasses() {
+    const names = ends.map((i) => player.classes[label ?? labels[i]]);
+    caption.textContent = !player.classes.length ? "from A to B" : names[0] === names[1] ? `from A to B, all as ${names[0]}` : `from A as ${names[0]} to B as ${names[1]}`;
   }
   function fresh() {
     latents = latents.map(latent);
     labels = labels.map(() => Math.floor(Math.random() * Math.max(1, player.classes.length)));
+    showClasses();
     drawTiles();
     drawBig();
   }
@@ -115,6 +127,7 @@ function generatorPart(base, player, signal) {
     const button = h("button", { type: "button", "aria-pressed": String(value === null), onclick: () => {
       for (const other of group.querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button));
       label = value;
+      showClasses();
       drawTiles();
       drawBig();
     } }, name);
@@ -125,8 +138,8 @@ function generatorPart(base, player, signal) {
   fresh();
   const element = h("section", { "aria-label": "the generator" }, h("h2", {}, "The generator"), h("div", { class: "row" }, h("button", { type: "button", onclick: fresh }, "New samples"), play,
     h("button", { type: "button", onclick: () => { sliders.forEach((slider) => { slider.value = 0; }); way.value = 0; drawBig(); } }, "Back to sample A"), h("button", { type: "button", onclick: save }, "Download PNG")), group,
-    h("div", { class: "play" }, h("figure", {}, big, h("figcaption", {}, "from A to B"), way),
-      h("div", {}, h("p", { class: "note" }, "Choose a sample, and another: the last two are the ends of the walk."), h("div", { class: "tiles" }, ...tiles.map(({ button }) => button)), status)),
+    h("div", { class: "play" }, h("figure", {}, big, caption, way),
+      h("div", {}, h("p", { class: "note" }, "Choose a sample to see it; the last two that you chose are the ends of the walk, A and B."), h("div", { class: "tiles" }, ...tiles.map(({ button }) => button)), status)),
     h("h2", {}, "What changes the picture most"),
     h("p", { class: "note" }, "The directions of the latents along which the pictures of this generator change most, the first most of all; and how long latents are: with shorter ones (truncation) pictures become more usual and more alike."),
     h("div", { class: "sliders" }, h("label", { class: "note" }, shortWords, short), ...sliders.map((slider, i) => h("label", { class: "note" }, `direction ${i + 1}, strength ${number(player.strengths[i])}`, slider))));
@@ -135,20 +148,36 @@ function generatorPart(base, player, signal) {
 
 // ------------------------------------------------------------------------------------------------ the discriminator
 
+// The colour of a pen that is seen on that ground: the values of one pixel, 0 to 255.
+const inkOn = ([r, g = r, b = r]) => (0.299 * r + 0.587 * g + 0.114 * b < 128 ? "#ffffff" : "#000000");
+
 function askingPart(base, player, sample, signal) {
   const { width, height, channels } = player, colour = channels > 1, draw = canvasOf(player, { class: "draw", tabindex: 0, "aria-label": "draw here; or drop a picture" });
   const context = draw.getContext("2d", { willReadFrequently: true }), slope = canvasOf(player, { "aria-label": "which pixels decide" }), nearest = canvasOf(player, { "aria-label": "the nearest picture that G makes" });
-  const answer = h("p", { class: "answer", role: "status" }), far = h("figcaption"), pen = h("input", { type: "color", value: "#ffffff", "aria-label": "colour of the pen", hidden: !colour });
+  const answer = h("p", { class: "answer", role: "status" }), far = h("figcaption"), ink = inkOn(player.background), pen = h("input", { type: "color", value: ink, "aria-label": "colour of the pen", hidden: !colour });
   const label = h("select", { "aria-label": "shown as", hidden: !player.classes.length, onchange: () => changed() }, h("option", { value: "" }, "as what it takes it for"), ...player.classes.map((name, i) => h("option", { value: i }, `as ${name}`)));
-  let last = null, asked = 0;
+  let last = null, asking = new AbortController();
 
-  function clear() {
-    context.fillStyle = "#000";
+  function blank() {
+    const [r, g = r, b = r, alpha = 255] = player.background;
+    context.clearRect(0, 0, width, height);
+    context.fillStyle = `rgb(${r} ${g} ${b} / ${alpha / 255})`;
     context.fillRect(0, 0, width, height);
+  }
+  // Nothing of the drawing stays, and nothing that was asked about it comes any more.
+  function clear() {
+    asking.abort();
+    asking = new AbortController();
+    judge.forget();
+    search.forget();
+    last = null;
+    blank();
+    for (const canvas of [slope, nearest]) canvas.getContext("2d").clearRect(0, 0, width, height);
+    far.textContent = "";
     answer.textContent = "Draw something, and the discriminator says how real it finds it.";
   }
   function line(from, to) {
-    Object.assign(context, { strokeStyle: colour ? pen.value : "#fff", lineWidth: 2 * PEN * width, lineCap: "round" });
+    Object.assign(context, { strokeStyle: colour ? pen.value : ink, lineWidth: 2 * PEN * width, lineCap: "round" });
     context.beginPath();
     context.moveTo(...from);
     context.lineTo(...to);
@@ -165,14 +194,18 @@ function askingPart(base, player, sample, signal) {
 
   // A picture from a file, its middle, at our size.
   async function load(file) {
+    const mine = asking;
     try {
-      const picture = await createImageBitmap(file), share = Math.min(picture.width / width, picture.height / height);
+      const picture = await createImageBitmap(file);
+      if (mine !== asking) return;
+      const share = Math.min(picture.width / width, picture.height / height);
       const w = width * share, hi = height * share;
+      blank();
       context.imageSmoothingQuality = "high";
       context.drawImage(picture, (picture.width - w) / 2, (picture.height - hi) / 2, w, hi, 0, 0, width, height);
       changed();
     } catch {
-      answer.textContent = "This file is no picture that the browser can read.";
+      if (mine === asking) answer.textContent = "The browser cannot read this file as a picture; try a PNG, JPEG or WebP.";
     }
   }
   function pixels() {
@@ -184,11 +217,13 @@ function askingPart(base, player, sample, signal) {
     return found;
   }
   const body = () => ({ pixels: pixels(), label: label.value === "" ? null : Number(label.value) });
+  const ask = (what) => get(`${base}/${what}`, { body: body(), signal: AbortSignal.any([signal, asking.signal]) });
+  const percent = (share) => `${Math.round(100 * share)}%`;
   const judge = newestOnly(async () => {
-    const found = await get(`${base}/opinion`, { body: body(), signal });
-    const real = found.above_real == null ? "" : `, and than ${number(found.above_real, true)} of the real images`;
+    const found = await ask("opinion");
+    const real = found.above_real == null ? "" : `, and than ${percent(found.above_real)} of the real images`;
     const taken = player.classes.length ? `As ${player.classes[found.label]}: more` : "More";
-    answer.textContent = `${taken} real than ${number(found.above_samples, true)} of the generator's samples${real} (logit ${number(found.logit)}).`;
+    answer.textContent = `${taken} real than ${percent(found.above_samples)} of the generator's samples${real} (logit ${number(found.logit)}).`;
     const most = slope.getContext("2d"), image = most.createImageData(width, height), under = context.getImageData(0, 0, width, height).data;
     found.slope.flat().forEach((value, i) => { // the drawing, dark, and over it what decides
       const colour = value > 0 ? [255, 140, 0] : [40, 130, 255], share = Math.min(1, 1.5 * Math.abs(value));
@@ -197,10 +232,9 @@ function askingPart(base, player, sample, signal) {
     most.putImageData(image, 0, 0);
   });
   const search = newestOnly(async () => {
-    const began = performance.now(), mine = ++asked;
+    const began = performance.now();
     far.textContent = "searching …";
-    const found = await get(`${base}/nearest`, { body: body(), signal });
-    if (mine !== asked) return;
+    const found = await ask("nearest");
     const place = nearest.getContext("2d"), image = place.createImageData(width, height);
     for (let i = 0; i < width * height; i++) {
       const one = found.pixels.slice(i * channels, (i + 1) * channels);
@@ -212,11 +246,15 @@ function askingPart(base, player, sample, signal) {
   const changed = () => { judge(); search(); };
   function take() {
     const { canvas, label: shown } = sample();
+    context.clearRect(0, 0, width, height);
     context.drawImage(canvas, 0, 0);
     if (player.classes.length) label.value = String(shown);
     changed();
   }
-  const file = h("input", { type: "file", accept: "image/*", hidden: true, onchange: () => file.files[0] && load(file.files[0]) });
+  const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/avif", hidden: true, onchange: () => {
+    if (file.files[0]) load(file.files[0]);
+    file.value = ""; // so that the same file can be taken again
+  } });
   clear();
   return h("section", { "aria-label": "the discriminator" }, h("h2", {}, "Ask the discriminator"), h("div", { class: "row" }, h("button", { type: "button", onclick: clear }, "Clear"),
     h("button", { type: "button", onclick: take }, "Take the picture above"), h("button", { type: "button", onclick: () => file.click() }, "Take a file"), pen, label, file), answer,

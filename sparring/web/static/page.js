@@ -1,22 +1,23 @@
 // THE PAGE: which view is shown, by what stands after the # of the address; and the first view, the list of runs.
 
-import { compareView } from "./compare.js";
+import { MOST_COMPARED, compareView } from "./compare.js";
 import { exploreView } from "./explore.js";
-import { duration, follow, get, h, number, stateWords } from "./parts.js";
+import { follow } from "./connection.js";
+import { duration, get, h, number, stateWords, whole } from "./parts.js";
 import { runView } from "./run.js";
 
 const main = document.getElementById("main"), trail = document.getElementById("trail");
+const isKey = (word) => /^[0-9a-f]{16}$/.test(word);
 let leave = () => {};
 
 function show() {
   leave();
   leave = () => {};
   main.replaceChildren(h("p", { class: "quiet" }, "Reading …"));
-  const [, what = "", key = "", part = ""] = location.hash.split("/");
+  const [, what = "", key = "", part = ""] = location.hash.split("/"), keys = key.split(",").filter(isKey);
   trail.replaceChildren();
-  if (what === "run" && part === "explore") leave = exploreView(main, trail, key);
-  else if (what === "run") leave = runView(main, trail, key);
-  else if (what === "compare") leave = compareView(main, trail, key.split(",").filter(Boolean));
+  if (what === "run" && isKey(key)) leave = (part === "explore" ? exploreView : runView)(main, trail, key);
+  else if (what === "compare" && keys.length) leave = compareView(main, trail, keys);
   else leave = runsView();
   main.focus({ preventScroll: true });
   scrollTo(0, 0);
@@ -35,8 +36,8 @@ function runsView() {
   function chose(key, box) {
     if (box.checked) chosen.add(key); else chosen.delete(key);
     bar.hidden = chosen.size === 0;
-    compare.disabled = chosen.size < 2;
-    compare.textContent = chosen.size < 2 ? "Choose two or more" : `Compare ${chosen.size} runs`;
+    compare.disabled = chosen.size < 2 || chosen.size > MOST_COMPARED;
+    compare.textContent = chosen.size < 2 ? "Choose two or more" : chosen.size > MOST_COMPARED ? `Choose ${MOST_COMPARED} at most` : `Compare ${chosen.size} runs`;
   }
 
   async function look() {
@@ -87,7 +88,7 @@ function card(chose) {
     state.textContent = run.state === "failed" ? `failed: ${run.words}` : words.text;
     progress.value = run.steps ? run.step / run.steps : 0;
     about.textContent = `${run.recipe ?? "unreadable recipe"} on ${run.data || "?"}; ${words.more}${run.seconds == null ? "" : `, ${duration(run.seconds)} trained`}`;
-    score.textContent = (run.score == null ? "not judged yet" : `best distance ${number(run.score)} at step ${run.best_step}${run.floor == null ? "" : ` (real images ${number(run.floor)})`}`)
+    score.textContent = (run.score == null ? "not judged yet" : `best distance ${number(run.score)} at step ${whole(run.best_step)}${run.floor == null ? "" : ` (real images ${number(run.floor)})`}`)
       + (run.alarms ? `; ▲ ${run.alarms} alarm${run.alarms > 1 ? "s" : ""}` : "");
     const source = run.grid == null ? "" : `api/runs/${run.id}/grids/${run.grid}.png?v=${run.began}`;
     if (source !== shown) {
@@ -95,6 +96,7 @@ function card(chose) {
       picture.hidden = !source;
       blank.hidden = Boolean(source);
       picture.alt = `samples of ${run.name} after step ${run.grid}`;
+      if (run.grid_size) [picture.width, picture.height] = run.grid_size; // keeps its place until it is there
       if (source) picture.src = source;
     }
   }
@@ -102,5 +104,11 @@ function card(chose) {
   return { element, update };
 }
 
+// A picture that is dropped beside the place for it would otherwise take the place of the page.
+for (const type of ["dragover", "drop"]) addEventListener(type, (event) => {
+  if (event.defaultPrevented) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "none";
+});
 addEventListener("hashchange", show);
 show();

@@ -12,7 +12,12 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-export class Problem extends Error {}
+export class Problem extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
 
 // The JSON (or the blob) that an address gives; with `body` it is sent there. Throws a Problem in words for people.
 export async function get(address, { body, blob = false, signal } = {}) {
@@ -24,11 +29,14 @@ export async function get(address, { body, blob = false, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new Problem("Sparring does not answer; is it still running?");
   }
-  if (!answer.ok) throw new Problem((await answer.text()).trim() || `refused (${answer.status})`);
+  if (!answer.ok) throw new Problem((await answer.text()).trim() || `refused (${answer.status})`, answer.status);
   return blob ? answer.blob() : answer.json();
 }
 
 export const whole = (value) => Math.round(value).toLocaleString("en");
+
+// A name of several parts, which may be broken between them.
+export const breakable = (name) => name.split(/(?<=[_.])/).flatMap((part) => [part, h("wbr")]);
 
 export function number(value, percent = false) {
   if (value == null) return "–";
@@ -39,6 +47,7 @@ export function number(value, percent = false) {
 export function duration(seconds) {
   if (seconds == null) return "–";
   const s = Math.round(seconds);
+  if (s < 1) return seconds === 0 ? "0 s" : "less than 1 s";
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
   return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
@@ -60,9 +69,12 @@ export function say(text) {
 }
 
 // A function that runs `work` with the newest arguments, one at a time: those in between are left out.
+// `forget` drops what waits.
 export function newestOnly(work) {
   let busy = false, waiting = null;
-  return async function run(...given) {
+  run.forget = () => { waiting = null; };
+  return run;
+  async function run(...given) {
     if (busy) { waiting = given; return; }
     busy = true;
     try {
@@ -72,39 +84,5 @@ export function newestOnly(work) {
     }
     busy = false;
     if (waiting) { const next = waiting; waiting = null; run(...next); }
-  };
-}
-
-// Fetches and shows now, and whenever the server says that something has changed; but never so often that showing takes
-// more than 1% of the time: then the browser paints, and the training waits. `fetch` resolves to how to show. Returns how
-// to stop.
-export function follow(address, fetch) {
-  let stopped = false, due = true, busy = false, timer = null;
-  const source = new EventSource(address);
-  async function turn() {
-    if (stopped || busy || !due || document.hidden) return;
-    busy = true;
-    due = false;
-    let began = performance.now();
-    try {
-      const show = await fetch();
-      began = performance.now();
-      if (!stopped) await show();
-    } catch (error) {
-      if (!stopped) say(error.message);
-    }
-    const wait = Math.min(15000, Math.max(1000, 100 * (performance.now() - began)));
-    timer = setTimeout(() => { busy = false; turn(); }, wait);
   }
-  const shown = () => turn();
-  source.onmessage = () => { due = true; turn(); };
-  source.onerror = () => { if (source.readyState === EventSource.CLOSED && !stopped) say("Sparring does not answer; is it still running?"); };
-  document.addEventListener("visibilitychange", shown);
-  turn();
-  return () => {
-    stopped = true;
-    source.close();
-    clearTimeout(timer);
-    document.removeEventListener("visibilitychange", shown);
-  };
 }

@@ -1,7 +1,8 @@
 // ONE RUN, live: its pictures through the time of its training, its curves, classes, alarms, and the closest pairs.
 
 import { classes, curves, forget, plotly } from "./charts.js";
-import { duration, follow, get, h, number, stateWords, whole } from "./parts.js";
+import { follow } from "./connection.js";
+import { breakable, duration, get, h, number, stateWords, whole } from "./parts.js";
 
 export function runView(main, trail, key) {
   const base = `api/runs/${key}`;
@@ -9,7 +10,7 @@ export function runView(main, trail, key) {
   const progress = h("progress", { max: 1, "aria-label": "progress" }), facts = h("dl", { class: "facts" });
   const explore = h("a", { class: "button", href: `#/run/${key}/explore`, hidden: true }, "Explore its networks");
   const alarms = h("section", { class: "alarms", hidden: true });
-  const samples = h("img", { hidden: true }), real = h("img", { alt: "real images", hidden: true }), none = h("p", { class: "quiet" }, "No samples yet: they come with the first step.");
+  const samples = h("img", { hidden: true }), real = h("img", { alt: "real images", hidden: true }), none = h("p", { class: "quiet", hidden: true });
   const caption = h("figcaption"), slider = h("input", { type: "range", min: 0, value: 0, "aria-label": "time of training" });
   const time = h("div", { hidden: true }, h("label", { class: "note" }, "Through the training ", slider));
   const charts = h("div", { class: "charts" }), classChart = h("div", { class: "chart" }), classNote = h("p", { class: "note" });
@@ -40,6 +41,7 @@ export function runView(main, trail, key) {
   function showGrid() {
     const count = run.grids.steps.length;
     none.hidden = count > 0;
+    none.textContent = run.state === "running" ? "No samples yet: they come with the first step." : "This run has no samples.";
     time.hidden = samples.hidden = count === 0;
     if (!count) return;
     slider.max = count - 1;
@@ -49,8 +51,9 @@ export function runView(main, trail, key) {
     if (source !== shownGrid) {
       samples.src = shownGrid = source;
       samples.alt = `samples after step ${step()}`;
-      caption.replaceChildren(`samples after step `, h("b", {}, whole(step())), `, ${duration(run.grids.seconds[slider.value])} of training${follows && run.state === "running" ? "; the newest" : ""}`);
     }
+    if (run.grid_size) for (const picture of [samples, real]) [picture.width, picture.height] = run.grid_size; // keeps their place
+    caption.replaceChildren(`samples after step `, h("b", {}, whole(step())), `, ${duration(run.grids.seconds[slider.value])} of training${follows && run.state === "running" ? "; the newest" : ""}`);
   }
 
   function moved() {
@@ -114,7 +117,7 @@ export function runView(main, trail, key) {
     alarms.replaceChildren(h("h2", {}, `▲ ${run.alarms.length} alarm${run.alarms.length > 1 ? "s" : ""}`), h("ul", {}, ...run.alarms.map((alarm) =>
       h("li", {}, h("button", { type: "button", class: "link", onclick: () => goTo(alarm.step) }, `step ${whole(alarm.step)}`), `: ${alarm.text}`))));
     if (!settings.children.length) settings.append(...Object.entries(run.settings).map(([name, value]) =>
-      h("div", {}, h("dt", {}, name), h("dd", {}, value === null ? "–" : String(value)))));
+      h("div", {}, h("dt", {}, ...breakable(name)), h("dd", {}, value === null ? "–" : String(value)))));
   }
 
   async function showRest() {
@@ -129,12 +132,15 @@ export function runView(main, trail, key) {
 
   async function look() {
     try {
-      [run] = await Promise.all([get(base), plotly()]);
+      run = await get(base);
     } catch (error) {
       if (!/no such run/.test(error.message)) throw error;
       return showGone;
     }
-    return showAll;
+    showFacts();
+    showGrid();
+    await plotly();
+    return showDrawn;
   }
 
   function showGone() {
@@ -144,9 +150,7 @@ export function runView(main, trail, key) {
     if (!run) title.textContent = "There is no such run";
   }
 
-  async function showAll() {
-    showFacts();
-    showGrid();
+  async function showDrawn() {
     await showCharts();
     await showRest();
   }

@@ -21,6 +21,7 @@ import math
 import os
 import re
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ from sparring.plain import plain_console, printable, say, say_block, shell_quote
 from sparring.recipe import Channels, Fit, Recipe
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 from sparring.run import Run
-from sparring.stopping import is_left_alone
+from sparring.stopping import is_left_alone, stop_requests
 from sparring.sweeps import space
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ GRID_COLUMNS, MOST_COLUMNS = 8, 32
 """Of a grid with a class a row: usual ones, and the most."""
 MOST_IMAGES = 1_000_000
 """Of one sampling."""
+LAST_SECONDS = 3.0
+"""Without a terminal, the page answers for so long after a training: open tabs ask each second."""
 INTERRUPTED = 130
 """Exit status of a training that was stopped before its end, as shells have it for Ctrl-C."""
 LONGEST_WORD, LONGEST_SENTENCE = 200, 580
@@ -101,7 +104,8 @@ class Train:
     distributed: Flag = False
     """Train together with the other processes that Slurm, Open MPI or Kubernetes has started."""
     watch: Flag = False
-    """Show it in a browser while it trains (needs the extra `watch`); see `sparring watch --help`."""
+    """Show it in a browser while it trains and, in a terminal, afterwards until Ctrl-C (needs the extra `watch`); see
+    `sparring watch --help`."""
 
 
 def train(words: list[str]) -> int:
@@ -187,7 +191,7 @@ def _train_replicas(given: Train) -> int:
 
 @contextlib.contextmanager
 def _watched(given: Train) -> Iterator[None]:
-    """A page for as long as the training takes; of the processes that train together, beside the first one only."""
+    """A page beside the training; of the processes that train together, beside the first one only."""
     from sparring import processes
     from sparring.training import RUNS
     from sparring.web import server
@@ -202,12 +206,24 @@ def _watched(given: Train) -> Iterator[None]:
         with server.beside(folder) as address:
             say(f"watch it learn: {address}", flush=True)
             yield
+            _keep_page(address)
     except BaseException:
         if made:
             with contextlib.suppress(OSError):  # there is something in it by now
                 folder.rmdir()
         raise
     say(f"Look at it again: sparring watch {shell_quoted(str(folder))}")
+
+
+def _keep_page(address: str) -> None:
+    """Serve on after the training: in a terminal until Ctrl-C, else until open tabs have shown the end."""
+    with stop_requests() as stop:
+        end = time.monotonic() + LAST_SECONDS
+        if sys.stdout.isatty() and not interrupts.asked_to_end():
+            print(f"The page stays open: {address}\nCtrl-C ends it", flush=True)
+            end = math.inf
+        while not stop.requested and time.monotonic() < end:
+            time.sleep(0.1)
 
 
 def _join(words: list[str]) -> bool:

@@ -47,6 +47,7 @@ _taker: Stoppable | None = None
 _terminals: list[int] = []
 _quiet = False
 _listening = False
+_asked_to_end = False
 
 
 def listen() -> None:
@@ -67,6 +68,11 @@ def listen() -> None:
 def listening() -> bool:
     """Whether signals are heard here; else the caller has to handle them."""
     return _listening
+
+
+def asked_to_end() -> bool:
+    """Whether SIGTERM or SIGHUP was heard: they want the program to end, Ctrl-C only what it does now."""
+    return _asked_to_end
 
 
 @contextmanager
@@ -146,10 +152,12 @@ def _nothing(number: int, frame: object) -> None:
 
 
 def _hear(reader: int) -> None:
+    global _asked_to_end
     while word := os.read(reader, 1):
         number = signal.Signals(word[0])
         hang_up = number not in SENTENCES
         taker = _taker
+        _asked_to_end |= number in SIGNALS and number != signal.SIGINT
         if number not in SIGNALS or (hang_up and taker is not None and taker.requested):
             continue
         if taker is None or taker.requested:

@@ -287,20 +287,30 @@ def _closest(copied: Memorisation, samples: Images, training: ManyImages) -> str
         figure(
             sheet(np.stack([samples[pair.sample], training[pair.training]]), 2, LARGEST_PAIR),
             f"sample {pair.sample} beside training image {pair.training}",
-            f"<b>{pair.distance:.1f}</b> apart",
+            f"<b>{pair.distance:.1f}</b> apart{', suspiciously close' if pair.suspicious else ''}",
         )
         for pair in copied.closest
     )
     alarm = "<strong>This is an alarm</strong>" if copied.alarm else "This is no alarm"
+    suspicious = sum(pair.suspicious for pair in copied.closest)
     return (
         "<section><h2>Closest training images</h2>"
         f"<p>Half of the samples are within {copied.distance:.1f} gray levels (of 255) of a training image; half of "
-        f"the unseen real images are within {copied.distance_unseen:.1f}. {copied.copies:.1%} of the samples are "
-        "suspiciously close to one, much closer than to any other; of the unseen real images "
-        f"{copied.copies_unseen:.1%} are. {alarm}.</p>"
-        "<p>The most suspicious samples, each on the left, with its nearest training image on the right and their "
-        f'distance in gray levels:</p><div class="pairs">{figures}</div></section>'
+        f"the unseen real images are within {copied.distance_unseen:.1f}. {copied.copies:.1%} of the samples are much "
+        f"closer to one training image than to any other; of the unseen real images {copied.copies_unseen:.1%} are. "
+        f"{alarm}.</p>"
+        "<p>The closest pairs: each sample on the left, its nearest training image on the right, and their distance in "
+        f"gray levels. {_closest_words(suspicious)}</p>"
+        f'<div class="pairs">{figures}</div></section>'
     )
+
+
+def _closest_words(suspicious: int) -> str:
+    """How many of the closest pairs are suspicious, in words."""
+    if not suspicious:
+        return "None is suspiciously close: unseen real images come as close."
+    are = "is" if suspicious == 1 else "are"
+    return f"{suspicious} of them {are} suspiciously close: hardly any unseen real image comes as close."
 
 
 # ------------------------------------------------------------------------------------------------ the discriminator

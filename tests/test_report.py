@@ -208,7 +208,7 @@ def verdict() -> Verdict:
             distance_unseen=39.21,
             error=0.01,
             alarm=False,
-            closest=(Pair(5, 17, 12.345, 0.4), Pair(60, 2, 45.6, 0.8)),
+            closest=(Pair(5, 17, 12.345, 0.4, suspicious=True), Pair(60, 2, 45.6, 0.8)),
         ),
         discriminator=Discrimination(0.61, 0.58, 0.12, 0.86, 0.88, 0.514, 0.01, False),
         alarms=(),
@@ -552,7 +552,7 @@ def test_images_of_any_kind(
 
 def test_closest_pairs(verdict: Verdict, samples: Images, real: RealImages) -> None:
     part = section(read(page(verdict, samples, real, None)), "Closest training images")
-    assert [caption.text() for caption in part.all("figcaption")] == ["12.3 apart", "45.6 apart"]
+    assert [caption.text() for caption in part.all("figcaption")] == ["12.3 apart, suspiciously close", "45.6 apart"]
     first, second = part.all("img")
     assert first.attributes["alt"] == "sample 5 beside training image 17"
     shown = np.asarray(picture_of(second))
@@ -562,6 +562,15 @@ def test_closest_pairs(verdict: Verdict, samples: Images, real: RealImages) -> N
     for words_of_it in ("within 52.8 gray levels", "are within 39.2", "3.1% of the samples", "images 1.1% are"):
         assert words_of_it in words
     assert words.endswith("This is no alarm.")
+
+
+def test_no_pair_is_called_suspicious_that_is_not(verdict: Verdict, samples: Images, real: RealImages) -> None:
+    words = section(read(page(verdict, samples, real, None)), "Closest training images").text()
+    assert "1 of them is suspiciously close" in words
+    harmless = tuple(dataclasses.replace(pair, suspicious=False) for pair in verdict.memorisation.closest)
+    root = read(page(changed(verdict, memorisation={"closest": harmless}), samples, real, None))
+    words = section(root, "Closest training images").text()
+    assert words.count("suspicious") == 1 and "None is suspiciously close" in words
 
 
 def test_copies_are_an_alarm(verdict: Verdict, samples: Images, real: RealImages) -> None:

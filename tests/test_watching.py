@@ -1,10 +1,16 @@
 """THE COMMANDS of the page: `sparring watch` and `sparring train --watch`, as people type them."""
 
+import contextlib
+import json
+import os
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -72,8 +78,92 @@ def test_a_training_is_watched_as_long_as_it_takes(digits: Path, tmp_path: Path)
     assert process.returncode == 130 and errors == ""
     assert "everything is saved" in rest and f"sparring watch {out}" in rest
     with pytest.raises(OSError):
-        socket.create_connection(("127.0.0.1", urlsplit(address).port or 0), timeout=5)
+        answers(address)  # or another page has taken its port
     assert Run(out).ended() == "stopped"
+
+
+class Terminal:
+    """A command in a terminal of its own; what it prints is read in a thread, so that it never waits."""
+
+    def __init__(self, *words: str) -> None:
+        self._own, other = pty.openpty()
+        command = [sys.executable, "-m", "sparring.cli", *words]
+        self.process = subprocess.Popen(command, stdin=other, stdout=other, stderr=other, start_new_session=True)
+        os.close(other)
+        self.printed = ""
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # as Linux ends a terminal
+            while piece := os.read(self._own, 10_000):
+                self.printed += piece.decode(errors="replace").replace("\r", "")
+
+    def until(self, words: str, seconds: float = 90.0) -> None:
+        end = time.monotonic() + seconds
+        while words not in self.printed:
+            assert time.monotonic() < end and self.process.poll() is None, self.printed
+            time.sleep(0.05)
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+
+def state(address: str) -> str:
+    """What the page says of its one run."""
+    with urllib.request.urlopen(address) as door:
+        cookie, _, place = str(door.headers["set-cookie"]).partition("; HttpOnly; SameSite=Strict; Path=")
+    asked = urllib.request.Request(f"http://{urlsplit(address).netloc}{place}api/runs", headers={"cookie": cookie})
+    with urllib.request.urlopen(asked) as answer:
+        return str(json.loads(answer.read())["runs"][0]["state"])
+
+
+@pytest.fixture
+def options(digits: Path) -> list[str]:
+    return ["train", "mlp-256", "--watch", "--data", str(digits), "--batch-size", "20", "--held-out", "0"]
+
+
+def test_in_a_terminal_the_page_stays_after_the_training_until_ctrl_c(options: list[str], tmp_path: Path) -> None:
+    terminal = Terminal(*options, "--steps", "20", "--out", str(tmp_path / "run"))
+    terminal.until("Ctrl-C ends it")
+    found = ADDRESS.search(terminal.printed)
+    assert found and f"The page stays open: {found[0]}" in terminal.printed and "finished: " in terminal.printed
+    assert state(found[0]) == "finished"
+    terminal.interrupt()
+    assert terminal.process.wait(20) == 0
+    assert "Look at it again" in terminal.printed and "interrupted" not in terminal.printed
+    with pytest.raises(OSError):
+        answers(found[0])  # or another page has taken its port
+
+
+def test_the_first_ctrl_c_ends_the_training_and_the_second_the_page(options: list[str], tmp_path: Path) -> None:
+    terminal = Terminal(*options, "--steps", "2000000", "--out", str(tmp_path / "run"))
+    terminal.until("watch it learn")
+    found = ADDRESS.search(terminal.printed)
+    terminal.until("steps/s")
+    terminal.interrupt()
+    terminal.until("Ctrl-C ends it")
+    assert found and "everything is saved" in terminal.printed and state(found[0]) == "stopped"
+    assert Run(tmp_path / "run").ended() == "stopped"
+    terminal.interrupt()
+    assert terminal.process.wait(20) == 130
+
+
+def test_who_is_told_to_end_does_not_wait_for_ctrl_c(options: list[str], tmp_path: Path) -> None:
+    terminal = Terminal(*options, "--steps", "2000000", "--out", str(tmp_path / "run"))
+    terminal.until("steps/s")
+    terminal.process.terminate()
+    assert terminal.process.wait(60) == 130
+    assert Run(tmp_path / "run").ended() == "stopped" and "The page stays open" not in terminal.printed
+
+
+def test_without_a_terminal_open_tabs_see_the_end(options: list[str], tmp_path: Path) -> None:
+    process = started(*options, "--steps", "20", "--out", str(tmp_path / "run"))
+    address = address_in(process)
+    assert process.stdout is not None
+    next(line for line in process.stdout if line.startswith("New images"))
+    assert state(address) == "finished"
+    rest, errors = process.communicate(timeout=20)
+    assert process.returncode == 0 and errors == "" and "The page stays open" not in rest
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ class Glance:
         self._images = training.images
         self._unseen = self._find(self._held_out.images[:LOOKED_UP])
         self.closest: Images | None = None
-        """Of the last judgement the samples that are suspiciously close to training images, each before its training
-        image: (2 pairs, H, W, C)."""
+        """Of the last judgement the samples that are closest to training images, each before its training image:
+        (2 pairs, H, W, C)."""
 
     def judge(self, state: TrainState) -> dict[str, Any]:
         """The numbers of one judgement, as they are written into the events."""
@@ -88,6 +88,7 @@ class Glance:
             "diversity": float(features.values.var(axis=0).sum() / self._real.var(axis=0).sum()),
             "copies": copied.copies,
             "copies_alarm": copied.alarm,
+            "suspicious": sum(pair.suspicious for pair in copied.closest),
             "right_unseen": told.right_unseen,
             "right_fake": told.right_fake,
             "memorising": told.memorising,

@@ -4,7 +4,9 @@ A copy is much nearer to one training image than to any other. So a sample's *cl
 training image over what is usual for it: the training images are dealt out into 50 parts, and the usual distance is the
 median of the distances to the nearest of each part. (Carlini et al. 2023, section 4.2, divide by distances to nearby
 images for the same reason: a plain digit is near to many.) Closeness is near 1 for new images and 0 for copies. A
-sample counts as a copy if its closeness is below three quarters of what only 1% of unseen real images stay below.
+sample counts as a copy if its closeness is below three quarters of what only 1% of unseen real images stay below. A
+few unseen images are as close by chance, so a pair is called suspicious only among pairs of which unseen images explain
+less than a tenth.
 """
 
 from collections.abc import Callable
@@ -31,6 +33,8 @@ LARGEST_SIDE = 32
 """Larger images are compared after averaging blocks of pixels down to this."""
 UNSEEN_QUANTILE, MARGIN = 0.01, 0.75
 """Of the unseen images' closeness, and how much closer a copy is: some classes are closer to their like than others."""
+EXPLAINED = 0.1
+"""Of suspicious pairs, unseen real images explain at most this share."""
 ALARM_COUNT = 5
 """So many copies are needed for an alarm, besides their share."""
 PAIRS = 16
@@ -52,12 +56,14 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Pair:
-    """A sample and the training image that it is suspiciously close to."""
+    """A sample and its nearest training image."""
 
     sample: int
     training: int
     distance: float
     closeness: float
+    suspicious: bool = False
+    """Whether it is closer than unseen real images explain."""
 
 
 @dataclass(frozen=True)
@@ -142,16 +148,28 @@ def memorisation(samples: Nearest, unseen: Nearest) -> Memorisation:
         distance_unseen=float(np.median(unseen.distances)),
         error=float(copies.std() / np.sqrt(len(copies))),
         alarm=bool(share >= COPIES_SHARE and copies.sum() >= ALARM_COUNT),
-        closest=_closest(samples),
+        closest=_closest(samples, _suspicious_up_to(samples, unseen, threshold)),
     )
 
 
-def _closest(samples: Nearest) -> tuple[Pair, ...]:
+def _suspicious_up_to(samples: Nearest, unseen: Nearest, threshold: float) -> float:
+    """The closeness up to which samples are suspicious; below 0 where none is.
+
+    As many unseen images, were they closer by the margin, would make at most a tenth of the samples that are as close.
+    """
+    ordered, real = np.sort(samples.closeness), np.sort(MARGIN * unseen.closeness)
+    close = ordered[ordered < threshold]
+    found, expected = (np.searchsorted(x, close, side="right") / len(x) for x in (ordered, real))
+    return float(close[expected <= EXPLAINED * found].max(initial=-1.0))
+
+
+def _closest(samples: Nearest, suspicious: float) -> tuple[Pair, ...]:
     pairs: dict[int, Pair] = {}
     for i in np.argsort(samples.closeness, kind="stable"):
         place = int(samples.places[i])
         if place not in pairs:
-            pairs[place] = Pair(int(i), place, float(samples.distances[i]), float(samples.closeness[i]))
+            closeness = float(samples.closeness[i])
+            pairs[place] = Pair(int(i), place, float(samples.distances[i]), closeness, closeness <= suspicious)
         if len(pairs) == PAIRS:
             break
     return tuple(pairs.values())

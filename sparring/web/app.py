@@ -47,8 +47,6 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".s
 FILES = SHARED | {path.name: path for path in STATIC.iterdir() if path.suffix in TYPES}
 SAME_SECONDS = 1.0
 """For so long everybody who asks gets what was seen last: many viewers cost no more than one."""
-HELD_SECONDS = 3.0
-"""A trainer may write for so long after it was last seen to hold the lock."""
 MOST_PICTURES = 64
 """Of one request."""
 MOST_PLAYERS = 3
@@ -56,6 +54,8 @@ MOST_PLAYERS = 3
 LARGEST_GRID = 64 << 20
 """Bytes of a picture that is still shown."""
 MOST_COMPARED = 8
+LIVE = ("running", "killed")
+"""States that change without anything being written."""
 STEP = re.compile("[0-9]{1,16}")
 KEPT = {"cache-control": "private, max-age=3600"}
 """Of what never changes under its address."""
@@ -89,8 +89,6 @@ class Page:
         self.shelf = Shelf(folder)
         self._tails: dict[Path, Tail] = {}
         self._cards: dict[Path, tuple[str, dict[str, Any]]] = {}
-        self._held: dict[Path, float] = {}
-        """When a process of this machine was last seen to train a run, by the time of day."""
         self._players: OrderedDict[Path, Player] = OrderedDict()
         self._looks: dict[str | None, Look] = {}
         self._reading, self._playing = CapacityLimiter(1), CapacityLimiter(1)
@@ -140,19 +138,11 @@ class Page:
             all_stamps = "|".join(f"{name}:{self._stamp_in_list(run)}" for name, run in self.shelf.runs().items())
             return hashlib.sha256(all_stamps.encode()).hexdigest()
         run = self.shelf.find(key)
-        return "gone" if run is None else f"{view.stamp(run)}.{self._is_trained(run)}"
+        return "gone" if run is None else f"{view.stamp(run)}.{view.is_trained(run)}"
 
     def _stamp_in_list(self, run: Run) -> str:
         _, card = self._cards.get(run.path, ("", {"state": "running"}))
-        return f"{view.stamp(run)}.{card['state'] == 'running' and self._is_trained(run)}"
-
-    def _is_trained(self, run: Run) -> bool:
-        """Whether a process trains the run. Once the lock was seen to be held here, it decides; what is written later
-        nevertheless comes from another machine."""
-        if run.is_held():
-            self._held[run.path] = time.time()
-            return True
-        return view.wrote_lately(run, since=self._held.get(run.path, 0.0) + HELD_SECONDS)
+        return f"{view.stamp(run)}.{card['state'] in LIVE and view.is_trained(run)}"
 
     def _told(self, key: str | None) -> bytes:
         look = self._look(key)
@@ -164,7 +154,7 @@ class Page:
         """All runs, the newest first."""
         found = self.shelf.runs()
         there = {run.path for run in found.values()}
-        for known in (self._tails, self._cards, self._held):
+        for known in (self._tails, self._cards):
             for path in known.keys() - there:
                 del known[path]
         cards = [self._card(key, run) for key, run in found.items()]
@@ -175,10 +165,10 @@ class Page:
         """The card of a run; of one that is not trained and has not changed the card of before."""
         stamp, name = view.stamp(run), self.shelf.name(run)
         before, card = self._cards.get(run.path, ("", {}))
-        if before != stamp or card["state"] == "running":
+        if before != stamp or card["state"] in LIVE:
             try:
                 check_about(run)
-                card = view.card(name, key, run, self._events(run), self._is_trained(run))
+                card = view.card(name, key, run, self._events(run))
                 _json(card)
             except NO_RUN:  # it is being removed, or is no run of ours
                 card = view.unreadable(name, key)
@@ -189,7 +179,7 @@ class Page:
         run = self._find(key)
         try:
             check_about(run)
-            return _json(view.whole(self.shelf.name(run), key, run, self._events(run), self._is_trained(run)))
+            return _json(view.whole(self.shelf.name(run), key, run, self._events(run)))
         except NO_RUN:
             raise HTTPException(409, "this run cannot be read") from None
 

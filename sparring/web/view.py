@@ -22,6 +22,8 @@ from sparring.run import Run
 
 QUIET_SECONDS = 20.0
 """A run that no process is seen to hold, and that wrote nothing for so long, is no longer trained."""
+HELD_SECONDS = 3.0
+"""A trainer may write for so long after its lock was last seen to be held."""
 RATE_SECONDS = 15.0
 """How far back the rate of steps looks."""
 MOST_CLASSES = 1_000
@@ -36,12 +38,15 @@ ENDS = {
 
 View = dict[str, Any]
 
+_held: dict[Path, float] = {}
+"""When the lock of a run was last seen to be held, by the time of day."""
 
-def card(name: str, key: str, run: Run, events: Sequence[Event], is_trained: bool | None = None) -> View:
-    """What the list of runs shows. Whether a process trains the run is looked up where it is not known."""
+
+def card(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
+    """What the list of runs shows."""
     recipe, about, grids = _recipe(run), _environment(run), run.all_grids()
     step = max((event["step"] for event in events), default=0)
-    state, words = _state(events, _is_trained(run) if is_trained is None else is_trained)
+    state, words = _state(events, is_trained(run))
     judged = [event for event in events if event["event"] == "judged" and is_number(event.get("score"))]
     best = min(judged, key=lambda event: float(event["score"])) if judged else None
     steps = recipe.steps if recipe else None
@@ -82,14 +87,15 @@ def unreadable(name: str, key: str) -> View:
     return {"id": key, "name": name} | said | dict.fromkeys(unknown)
 
 
-def whole(name: str, key: str, run: Run, events: Sequence[Event], is_trained: bool | None = None) -> View:
-    """All that is shown of one run, as for `card`."""
+def whole(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
+    """All that is shown of one run."""
     recipe = _recipe(run)
     logged, judged, alarms = ([e for e in events if e["event"] == kind] for kind in ("log", "judged", "alarm"))
-    return card(name, key, run, events, is_trained) | {
+    return card(name, key, run, events) | {
         "grids": _timed(logged, [step for step, _ in run.all_grids()]),
         "real": run.real_grid.is_file(),
         "closest": run.closest.stat().st_mtime_ns if run.closest.is_file() else None,
+        "suspicious": _suspicious(judged),
         "charts": [_chart(drawn, logged) for drawn in [*curves.logged(logged), *curves.judged(judged, alarms)]],
         "classes": _classes(run, judged),
         "judged_step": judged[-1]["step"] if judged else None,
@@ -112,23 +118,24 @@ def stamp(run: Run) -> str:
     return ".".join(parts)
 
 
-def wrote_lately(run: Run, since: float = 0.0) -> bool:
-    """Whether something was written into the run in the last seconds, and after `since`."""
-    return time.time() - (written := _written(run)) < QUIET_SECONDS and written > since
+def is_trained(run: Run) -> bool:
+    """Whether a process trains the run. Once its lock was seen to be held here, the lock decides at once; what is
+    written later although nobody holds it comes from another machine."""
+    now, written = time.time(), _written(run)
+    if run.is_held():
+        _held[run.path] = now
+        return True
+    return now - written < QUIET_SECONDS and written > _held.get(run.path, 0.0) + HELD_SECONDS
 
 
-def _is_trained(run: Run) -> bool:
-    return run.is_held() or wrote_lately(run)
-
-
-def _state(events: Sequence[Event], is_trained: bool) -> tuple[str, str]:
+def _state(events: Sequence[Event], trained: bool) -> tuple[str, str]:
     """running, finished, stopped, failed or killed; and what there is to say of it."""
     last = events[-1] if events else None
     if last is not None and last["event"] in ENDS:
         return ENDS[last["event"]]
     if last is not None and last["event"] == "failed":
         return "failed", str(last.get("reason", "it did not say why"))
-    if is_trained:
+    if trained:
         return "running", "starting" if last is None or last["event"] in ("started", "resumed") else ""
     return "killed", "it ended without a word, as when its process is killed; it can go on"
 
@@ -219,6 +226,13 @@ def _classes(run: Run, judged: Sequence[Event]) -> View | None:
 @lru_cache(maxsize=64)
 def _bands(drawn: int, due: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
     return bands(drawn, np.array(due)).classes
+
+
+def _suspicious(judged: Sequence[Event]) -> int | None:
+    """How many of the closest pairs of the newest judgement are suspicious; None where older versions did not say."""
+    last = judged[-1] if judged else {}
+    found = last.get("suspicious", 0 if last.get("copies") == 0 else None)
+    return found if type(found) is int else None
 
 
 def _counts(values: Any) -> bool:

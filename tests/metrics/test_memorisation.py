@@ -212,6 +212,31 @@ def test_pairs_are_the_closest_and_list_a_training_image_once() -> None:
         assert closeness[pair.sample] == pair.closeness
 
 
+def suspicious(samples: Nearest, unseen: Nearest) -> int:
+    found = [pair.suspicious for pair in memorisation(samples, unseen).closest]
+    assert found == sorted(found, reverse=True), "the suspicious ones come first"
+    return sum(found)
+
+
+def test_only_pairs_that_unseen_images_do_not_explain_are_suspicious() -> None:
+    usual = np.linspace(0.5, 1, 1000)
+    unseen = with_closeness(*usual)
+    assert suspicious(with_closeness(*usual), unseen) == 0
+    assert suspicious(with_closeness(0.0, *usual[1:]), unseen) == 1, "one copy"
+    assert suspicious(with_closeness(*[0.1] * 7, *usual[7:]), unseen) == 7
+    assert suspicious(with_closeness(*[0.38] * 7, *usual[7:]), unseen) == 0, "below what is usual, but hardly"
+    doubles = with_closeness(*[0.0] * 5, *usual[5:])  # five of a thousand real images come twice
+    assert suspicious(with_closeness(*[0.0] * 5, *usual[5:]), doubles) == 0
+    assert suspicious(with_closeness(*[0.0] * 100, *usual[100:]), doubles) == PAIRS
+    assert suspicious(with_closeness(*[0.0] * 5, *usual[5:]), with_closeness(*[0.0] * 50, *usual[50:])) == 0
+
+
+def test_unseen_images_are_seldom_suspicious() -> None:
+    random = np.random.default_rng(0)
+    draw = lambda: with_closeness(*random.normal(0.9, 0.12, 250).clip(0.3))  # noqa: E731
+    assert np.mean([suspicious(draw(), draw()) > 0 for _ in range(300)]) < 0.05
+
+
 def test_fewer_training_images_than_pairs_are_all_listed() -> None:
     samples = Nearest(np.arange(50) % 3, np.full(50, 9.0), np.full(50, 0.5))
     pairs = memorisation(samples, with_closeness(0.1, 0.9)).closest
@@ -258,7 +283,7 @@ def test_copies_of_one_training_image_in_twenty_are_found(find: Lookup, unseen: 
     assert found.alarm
     assert found.copies == 1
     assert len({pair.training for pair in found.closest}) == PAIRS
-    assert all(pair.closeness == 0 for pair in found.closest)
+    assert all(pair.closeness == 0 and pair.suspicious for pair in found.closest)
 
 
 @needs_real_mnist
@@ -285,6 +310,7 @@ def test_unseen_digits_raise_no_alarm(start: int, find: Lookup, unseen: Nearest)
     found = memorisation(find(real(start=start)), unseen)
     assert not found.alarm
     assert found.copies < 0.02
+    assert sum(pair.suspicious for pair in found.closest) <= 1, "one in 3,000 has a double"
 
 
 @needs_real_mnist

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,117 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from slow import later
+from tabs import SECONDS, opened, pixels, until, until_changed, until_settled
 
-from sparring import atomic, sampling, training
-from sparring.images import grid, save_picture
+from sparring import sampling
 from sparring.recipe import Recipe
 from sparring.run import Run
-from sparring.session import Silence
 from sparring.web import server
 
 pytest.importorskip("starlette", reason="needs the extra `watch`")
 pytest.importorskip("plotly", reason="needs the extra `watch`")
-
-SECONDS = 20_000
-HARMLESS = ("Applying inline style violates", "Failed to load resource")
-"""Plotly tries to bring rules for its maps, which are not used: the policy of the page forbids it. And a server that
-ends, or says that something is not there, is what some tests are about."""
-
-
-@pytest.fixture(scope="module")
-def runs(tiny_run: Run, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run, one of another recipe that was judged, a conditional one, and what is left of a failed one."""
-    folder = tmp_path_factory.mktemp("watched") / "runs"
-    shutil.copytree(tiny_run.path, folder / "plain")
-    wider = tiny_recipe.replace(**{"generator.hidden": (16,), "batch_size": 10})
-    judged = training.train(wider, out=folder / "judged", reporter=Silence())
-    for step, score in ((10, 9.0), (20, 4.0), (30, 5.0)):
-        judged.add_event("judged", step, score=score, floor=1.5, measure="frechet", histogram=[30] * 5 + [10] * 5)
-    judged.add_event("alarm", 20, kind="collapse", text="collapse: <i>half</i> of the samples are '3'")
-    judged.add_event("finished", 30, seconds=1.0)
-    random = np.random.default_rng(0)
-    save_picture(judged.closest, grid(random.integers(0, 256, (8, 28, 28, 1)).astype(np.uint8), 1, 8, 2))
-    training.train(tiny_recipe.replace(conditional=True), out=folder / "conditional", reporter=Silence())
-    failed = Run(folder / "failed")
-    failed.grids.mkdir(parents=True)
-    atomic.write_json(failed.recipe_file, tiny_recipe.to_json())
-    shutil.copy(tiny_run.environment_file, failed.environment_file)
-    failed.add_event("started", 0)
-    failed.add_event("failed", 7, reason="the losses are no longer finite at step 7")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(runs: Path) -> Iterator[str]:
-    with server.beside(runs) as told:
-        yield told
-
-
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    """A tab without a way to anywhere but this machine; it fails on any error in a script."""
-    context = browser.new_context(viewport={"width": 1200, "height": 1600}, accept_downloads=True)
-    opened, errors = context.new_page(), list[str]()
-
-    def leaving(route: Any) -> None:
-        errors.append(f"asked for {route.request.url}")
-        route.abort()
-
-    def logged(message: Any) -> None:
-        if message.type == "error" and not message.text.startswith(HARMLESS):
-            errors.append(message.text)
-
-    context.route(lambda url: "//127.0.0.1:" not in url, leaving)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("console", logged)
-    opened.set_default_timeout(SECONDS)
-    yield opened
-    context.close()
-    assert not errors
-
-
-def opened(tab: Any, address: str, name: str, part: str = "") -> Any:
-    """The page of one run."""
-    tab.goto(address)
-    tab.locator("h3 a", has_text=name).click()
-    tab.get_by_role("heading", name=name, exact=True).wait_for()
-    if part:
-        tab.get_by_text("Explore its networks").click()
-        tab.get_by_role("heading", name=f"Explore {name}").wait_for()
-    return tab
-
-
-def until(tab: Any, holds: Callable[[], bool]) -> None:
-    """Wait for it; the page's own policy forbids Playwright to wait within it."""
-    for _ in range(SECONDS // 100):
-        if holds():
-            return
-        tab.wait_for_timeout(100)
-    pytest.fail("it did not come to that")
-
-
-def pixels(tab: Any, label: str) -> Any:
-    """What is on the canvas of that label: (H, W, 4)."""
-    found = tab.get_by_label(label, exact=True).evaluate(
-        "c => ({h: c.height, w: c.width, d: Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)})"
-    )
-    return np.array(found["d"], np.uint8).reshape(found["h"], found["w"], 4)
-
-
-def until_changed(tab: Any, label: str, before: Any) -> None:
-    until(tab, lambda: (pixels(tab, label) != before).any())
-
-
-def until_settled(tab: Any, label: str) -> None:
-    """Until the last picture that was asked for has come: none comes for half a second."""
-
-    def is_settled() -> bool:
-        before = pixels(tab, label)
-        tab.wait_for_timeout(500)
-        return bool((pixels(tab, label) == before).all())
-
-    until(tab, is_settled)
-
 
 # ------------------------------------------------------------------------------------------------ the list
 
@@ -188,6 +85,7 @@ def test_a_run_tells_its_alarms_classes_and_pairs(tab: Any, address: str) -> Non
     tab.get_by_label("0: 15% of the samples, 10% of the data", exact=False).scroll_into_view_if_needed()
     pairs = tab.get_by_alt_text("samples, each with its nearest training image on the right")
     assert pairs.evaluate("i => i.decode().then(() => i.naturalWidth)") == (8 * 29 + 1) * 2
+    tab.get_by_text("The first 2 pairs are suspiciously close").wait_for()
     tab.get_by_role("button", name="step 20").click()
     assert tab.get_by_alt_text("samples after step 20").is_visible()
 
@@ -285,9 +183,9 @@ def test_walks_directions_truncation_and_the_file(tab: Any, address: str, tmp_pa
     tab.get_by_label("choose sample 9").click()
     assert "A" in tab.get_by_label("choose sample 5").inner_text()
     assert "B" in tab.get_by_label("choose sample 9").inner_text()
-    until(tab, lambda: (pixels(tab, "the chosen picture") == pixels(tab, "sample 5")).all())
-    tab.get_by_label("from sample A to sample B").press("End")
     until(tab, lambda: (pixels(tab, "the chosen picture") == pixels(tab, "sample 9")).all())
+    tab.get_by_label("from sample A to sample B").press("Home")
+    until(tab, lambda: (pixels(tab, "the chosen picture") == pixels(tab, "sample 5")).all())
     for label, key in (("direction 1", "Home"), ("truncation", "Home"), ("truncation", "End")):
         before = pixels(tab, "the chosen picture")
         tab.get_by_label(label, exact=True).press(key)

@@ -17,7 +17,7 @@ from sparring.recipe import Recipe
 from sparring.run import Run
 from sparring.session import Silence
 from sparring.web import player as module
-from sparring.web.player import Player, newest_step
+from sparring.web.player import Player, _background, newest_step
 
 LIKE_GENERATOR = 1
 """Gray levels by which a picture may differ that was computed in a batch of another size."""
@@ -151,3 +151,13 @@ def test_of_a_run_without_a_checkpoint_there_is_nothing_to_play_with(new_run: Ru
     assert newest_step(new_run) == -1
     with pytest.raises(RunError):
         Player(new_run)
+
+
+def test_the_background_is_what_most_edges_have() -> None:
+    white, odd = np.full((20, 8, 6, 3), (255, 250, 240), np.uint8), np.zeros((9, 8, 6, 3), np.uint8)
+    white[:, 2:6, 2:4] = 0
+    assert _background(np.concatenate([white, odd])).tolist() == [255, 250, 240]
+
+
+def test_the_background_of_digits_is_black(player: Player) -> None:
+    assert player.background.tolist() == [0]

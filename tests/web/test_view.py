@@ -84,6 +84,37 @@ def test_who_is_seen_to_hold_the_lock_trains_and_who_is_silent_without_it_was_ki
         assert card(new_run)["state"] == "killed"
 
 
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="needs Linux")
+def test_a_trainer_that_was_seen_here_is_known_to_be_killed_at_once(
+    new_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparring.web.app.SAME_SECONDS", -1.0)
+    page = Page(new_run.path)
+    key = next(iter(page.shelf.runs()))
+
+    def told() -> tuple[str, str, str, str]:
+        one, every = (json.loads(awaited(page.told(which))) for which in (key, None))
+        return one["state"], every["runs"][0]["state"], awaited(page.stamp(key)), awaited(page.stamp(None))
+
+    with new_run.lock():
+        new_run.add_event("log", 5)
+        assert told()[:2] == ("running", "running")
+        before = told()
+    assert told()[:2] == ("killed", "killed")
+    assert told()[2] != before[2] and told()[3] != before[3], "open tabs have to hear of it"
+    with new_run.lock():
+        assert told()[:2] == ("running", "running"), "it goes on"
+    monkeypatch.setattr(view, "HELD_SECONDS", -60.0)
+    assert told()[0] == "running", "it was written since: another machine trains it"
+
+
+def test_the_size_of_pictures_is_told_before_they_are_there(tiny_run: Run, copied_run: Run) -> None:
+    assert card(tiny_run)["grid_size"] == [2 * (3 * 29 + 1), 2 * (2 * 29 + 1)]
+    for content in (b"", b"no picture", b"\x89PNG" + b"\xff" * 30, b"\x89PNG" + bytes(30)):
+        copied_run.all_grids()[-1][1].write_bytes(content)
+        assert card(copied_run)["grid_size"] is None
+
+
 def test_looking_keeps_no_trainer_out(new_run: Run) -> None:
     with new_run.lock():
         pass
@@ -192,3 +223,10 @@ def test_the_stamp_changes_with_the_run(copied_run: Run) -> None:
     seen.add(view.stamp(copied_run))
     assert len(seen) == 4 and view.stamp(copied_run) in seen
     assert view.stamp(Run(copied_run.path / "missing"))
+
+
+def test_no_pair_is_called_suspicious_where_none_is(new_run: Run) -> None:
+    assert whole(new_run)["suspicious"] == 0
+    for values, told in (({"copies": 0.0}, 0), ({"copies": 0.1}, None), ({"copies": 0.1, "suspicious": 3}, 3)):
+        new_run.add_event("judged", 5, score=1.0, **values)
+        assert whole(new_run)["suspicious"] == told

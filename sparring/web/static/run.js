@@ -16,8 +16,9 @@ export function runView(main, trail, key) {
   const charts = h("div", { class: "charts" }), classChart = h("div", { class: "chart" }), classNote = h("p", { class: "note" });
   const classPart = h("section", { hidden: true }, h("h2", {}, "Classes"), classNote, classChart);
   const pairs = h("img", { alt: "samples, each with its nearest training image on the right" });
+  const pairNote = h("p", { class: "note" });
   const pairPart = h("section", { hidden: true }, h("h2", {}, "Closest training images"),
-    h("p", { class: "note" }, "Of the newest judgement the samples that are suspiciously close to a training image; on the right of each its nearest one."), h("figure", { class: "picture" }, pairs));
+    pairNote, h("figure", { class: "picture" }, pairs));
   const settings = h("dl", { class: "settings" });
   const drawn = new Map();
   let run = null, follows = true, shownGrid = "", shownReal = "", shownPairs = null, timer = null, chartsDue = new Set();
@@ -124,6 +125,9 @@ export function runView(main, trail, key) {
     const source = run.real ? `${base}/real.png?v=${run.began}` : "";
     if (source !== shownReal) { shownReal = source; real.hidden = !source; if (source) real.src = source; }
     if (run.closest !== shownPairs) { shownPairs = run.closest; pairPart.hidden = run.closest == null; if (run.closest != null) pairs.src = `${base}/closest.png?v=${run.closest}`; }
+    pairNote.textContent = "The samples of the newest judgement that are closest to a training image, the closest first; on the right of each its nearest one."
+      + (run.suspicious == null ? "" : run.suspicious ? ` The first ${run.suspicious === 1 ? "pair is" : `${run.suspicious} pairs are`} suspiciously close: hardly any unseen real image comes as close.`
+        : " None is suspiciously close: unseen real images come as close.");
     classPart.hidden = !run.classes;
     if (!run.classes) return;
     classNote.textContent = `What the judge takes ${whole(run.classes.samples)} samples of step ${whole(run.judged_step)} for. The upright lines are where samples in perfect balance end in 95% of cases.`;

@@ -1,0 +1,59 @@
+"""A tab of the page, as tests of it in a browser use it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+SECONDS = 20_000
+HARMLESS = "Failed to load resource"
+"""A server that ends, or says that something is not there, is what some tests are about."""
+
+
+def opened(tab: Any, address: str, name: str, part: str = "") -> Any:
+    """The page of one run."""
+    tab.goto(address)
+    tab.locator("h3 a", has_text=name).click()
+    tab.get_by_role("heading", name=name, exact=True).wait_for()
+    if part:
+        tab.get_by_text("Explore its networks").click()
+        tab.get_by_role("heading", name=f"Explore {name}").wait_for()
+    return tab
+
+
+def until(tab: Any, holds: Callable[[], bool]) -> None:
+    """Wait for it; the page's own policy forbids Playwright to wait within it."""
+    for _ in range(SECONDS // 100):
+        if holds():
+            return
+        tab.wait_for_timeout(100)
+    pytest.fail("it did not come to that")
+
+
+def pixels(tab: Any, label: str) -> Any:
+    """What is on the canvas of that label: (H, W, 4)."""
+    found = tab.get_by_label(label, exact=True).evaluate(
+        "c => ({h: c.height, w: c.width, d: Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)})"
+    )
+    return np.array(found["d"], np.uint8).reshape(found["h"], found["w"], 4)
+
+
+def until_changed(tab: Any, label: str, before: Any) -> None:
+    until(tab, lambda: (pixels(tab, label) != before).any())
+
+
+def until_settled(tab: Any, label: str) -> None:
+    """Until the last picture that was asked for has come: none comes for half a second."""
+
+    def is_settled() -> bool:
+        before = pixels(tab, label)
+        tab.wait_for_timeout(500)
+        return bool((pixels(tab, label) == before).all())
+
+    until(tab, is_settled)
+
+
+def same(tab: Any, one: str, other: str) -> bool:
+    """Whether the same picture is on two canvases."""
+    return bool((pixels(tab, one) == pixels(tab, other)).all())

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 
 SECONDS = 20_000
-HARMLESS = "Failed to load resource"
-"""A server that ends, or says that something is not there, is what some tests are about."""
 
 
 def opened(tab: Any, address: str, name: str, part: str = "") -> Any:
@@ -57,3 +55,12 @@ def until_settled(tab: Any, label: str) -> None:
 def same(tab: Any, one: str, other: str) -> bool:
     """Whether the same picture is on two canvases."""
     return bool((pixels(tab, one) == pixels(tab, other)).all())
+
+
+def until_same(tab: Any, one: str, other: str) -> None:
+    until(tab, lambda: same(tab, one, other))
+
+
+def until_said(tab: Any, place: Any, words: str) -> None:
+    """Until these words are in that place."""
+    until(tab, lambda: words in place.text_content())

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tabs import SECONDS, opened, pixels, same, until, until_settled
+from tabs import SECONDS, opened, pixels, same, until, until_said, until_same, until_settled
 
 from sparring import sealed
 from sparring.run import Run
@@ -41,14 +41,14 @@ def test_marks_in_names_are_text_in_every_chart(tab: Any, runs: Path, tmp_path: 
             place.scroll_into_view_if_needed()
             place.locator(".main-svg").first.wait_for()
             place.evaluate("c => Plotly.Fx.hover(c, {xval: c.data[0].x.length > 5 ? 3 : 30}, 'xy')")
-            until(tab, lambda place=place, shown=shown: shown in place.text_content())
+            until_said(tab, place, shown)
             assert place.evaluate(marks) == []
         tab.goto(told)
         for name in (evil, "other"):
             tab.get_by_label(f"compare {name}", exact=True).check()
         tab.get_by_role("button", name="Compare 2 runs").click()
         place = tab.get_by_label("Losses: ", exact=False)
-        until(tab, lambda: f"{evil}: discriminator" in place.text_content())
+        until_said(tab, place, f"{evil}: discriminator")
         assert place.evaluate(marks) == []
 
 
@@ -109,7 +109,7 @@ def test_a_server_that_ended_is_said_in_every_view(browser: Any, runs: Path) -> 
             assert lost(tab).is_hidden()
     for tab in tabs.values():
         tab.bring_to_front()
-        lost(tab).wait_for(timeout=4_000)
+        lost(tab).wait_for(timeout=10_000)
         words = lost(tab).inner_text()
         assert "Not connected since" in words and f"sparring watch {runs}" in words
         assert tab.get_by_role("heading").first.is_visible(), "what was seen stays"
@@ -139,7 +139,7 @@ def test_a_page_goes_on_when_the_server_answers_again(tab: Any, runs: Path, tmp_
         tab.goto(told)
         tab.get_by_role("heading", name="plain", exact=True).wait_for()
         tab.route("**/api/**", lambda route: route.abort())
-        lost(tab).wait_for(timeout=4_000)
+        lost(tab).wait_for(timeout=10_000)
         run.add_event("log", 1000, seconds=1.0)
         tab.unroute("**/api/**")
         lost(tab).wait_for(state="hidden")
@@ -190,7 +190,7 @@ def test_a_killed_training_is_said_at_once(tab: Any, tiny_run: Run, tmp_path: Pa
         tab.wait_for_timeout(2000)
         trainer.kill()
         trainer.wait()
-        tab.locator(".state.killed").wait_for(timeout=5_000)
+        tab.locator(".state.killed").wait_for(timeout=10_000)
 
 
 # ------------------------------------------------------------------------------------------------ faults of one view
@@ -242,7 +242,7 @@ def test_a_chosen_sample_is_the_one_that_is_shown(tab: Any, address: str) -> Non
     tab.get_by_label("direction 2", exact=True).press("Home")
     for chosen in (6, 2, 2, 11, 6):
         tab.get_by_label(f"choose sample {chosen}", exact=True).click()
-        until(tab, lambda chosen=chosen: same(tab, "the chosen picture", f"sample {chosen}"))
+        until_same(tab, "the chosen picture", f"sample {chosen}")
         assert "B" in tab.get_by_label(f"choose sample {chosen}", exact=True).inner_text()
     tab.get_by_role("button", name="Walk").click()
     tab.get_by_label("choose sample 9").click()
@@ -259,7 +259,7 @@ def test_a_walk_between_classes_ends_at_its_ends(tab: Any, address: str) -> None
             tab.get_by_label(f"choose sample {sample}", exact=True).click()
         for key, sample in (("Home", a), ("End", b)):
             way.press(key)
-            until(tab, lambda sample=sample: same(tab, "the chosen picture", f"sample {sample}"))
+            until_same(tab, "the chosen picture", f"sample {sample}")
     words = tab.locator("figcaption").first.inner_text()
     assert "from A" in words and "as " in words
     tab.get_by_role("button", name="7", exact=True).click()

@@ -180,7 +180,7 @@ function askingPart(base, player, sample, signal) {
     Object.assign(context, { strokeStyle: colour ? pen.value : ink, lineWidth: 2 * PEN * width, lineCap: "round" });
     context.beginPath();
     context.moveTo(...from);
-    context.lineTo(...to);
+    context.lineTo(to[0] + 0.001, to[1]); // a line of no length is not drawn, and a click is a dot
     context.stroke();
   }
   const at = (event) => { const box = draw.getBoundingClientRect(); return [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height]; };

@@ -226,7 +226,7 @@ def test_the_stamp_changes_with_the_run(copied_run: Run) -> None:
 
 
 def test_no_pair_is_called_suspicious_where_none_is(new_run: Run) -> None:
-    assert whole(new_run)["suspicious"] == 0
+    assert whole(new_run)["suspicious"] is None
     for values, told in (({"copies": 0.0}, 0), ({"copies": 0.1}, None), ({"copies": 0.1, "suspicious": 3}, 3)):
         new_run.add_event("judged", 5, score=1.0, **values)
         assert whole(new_run)["suspicious"] == told

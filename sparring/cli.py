@@ -220,7 +220,8 @@ def _keep_page(address: str) -> None:
     with stop_requests() as stop:
         end = time.monotonic() + LAST_SECONDS
         if sys.stdout.isatty() and not interrupts.asked_to_end():
-            print(f"The page stays open: {address}\nCtrl-C ends it", flush=True)
+            say(f"The page stays open: {address}")
+            say("Ctrl-C ends it", flush=True)
             end = math.inf
         while not stop.requested and time.monotonic() < end:
             time.sleep(0.1)

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import shlex
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -27,7 +26,7 @@ from starlette.routing import Route
 
 from sparring.errors import SparringError
 from sparring.images import picture
-from sparring.plain import open_plain
+from sparring.plain import open_plain, shell_quoted
 from sparring.recipe import settings_of
 from sparring.run import Run
 from sparring.web import view
@@ -215,7 +214,7 @@ class Page:
 
 def make_app(folder: Path) -> Starlette:
     """The application for the runs in a folder, without its guard."""
-    page, again = Page(folder), f"sparring watch {shlex.quote(str(folder))}"
+    page, again = Page(folder), f"sparring watch {shell_quoted(str(folder))}"
 
     async def opened(request: Request) -> Response:
         return _static("page.html")

@@ -6,6 +6,7 @@ who sends a run, or plants a link in a folder, cannot make us write elsewhere.
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -26,6 +27,8 @@ MayReplace = Callable[[Path], bool]
 """Whether the file at this path may be replaced."""
 
 PARTIAL = re.compile(r"\.partial-[0-9]+-.+")
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""The errors for which it matters how much is free."""
 
 
 def write_bytes(path: Path, content: bytes, may_replace: MayReplace | None = None) -> None:
@@ -139,8 +142,9 @@ def reporting(path: Path, size: int | None, partial: Path | None = None) -> Iter
         else:
             how = f"with its {size:,} bytes"
         free = ""
-        with contextlib.suppress(OSError):
-            free = f" ({shutil.disk_usage(path.parent).free:,} bytes are free there)"
+        if error.errno in FULL:
+            with contextlib.suppress(OSError):
+                free = f" ({shutil.disk_usage(path.parent).free:,} bytes are free there)"
         reason = error.strerror or str(error) or type(error).__name__
         raise DiskError(f"{path} could not be written {how}: {reason}{free}") from error
 

@@ -679,6 +679,7 @@ def measure(words: list[str]) -> int:
 
     from sparring import comparison, measuring
 
+    not_kept: list[str] = []
     with _stages(measuring.STAGES) as tell:
         verdict = measuring.measure(
             given.subject,
@@ -691,17 +692,22 @@ def measure(words: list[str]) -> int:
             range=given.range,
             follow_links=given.follow_links,
             tell=tell,
+            not_kept=not_kept.append,
         )
+    console = plain_console()
+    if not given.json:
+        comparison.print_verdict(verdict, console)
     verdicts = [verdict, *_verdicts(given.against)]
     comparison.check_comparable(verdicts)
     if given.json:
         say_block(json.dumps([v.to_json() for v in verdicts] if given.against else verdict.to_json(), indent=2))
-        return 0
-    console = plain_console()
-    comparison.print_verdict(verdict, console)
-    if given.against:
+    elif given.against:
         comparison.print_comparison(comparison.rows(verdicts, by_recipe=False), console)
-    say(f"the report: {measuring.report_of(verdict)}")
+    if not_kept:
+        _say_not_kept(not_kept[0])
+        return 2
+    if not given.json:
+        say(f"the report: {measuring.report_of(verdict)}")
     return 0
 
 
@@ -745,9 +751,14 @@ def _verdicts(runs: tuple[Path, ...]) -> list[Verdict]:
         verdict = measuring.saved_verdict(Run(path))
         if verdict is None:
             with _stages(measuring.STAGES) as tell:
-                verdict = measuring.measure(path, tell=tell)
+                verdict = measuring.measure(path, tell=tell, not_kept=_say_not_kept)
         verdicts.append(verdict)
     return verdicts
+
+
+def _say_not_kept(text: str) -> None:
+    """That what was printed, or is about to be, could not be written: on a read-only run, say."""
+    say(f"sparring: {text}", stderr=True)
 
 
 @contextlib.contextmanager
@@ -818,9 +829,13 @@ def data(words: list[str]) -> int:
     shaping = shaping_of(recipe)
     collection = collect(given.source, shaping=shaping)
     found = check.report(collection, shaping, recipe, collect_test(given.source, shaping))
+    problem = None
     if collection.images is not None:
-        check.save_sheet(given.sheet, collection.images, may_replace)
-        found["sheet"] = str(given.sheet)
+        try:
+            check.save_sheet(given.sheet, collection.images, may_replace)
+            found["sheet"] = str(given.sheet)
+        except OSError as error:
+            problem = error
     if given.json:
         say_block(json.dumps(found, indent=2))
     else:
@@ -828,8 +843,11 @@ def data(words: list[str]) -> int:
     check.refuse_untrainable(collection)
     whole_set(collection, given.strict)
     if not given.json:
-        say(f"the contact sheet: {given.sheet}")
+        if problem is None:
+            say(f"the contact sheet: {given.sheet}")
         say(f"Train on them: {found['command']}")
+    if problem is not None:
+        raise problem
     return 0
 
 

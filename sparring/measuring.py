@@ -7,7 +7,8 @@ samples made elsewhere -> samples                   -> protocol -> verdict -> me
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from sparring.checks import parse_range
 from sparring.classes import Labels
 from sparring.data import AS_THEY_ARE, NAMES, Shaping, has_pictures, shaping_of
 from sparring.data.ranges import Range, range_words
-from sparring.errors import DataError, UsageError
+from sparring.errors import DamageWarning, DataError, DiskError, UsageError
 from sparring.images import Images, some_places
 from sparring.metrics import protocol
 from sparring.metrics.discriminator import Discrimination, discrimination, logits_of
@@ -57,6 +58,7 @@ def measure(
     range: str | None = None,
     follow_links: bool = False,
     tell: Tell = lambda what: None,
+    not_kept: Callable[[str], None] | None = None,
 ) -> Verdict:
     """Judge a run, or samples made elsewhere (an `.npz` or a folder of pictures), and write a report.
 
@@ -65,18 +67,20 @@ def measure(
     trained on their labels, or, given the path of an ONNX file, that network. `range`, such as "0,1", says which
     numbers of the samples are black and white; `follow_links` lets their folder hold links to elsewhere. The verdict
     and the page go into the run (`measures.json`, `report.html`), or beside the samples, where files that Sparring did
-    not make are replaced only with `force`.
+    not make are replaced only with `force`. Where they cannot be written (a run may be read-only), `not_kept` is told
+    why, without it a `DamageWarning`, and the verdict is returned all the same.
 
     Raises `RunError`, `DataError`, `OverwriteError` or `MissingExtra` with one sentence.
     """
     path = Path(subject)
     onnx = None if extractor is None else Path(extractor)
+    not_kept = not_kept or _warn
     if Run(path).exists():
         if range is not None:
             raise UsageError(f"{path} is a run, and its recipe says how its images are read: --range is for samples")
-        return _measure_run(Run(path), data, count, seed, best, onnx, tell)
+        return _measure_run(Run(path), data, count, seed, best, onnx, tell, not_kept)
     numbers = None if range is None else parse_range(range)
-    return _measure_samples(path, data or "mnist", onnx, force, tell, numbers, follow_links)
+    return _measure_samples(path, data or "mnist", onnx, force, tell, not_kept, numbers, follow_links)
 
 
 def saved_verdict(run: Run) -> Verdict | None:
@@ -89,7 +93,14 @@ def saved_verdict(run: Run) -> Verdict | None:
 
 
 def _measure_run(
-    run: Run, data: str | None, count: int, seed: int, best: bool, onnx: Path | None, tell: Tell
+    run: Run,
+    data: str | None,
+    count: int,
+    seed: int,
+    best: bool,
+    onnx: Path | None,
+    tell: Tell,
+    not_kept: Callable[[str], None],
 ) -> Verdict:
     tell("real images")
     recipe, trained_on = run.recipe(), run.environment()["data"]
@@ -130,9 +141,23 @@ def _measure_run(
     extractor, asked = _extractor(real, onnx, tell), None if foreign else labels
     verdict = protocol.judge(samples, real, extractor, told, tell, subject=subject, seed=seed, labels=asked)
     tell("report")
-    sealed.write(run.measures, verdict.to_json())
-    report.write_report(run.report, verdict, samples, real, run)
+    with _keeping(not_kept):
+        sealed.write(run.measures, verdict.to_json())
+        report.write_report(run.report, verdict, samples, real, run)
     return verdict
+
+
+@contextlib.contextmanager
+def _keeping(not_kept: Callable[[str], None]) -> Iterator[None]:
+    """Say where the numbers cannot be written, instead of losing them."""
+    try:
+        yield
+    except DiskError as error:
+        not_kept(f"the numbers could not be kept: {error}")
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, DamageWarning, stacklevel=2)
 
 
 def _own_images(run: Run, recipe: Recipe) -> RealImages:
@@ -164,7 +189,14 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 def _measure_samples(
-    path: Path, data: str, onnx: Path | None, force: bool, tell: Tell, numbers: Range | None, follow_links: bool
+    path: Path,
+    data: str,
+    onnx: Path | None,
+    force: bool,
+    tell: Tell,
+    not_kept: Callable[[str], None],
+    numbers: Range | None,
+    follow_links: bool,
 ) -> Verdict:
     measures, page = (_beside(path, ending) for ending in ("measures.json", "report.html"))
     claims = [marks.claim(each, force) for each in (measures, page)]
@@ -183,8 +215,9 @@ def _measure_samples(
     if note:
         verdict = replace(verdict, notices=(note, *verdict.notices))
     tell("report")
-    sealed.write(measures, verdict.to_json(), claims[0])
-    report.write_report(page, verdict, samples, real, None, claims[1])
+    with _keeping(not_kept):
+        sealed.write(measures, verdict.to_json(), claims[0])
+        report.write_report(page, verdict, samples, real, None, claims[1])
     return verdict
 
 

@@ -12,14 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def batched(apply: Callable[[Any], Any], rows: Any, size: int) -> Any:
+def batched(
+    apply: Callable[[Any], Any], rows: Any, size: int, progress: Callable[[int, int], None] | None = None
+) -> Any:
     """`apply` to rows (N, ...), an array or a pytree of such arrays, `size` at a time. It gives an array, or a pytree,
-    (size, ...) for each batch; what comes back is (N, ...), in NumPy."""
+    (size, ...) for each batch; what comes back is (N, ...), in NumPy. `progress` is told (rows done, rows in all)."""
     outputs = []
     count = len(jax.tree.leaves(rows)[0])
     for start in range(0, max(count, 1), size):
         padded = jax.tree.map(partial(_padded, start, size), rows)
         outputs.append(jax.tree.map(partial(_first, min(count - start, size)), apply(padded)))
+        if progress is not None:
+            progress(min(start + size, count), count)
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *outputs)
 
 

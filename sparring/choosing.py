@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,8 +13,9 @@ from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.errors import ClassError, RunError
 from sparring.images import Images
-from sparring.metrics.features import Extractor, choose_extractor, in_words
+from sparring.metrics.features import Extractor, choose_extractor
 from sparring.numerics import fixed
+from sparring.progress import Tell
 from sparring.run import Run
 from sparring.run_images import load_again
 from sparring.sampling import Generator
@@ -51,14 +51,14 @@ def training_images(run: Run) -> ImageSet:
 
 
 @fixed()
-def class_judge(training: ImageSet, tell: Callable[[str], None]) -> Extractor:
+def class_judge(training: ImageSet, tell: Tell) -> Extractor:
     """The judge that knows the classes of these images; where none is shipped, it is trained.
 
     Raises `ClassError` where there is nothing to tell apart.
     """
     if training.labels is None or len(np.unique(training.labels)) < 2:
         raise ClassError(f"all images of {training.name} are of one class, so none can be asked for")
-    judge = choose_extractor(training, None, in_words(tell))
+    judge = choose_extractor(training, None, tell)
     if not judge.knows_classes:
         raise ClassError(f"classes of {training.name} cannot be asked for. {judge.caveat}")
     return judge

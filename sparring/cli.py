@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 
-from sparring import interrupts, numerics
+from sparring import interrupts, numerics, progress
 from sparring.errors import DamageWarning, ProcessLost, SparringError, UsageError, without_addresses
 from sparring.plain import plain_console, printable, say, say_block, shell_quoted
 from sparring.recipe import Channels, Fit, Recipe
@@ -481,7 +481,7 @@ def _sample_classes(given: Sample, generator: Generator) -> tuple[Images, list[s
         labels = classes.labels_of(counts)
         made = generator.images(generator.draw_latents(len(labels), given.seed), labels)
     else:
-        with _stages(1) as tell:
+        with progress.shown(str(given.run)) as tell:
             judge = choosing.class_judge(training, tell)
         chosen = choosing.choose(generator, counts, names, judge, given.seed)
         made, labels = chosen.images, chosen.labels
@@ -680,7 +680,7 @@ def measure(words: list[str]) -> int:
     from sparring import comparison, measuring
 
     not_kept: list[str] = []
-    with _stages(measuring.STAGES) as tell:
+    with progress.shown(str(given.subject)) as tell:
         verdict = measuring.measure(
             given.subject,
             data=given.data,
@@ -750,7 +750,7 @@ def _verdicts(runs: tuple[Path, ...]) -> list[Verdict]:
     for path in runs:
         verdict = measuring.saved_verdict(Run(path))
         if verdict is None:
-            with _stages(measuring.STAGES) as tell:
+            with progress.shown(str(path)) as tell:
                 verdict = measuring.measure(path, tell=tell, not_kept=_say_not_kept)
         verdicts.append(verdict)
     return verdicts
@@ -759,17 +759,6 @@ def _verdicts(runs: tuple[Path, ...]) -> list[Verdict]:
 def _say_not_kept(text: str) -> None:
     """That what was printed, or is about to be, could not be written: on a read-only run, say."""
     say(f"sparring: {text}", stderr=True)
-
-
-@contextlib.contextmanager
-def _stages(count: int) -> Iterator[Callable[[str], None]]:
-    """A bar that moves on a stage each time it is told of one, on the terminal; elsewhere nothing."""
-    from rich.progress import Progress
-
-    console = plain_console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("starting", total=count)
-        yield lambda what: progress.update(task, description=what, advance=1)
 
 
 # ------------------------------------------------------------------------------------------------ data
@@ -902,10 +891,10 @@ def bench(words: list[str]) -> int:
 
     groups = speed.alike(make() for make in RECIPES.values())
     chosen = named or [first for first, *_ in groups]
-    speeds = []
-    with _stages(len(chosen)) as tell:
+    speeds: list[speed.Speed] = []
+    with progress.shown() as tell:
         for recipe in chosen:
-            tell(f"timing {recipe.name}")
+            tell(f"timing {recipe.name}, {len(speeds) + 1} of {len(chosen)}")
             speeds.append(speed.measure(recipe))
     if given.json:
         say_block(json.dumps(speed.to_json(speeds), indent=2))

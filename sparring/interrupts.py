@@ -19,6 +19,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 SENTENCES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 """What is printed; after SIGHUP nobody reads it."""
+REMOVALS, REMOVAL_SECONDS = 20, 0.02
+"""How often temporary files are removed at most, and the pause between."""
 SHOW_CURSOR = "\033[?25h"
 """Terminals: bars of progress hide the cursor."""
 
@@ -180,16 +183,25 @@ def _end(number: signal.Signals) -> NoReturn:
 
 
 def _remove_temporary() -> None:
-    for name in reversed(list(_temporary)):
-        if os.path.islink(name) or not os.path.isdir(name):  # noqa: PTH112, PTH114 - pathlib takes long to import
-            _try(os.unlink, name)
-            continue
-        for folder, folders, files in os.walk(name, topdown=False):
-            for file in files:
-                _try(os.unlink, f"{folder}/{file}")
-            for inner in folders:
-                _try(os.unlink if os.path.islink(f"{folder}/{inner}") else os.rmdir, f"{folder}/{inner}")  # noqa: PTH114
-        _try(os.rmdir, name)
+    """Other threads may be filling a folder just now, so several times."""
+    for _ in range(REMOVALS):
+        for name in reversed(list(_temporary)):
+            _remove(name)
+        if not any(os.path.lexists(name) for name in list(_temporary)):
+            return
+        time.sleep(REMOVAL_SECONDS)
+
+
+def _remove(name: str) -> None:
+    if os.path.islink(name) or not os.path.isdir(name):  # noqa: PTH112, PTH114 - pathlib takes long to import
+        _try(os.unlink, name)
+        return
+    for folder, folders, files in os.walk(name, topdown=False):
+        for file in files:
+            _try(os.unlink, f"{folder}/{file}")
+        for inner in folders:
+            _try(os.unlink if os.path.islink(f"{folder}/{inner}") else os.rmdir, f"{folder}/{inner}")  # noqa: PTH114
+    _try(os.rmdir, name)
 
 
 def _try(remove: Callable[[str], None], name: str) -> None:

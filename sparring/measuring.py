@@ -24,11 +24,12 @@ from sparring.errors import DamageWarning, DataError, DiskError, UsageError
 from sparring.images import Images, some_places
 from sparring.metrics import protocol
 from sparring.metrics.discriminator import Discrimination, discrimination, logits_of
-from sparring.metrics.features import Extractor, choose_extractor, in_words
+from sparring.metrics.features import Extractor, choose_extractor
 from sparring.metrics.protocol import FEW_UNSEEN, SAMPLES, SEED, RealImages
 from sparring.metrics.verdict import Verdict
 from sparring.numerics import fixed
 from sparring.plain import shell_joined
+from sparring.progress import Tell, silent
 from sparring.recipe import HELD_OUT, Channels, Recipe
 from sparring.run import Run, read_json
 from sparring.run_images import load_again
@@ -38,11 +39,6 @@ from sparring.trained import load_trained
 
 DISCRIMINATED = 5_000
 """Images of each kind that the discriminator is asked about."""
-STAGES = protocol.STAGES + 3
-"""How often `tell` is called, but for the steps of training a judge."""
-
-Tell = Callable[[str], None]
-"""Told what is being done now."""
 
 
 @fixed()
@@ -57,7 +53,7 @@ def measure(
     force: bool = False,
     range: str | None = None,
     follow_links: bool = False,
-    tell: Tell = lambda what: None,
+    tell: Tell = silent,
     not_kept: Callable[[str], None] | None = None,
 ) -> Verdict:
     """Judge a run, or samples made elsewhere (an `.npz` or a folder of pictures), and write a report.
@@ -235,7 +231,7 @@ def report_of(verdict: Verdict) -> Path:
 
 
 def _extractor(real: RealImages, onnx: Path | None, tell: Tell) -> Extractor:
-    return choose_extractor(real.training, onnx, in_words(tell))
+    return choose_extractor(real.training, onnx, tell)
 
 
 def _ask_discriminator(

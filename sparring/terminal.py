@@ -17,6 +17,7 @@ from rich.text import Text
 from sparring.alarms import Judged
 from sparring.images import Images, on_squares
 from sparring.plain import plain_console, printable
+from sparring.progress import duration as duration
 from sparring.recipe import Recipe
 from sparring.run import Run
 
@@ -202,13 +203,6 @@ def judged_words(values: Judged) -> str:
     if "augmentation" in values:
         words.append(f"augmented at {values['augmentation']:.0%}")
     return ", ".join(words) + (" *best so far*" if values["best"] else "")
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words for people: "50 s", "3 min", "5.2 h"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def can_show(console: Console) -> bool:

@@ -11,6 +11,7 @@ from sparring.cli import main
 from sparring.errors import ClassError, RunError
 from sparring.images import Images
 from sparring.metrics.features import Extractor
+from sparring.progress import silent
 from sparring.recipe import Recipe
 from sparring.run import Run
 from sparring.sampling import Generator, load
@@ -93,7 +94,7 @@ def test_a_generator_alone_cannot_be_asked(tiny_run: Run) -> None:
 def test_one_class_alone_cannot_be_asked() -> None:
     images = data.ImageSet("x", np.zeros((30, 8, 8, 1), np.uint8), np.zeros(30, np.int32), ("only",), "the test")
     with pytest.raises(ClassError, match="all images of x are of one class"):
-        class_judge(images, lambda what: None)
+        class_judge(images, silent)
 
 
 def test_data_without_classes_cannot_be_asked(tiny_recipe: Recipe, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sparring.errors import DataError
 from sparring.images import save_images
 from sparring.metrics import protocol
 from sparring.metrics.features import shipped_judge
+from sparring.progress import silent
 from sparring.recipe import Recipe
 from sparring.run import Run
 from sparring.session import Silence
@@ -153,7 +154,7 @@ def test_the_judge_says_what_came_of_what_was_asked_for(run: Run) -> None:
     )
     said = (np.arange(100, dtype=np.int32) + 3 * (np.arange(100) < 50)) % 10  # half of the labels are wrong
     verdict = protocol.judge(
-        np.asarray(real.unseen.images), real, shipped_judge("mnist"), None, lambda what: None, subject={}, seed=0,
+        np.asarray(real.unseen.images), real, shipped_judge("mnist"), None, silent, subject={}, seed=0,
         labels=said.astype(np.int32),
     )  # fmt: skip
     assert verdict.asked is not None

@@ -81,6 +81,24 @@ def test_temporary_files_are_removed_and_others_stay(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["done", "file", "kept"]
 
 
+def test_a_folder_is_removed_although_it_is_being_filled(tmp_path: Path) -> None:
+    code = """
+    import contextlib
+    folder = Path(sys.argv[1]) / "filled"
+    folder.mkdir()
+    interrupts.remove_at_end(folder)
+    for number in range(10**9):
+        if number == 100:
+            ready()
+        with contextlib.suppress(OSError):
+            (folder / str(number)).touch()
+    """
+    process = started(code, str(tmp_path))
+    process.send_signal(signal.SIGINT)
+    assert ended(process)[0] == 130
+    assert not list(tmp_path.iterdir())
+
+
 STOPPABLE = """
 from sparring.stopping import stop_requests
 with stop_requests() as stop:

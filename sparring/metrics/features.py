@@ -28,7 +28,8 @@ from sparring.data.stacked import CHANNELS, STACKED
 from sparring.errors import CheckpointError, DataError, MissingExtra
 from sparring.game import ImageShape
 from sparring.images import Images
-from sparring.metrics.judge import Augmentation, Judge, Progress, accuracy, pack_judge, read_judge, train_judge
+from sparring.metrics.judge import Augmentation, Judge, accuracy, pack_judge, read_judge, train_judge
+from sparring.progress import Count, Tell, counting, silent
 from sparring.randomness import random_key
 from sparring.selection import ManyImages
 
@@ -38,6 +39,7 @@ OWN_EPOCHS, OWN_LEAST_STEPS = 8, 600
 """How long the judge of the user's own labels is trained: at least so many times through the images, and steps."""
 Z_95 = 1.96
 """Standard errors on either side of what is true, in 95 of 100 cases."""
+TRAINING = "training a judge of these labels, once"
 OWN_CHECKED = 0.1
 """Share of the images that is kept from that judge, to say how often it is right."""
 
@@ -73,11 +75,11 @@ class Extractor:
     """Whether its classes are so many that they are counted as modes (`sparring.metrics.modes`): for the balance of
     each there would be too few samples."""
 
-    def __call__(self, images: ManyImages) -> Features:
+    def __call__(self, images: ManyImages, progress: Count | None = None) -> Features:
         """The features of any number of images (N, H, W, C). An image's do not depend on its neighbours."""
         if images.shape[1:] != self.image_shape:
             raise DataError(f"{self.name} takes images of the shape {self.image_shape}, not {images.shape[1:]}")
-        return Features(*batched(self.apply, images, BATCH))
+        return Features(*batched(self.apply, images, BATCH, progress))
 
 
 # ------------------------------------------------------------------------------------------------ the shipped judges
@@ -157,7 +159,7 @@ READY: dict[str, Callable[[], Extractor]] = {
 # ------------------------------------------------------------------------------------------------ other images
 
 
-def own_judge(images: ImageSet, progress: Progress | None = None) -> Extractor:
+def own_judge(images: ImageSet, tell: Tell = silent) -> Extractor:
     """A judge of the images' own labels, trained once and kept in the cache under the checksum of the data.
 
     It learns from nine tenths of them; how often it is right about the others is part of what it says of itself.
@@ -175,8 +177,11 @@ def own_judge(images: ImageSet, progress: Progress | None = None) -> Extractor:
         known = float(about["accuracy"])
         judge = read_judge(weights, about, image_shape, classes)
     except (OSError, ValueError, KeyError, TypeError, CheckpointError):  # not there yet, or damaged: made anew
+        tell(TRAINING)
         epochs = max(OWN_EPOCHS, -(-OWN_LEAST_STEPS * 128 // len(learnt.images)))
-        judge = train_judge(learnt, seed=0, epochs=epochs, augmentation=Augmentation(pixels=0.06), progress=progress)
+        judge = train_judge(
+            learnt, seed=0, epochs=epochs, augmentation=Augmentation(pixels=0.06), progress=counting(tell, TRAINING)
+        )
         content, about = pack_judge(judge)
         known = about["accuracy"] = accuracy(judge, checked)
         private.make_folder(folder)
@@ -279,23 +284,14 @@ def onnx_extractor(path: Path, image_shape: ImageShape) -> Extractor:
     return Extractor(path.name, checkpoint.sha256(content), image_shape, False, caveat, apply)
 
 
-def choose_extractor(images: ImageSet, onnx: Path | None = None, progress: Progress | None = None) -> Extractor:
+def choose_extractor(images: ImageSet, onnx: Path | None = None, tell: Tell = silent) -> Extractor:
     """The extractor for images like these: the ONNX file, else a shipped judge, else one of their labels, which is
     trained if need be, else random features."""
     if onnx is not None:
         return onnx_extractor(onnx, _shape(images))
     if images.name not in READY and images.labels is not None and len(np.unique(images.labels)) > 1:
-        return own_judge(images, progress)
+        return own_judge(images, tell)
     return ready_extractor(images)
-
-
-def in_words(tell: Callable[[str], None]) -> Progress:
-    """Progress of such a training, told in words."""
-
-    def progress(step: int, steps: int) -> None:
-        tell(f"training a judge of these labels, once: step {step:,} of {steps:,}")
-
-    return progress
 
 
 def ready_extractor(images: ImageSet) -> Extractor:

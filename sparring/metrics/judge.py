@@ -7,7 +7,6 @@ any other images with labels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,14 +23,12 @@ from sparring.data import ImageSet
 from sparring.errors import DataError
 from sparring.game import ImageShape
 from sparring.networks.features import FEATURES
+from sparring.progress import Count
 from sparring.randomness import random_key
 
 BATCH = 128
 CHUNK = 50
 """Steps of one compiled call."""
-
-Progress = Callable[[int, int], None]
-"""Told (steps done, steps in all)."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def pack_judge(judge: Judge) -> tuple[bytes, dict[str, Any]]:
 
 
 def train_judge(
-    images: ImageSet, *, seed: int, epochs: int, augmentation: Augmentation, progress: Progress | None = None
+    images: ImageSet, *, seed: int, epochs: int, augmentation: Augmentation, progress: Count | None = None
 ) -> Judge:
     """A judge of these images' labels: cross-entropy, AdamW (Loshchilov & Hutter 2019) under a one-cycle rate.
 

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +33,7 @@ from sparring.metrics.memorisation import Memorisation, lookup, memorisation
 from sparring.metrics.modes import Modes
 from sparring.metrics.neighbours import K, Neighbourhood, Overlap, neighbourhood, overlap
 from sparring.metrics.verdict import Measure, Verdict
+from sparring.progress import Tell, counting
 
 SAMPLES = 10_000
 SEED = 0
@@ -45,11 +45,6 @@ FEW_SAMPLES = 2_000
 
 FEW_UNSEEN = 500
 """With fewer unseen images the chance in which ones they are outweighs the errors that are given."""
-
-Tell = Callable[[str], None]
-"""Told what is being done now."""
-STAGES = 7
-"""How often `judge` tells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +120,11 @@ def judge(
     count = min(used, SAMPLES)
     like_samples = real.training.only(some_places(len(real.training.images), used))
     tell("features")
-    unseen, floor, fake = (extractor(images) for images in (real.unseen.images, like_samples.images, samples[:used]))
+    compared = real.unseen.images, like_samples.images, samples[:used]
+    unseen, floor, fake = (
+        extractor(images, counting(tell, f"features of {what} images"))
+        for images, what in zip(compared, ("unseen", "training", "generated"), strict=True)
+    )
     counted, counted_real = (_count_modes(features, extractor) for features in (fake, floor))
     asked = None
     if labels is not None and like_samples.labels is not None and real.unseen.labels is not None:

@@ -172,7 +172,11 @@ def test_a_judge_is_trained_on_ones_own_labels(
     monkeypatch.setenv("SPARRING_CACHE", str(tmp_path))
     monkeypatch.setattr(features, "OWN_LEAST_STEPS", 25)
     told: list[tuple[int, int]] = []
-    extractor = own_judge(labelled, lambda step, steps: told.append((step, steps)))
+
+    def tell(what: str, done: int = 0, total: int = 0) -> None:
+        told.append((done, total))
+
+    extractor = own_judge(labelled, tell)
     probabilities = extractor(labelled.images).probabilities
     assert probabilities is not None
     assert np.mean(probabilities.argmax(axis=1) == labelled.labels) > 0.5

@@ -20,6 +20,7 @@ from sparring.metrics.discriminator import Discrimination
 from sparring.metrics.features import Extractor, random_features, shipped_judge, stacked_judge
 from sparring.metrics.protocol import RealImages, real_images
 from sparring.metrics.verdict import MEASURES, Verdict
+from sparring.progress import silent
 
 ALWAYS = {"frechet_ratio", "frechet", "kernel", "precision", "recall", "density", "coverage", "copies"}
 """What every extractor can measure."""
@@ -43,7 +44,7 @@ def real() -> RealImages:
 
 
 def verdict_on(samples: Images, real: RealImages, extractor: Extractor, told: Discrimination | None = None) -> Verdict:
-    return protocol.judge(samples, real, extractor, told, lambda what: None, subject=SUBJECT, seed=None)
+    return protocol.judge(samples, real, extractor, told, silent, subject=SUBJECT, seed=None)
 
 
 def printed(count: int, seed: int) -> Images:

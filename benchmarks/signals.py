@@ -225,6 +225,7 @@ class Harness:
         self.root, self.module, self.seed = root, module, seed
         self.rows: dict[str, Row] = {}
         self._usual: dict[str, float] = {}
+        """How long each command takes by itself; the endless ones, until they have done the same for a while."""
 
     def trial(self, name: str, number: int) -> list[str]:
         """One command, interrupted at a moment that follows from the seed; what is wrong."""
@@ -244,20 +245,20 @@ class Harness:
         numbers = [signal.SIGINT if chance.random() < 0.6 else chance.choice(SIGNALS)]
         numbers += [chance.choice(SIGNALS) for _ in range(chance.choice([0, 0, 0, 1, 2]))]
         gaps = [0.0, *(chance.choice([0.01, 0.1, 0.5, 1.0]) for _ in numbers[1:])]
-        moment = chance.random() * chance.choice([0.3, 1.0, 1.0]) * self._usual.get(name, 6.0)
+        if name not in self._usual:
+            self._usual[name] = self._time(name, folder, environment)
+            return self.trial(name, number)
+        moment = chance.random() * chance.choice([0.3, 1.0, 1.0]) * self._usual[name]
         places = [0, 1] if name == "together" else [0]
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        began = time.monotonic()
         processes = []
         for place in places:
             words = COMMANDS[name].replace("PORT", str(port)).replace("PLACE", str(place)).split()
             processes.append(start(words, folder, self.module, environment))
         hit = chance.choice(places)
         time.sleep(moment)
-        if processes[hit].poll() is not None:
-            self._usual[name] = min(self._usual.get(name, 6.0), max(0.1, time.monotonic() - began))
         alive = processes[hit].poll() is None
         ended = send_and_wait(processes[hit], numbers, gaps)
         assert ended is not None
@@ -279,6 +280,14 @@ class Harness:
         words = f"{name} #{number} at {moment:.2f} s, {'+'.join(n.name for n in numbers)}, status {ended.status}"
         row.findings += [f"{words}: {one}" for one in wrong]
         return [f"{words}: {one}" for one in wrong]
+
+    def _time(self, name: str, folder: Path, environment: dict[str, str]) -> float:
+        if LONG in COMMANDS[name] or name == "watch":
+            usual = "sweep" if name == "replicas" else "train finishing" if LONG in COMMANDS[name] else "data check"
+            return 1.3 * self._time(usual, folder, environment)
+        began = time.monotonic()
+        start(COMMANDS[name].split(), folder, self.module, environment).wait()
+        return 1.05 * (time.monotonic() - began)
 
     def _wait_for_other(self, process: subprocess.Popen[bytes]) -> list[str]:
         """The other one of two may wait for the one that is gone, up to five minutes; then a signal ends it, too."""

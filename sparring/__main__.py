@@ -26,7 +26,7 @@ def main() -> int:
         leave_current_folder()
     from sparring import cli
 
-    return cli.main()
+    return cli.program()
 
 
 if __name__ == "__main__":

@@ -32,8 +32,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from sparring import interrupts, numerics, progress
+from sparring.arguments import parse_whole
 from sparring.errors import DamageWarning, ProcessLost, SparringError, UsageError, without_addresses
 from sparring.plain import plain_console, printable, say, say_block, shell_quoted
 from sparring.recipe import Channels, Fit, Recipe
@@ -770,7 +772,7 @@ class Check:
     and why; with a contact sheet of how they will look, and the command to train on them."""
 
     source: Annotated[Positional[str], arg(metavar="SOURCE")]
-    """A folder or a zip of pictures, an NPZ, NPY or IDX file, a folder or a zip of IDX files, or the name of a data set."""
+    """A folder or a zip of pictures or IDX files, an NPZ, NPY or IDX file, or the name of a data set."""
     size: Annotated[int | None, arg(metavar="INT")] = None
     """As for `sparring train`."""
     fit: Fit = "crop"
@@ -951,12 +953,15 @@ options:
 
 def main(words: list[str] | None = None) -> int:
     """Run the command line. Returns the exit status: 0, 2 for a mistake, 130 for a training stopped before its end."""
-    if words is not None:
-        return _main(words)
+    return _main(list(sys.argv[1:] if words is None else words))
+
+
+def program() -> int:
+    """The same as the whole of a process, which is ended by signals."""
     interrupts.listen()
     sys.excepthook = _show_traceback
     try:
-        status = _main(sys.argv[1:])
+        status = main()
         if is_left_alone():  # Python would wait for it at its end
             interrupts.leave(status)
         return status
@@ -1035,6 +1040,23 @@ def _dispatch(words: list[str]) -> int:
     return COMMANDS[words[0]](words[1:])
 
 
+WORDS = ConstructorRegistry()
+"""How words become values, where not as tyro has it."""
+
+
+@WORDS.primitive_rule
+def _whole_number(about: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] | None:
+    if about.type is not int:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda words: parse_whole(words[0]),
+        is_instance=lambda value: isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
 class _Captured(io.StringIO):
     """What tyro writes instead of the terminal. It draws its boxes with lines where the encoding is this one."""
 
@@ -1047,7 +1069,7 @@ def _parse(kind: type[Arguments], words: list[str], program: str, default: Argum
         raise UsageError(f"unrecognized options: {own}; see {program.removesuffix(' [RECIPE]')} --help")
     asks = "-h" in words or "--help" in words
     given_default = {} if default is None else {"default": _printable_settings(default) if asks else default}
-    parse = partial(tyro.cli, kind, args=words, prog=program, **given_default)
+    parse = partial(tyro.cli, kind, args=words, prog=program, registry=WORDS, **given_default)
     if asks:
         return cast(Arguments, parse())
     output = _Captured()
@@ -1076,6 +1098,8 @@ def _unboxed(box: str, program: str) -> str:
     message = re.sub(
         r"no type matching (?:{None}\|)?(.*?) could be instantiated from \[(.*?)\]\. .*", r"\2 should be \1", message
     )
+    message = message.replace("should be INT|{all}", "should be a whole number or all")
+    message = re.sub(r"should be INT\b", "should be a whole number, such as 3000 or 3e3", message)
     meant = re.search(r"Perhaps you meant:\s+(--[\w.-]+)", "\n".join(lines))
     hint = f"did you mean {meant[1]}?" if meant else f"see {program.removesuffix(' [RECIPE]')} --help"
     return f"{message[:1].lower()}{message[1:]}; {hint}"
@@ -1115,4 +1139,4 @@ def _shortened(text: str, most: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

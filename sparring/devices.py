@@ -16,6 +16,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
+from sparring.arguments import LARGEST, whole
 from sparring.errors import DeviceError
 
 Asked = int | Literal["all"] | None
@@ -103,7 +104,10 @@ ONE_DEVICE = Devices()
 
 
 def choose_devices(asked: Asked) -> Devices:
-    """The devices that were asked for, out of those that JAX sees. Raises `DeviceError` where there are not so many."""
+    """The devices that were asked for, out of those that JAX sees. Raises `DeviceError` where there are not so many,
+    `UsageError` for what is no number of devices."""
+    if asked is not None and asked != "all":
+        asked = whole("devices", asked, -LARGEST)
     found = jax.devices()
     if jax.process_count() > 1:
         per_process = {sum(d.process_index == process for d in found) for process in range(jax.process_count())}

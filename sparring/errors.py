@@ -16,7 +16,8 @@
     ├── DeviceError        there are not the devices that were asked for, or they cannot share a batch
     ├── ProcessError       processes that train together cannot meet, disagree, or one of them has failed
     │   └── ProcessLost      one of them is gone without a word
-    ├── UsageError         the words of a command, or the arguments of a function, do not make sense
+    ├── UsageError         the words of a command, or the arguments of a function, do not make sense; it is a
+    │                      ValueError, too
     └── MissingExtra       an optional package is needed for what was asked
 
 The command line prints the message of any of them as one sentence and exits with status 2.
@@ -87,7 +88,7 @@ class ProcessLost(ProcessError):
     """Another process is gone without a word. JAX cannot be used any more, and would wait for it at the end."""
 
 
-class UsageError(SparringError):
+class UsageError(SparringError, ValueError):
     """What was asked for does not make sense, as it was asked."""
 
 

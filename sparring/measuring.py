@@ -14,11 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sparring import marks, report, sampling, sealed
+import numpy as np
+from numpy.typing import NDArray
+
+from sparring import arguments, marks, report, sampling, sealed
 from sparring.checkpoint import newest_step
 from sparring.checks import parse_range
 from sparring.classes import Labels
 from sparring.data import AS_THEY_ARE, NAMES, Shaping, has_pictures, shaping_of
+from sparring.data.arrays import as_images
 from sparring.data.ranges import Range, range_words
 from sparring.errors import DamageWarning, DataError, DiskError, UsageError
 from sparring.images import Images, some_places
@@ -43,7 +47,7 @@ DISCRIMINATED = 5_000
 
 @fixed()
 def measure(
-    subject: str | Path,
+    subject: str | Path | Run | NDArray[Any],
     *,
     data: str | None = None,
     count: int = SAMPLES,
@@ -56,26 +60,36 @@ def measure(
     tell: Tell = silent,
     not_kept: Callable[[str], None] | None = None,
 ) -> Verdict:
-    """Judge a run, or samples made elsewhere (an `.npz` or a folder of pictures), and write a report.
+    """Judge a run, or samples made elsewhere (an `.npz`, a folder of pictures, or an array), and write a report.
 
     A run is judged by `count` samples of that seed, of its last state or of its `best` one; samples against the `data`
     that they should be like ("mnist" if none is said). The extractor is the shipped judge of the data, or one that is
     trained on their labels, or, given the path of an ONNX file, that network. `range`, such as "0,1", says which
     numbers of the samples are black and white; `follow_links` lets their folder hold links to elsewhere. The verdict
     and the page go into the run (`measures.json`, `report.html`), or beside the samples, where files that Sparring did
-    not make are replaced only with `force`. Where they cannot be written (a run may be read-only), `not_kept` is told
-    why, without it a `DamageWarning`, and the verdict is returned all the same.
+    not make are replaced only with `force`; of an array nothing is written. Where they cannot be written (a run may be
+    read-only), `not_kept` is told why, without it a `DamageWarning`, and the verdict is returned all the same.
 
-    Raises `RunError`, `DataError`, `OverwriteError` or `MissingExtra` with one sentence.
+    An array is (N, H, W) or (N, H, W, C), N at least 20. `count` lies between 20 and 10,000. `tell` is called with what
+    is being done, and how much of it.
+
+    Raises `UsageError`, `RunError`, `DataError`, `OverwriteError` or `MissingExtra` with one sentence.
     """
-    path = Path(subject)
-    onnx = None if extractor is None else Path(extractor)
     not_kept = not_kept or _warn
+    count = arguments.whole("count", count, protocol.LEAST_SAMPLES, SAMPLES)
+    seed, best, force = arguments.seed(seed), arguments.flag("best", best), arguments.flag("force", force)
+    data = None if data is None else str(arguments.path("data", data))
+    onnx = None if extractor is None else arguments.path("extractor", extractor)
+    if range is not None and not isinstance(range, str):
+        raise UsageError(f'range should be a text such as "0,1", not {arguments.shown(range)}')
+    numbers = None if range is None else parse_range(range)
+    if getattr(subject, "shape", ()) != ():
+        return _measure_array(np.asarray(subject), data or "mnist", onnx, tell, numbers, follow_links)
+    path = arguments.path("subject", subject)
     if Run(path).exists():
         if range is not None:
             raise UsageError(f"{path} is a run, and its recipe says how its images are read: --range is for samples")
         return _measure_run(Run(path), data, count, seed, best, onnx, tell, not_kept)
-    numbers = None if range is None else parse_range(range)
     return _measure_samples(path, data or "mnist", onnx, force, tell, not_kept, numbers, follow_links)
 
 
@@ -198,23 +212,36 @@ def _measure_samples(
     claims = [marks.claim(each, force) for each in (measures, page)]
     tell("samples")
     samples, note = read_samples(path, numbers, follow_links)
-    tell("real images")
-    shaping = _shaping_like(samples) if has_pictures(data) else AS_THEY_ARE
-    real = protocol.real_images(data, HELD_OUT, replace(shaping, follow_links=follow_links))
-    protocol.check_samples(samples, real)
     subject = {
         "kind": "samples",
         "path": str(path),
         "command": _command(path, data, onnx, range=numbers, follow_links=follow_links),
     }
-    verdict = protocol.judge(samples, real, _extractor(real, onnx, tell), None, tell, subject=subject, seed=None)
-    if note:
-        verdict = replace(verdict, notices=(note, *verdict.notices))
+    verdict, real = _judge_samples(samples, note, data, onnx, tell, follow_links, subject)
     tell("report")
     with _keeping(not_kept):
         sealed.write(measures, verdict.to_json(), claims[0])
         report.write_report(page, verdict, samples, real, None, claims[1])
     return verdict
+
+
+def _measure_array(
+    array: NDArray[Any], data: str, onnx: Path | None, tell: Tell, numbers: Range | None, follow_links: bool
+) -> Verdict:
+    samples, note = as_images("the array", array, numbers)
+    subject = {"kind": "samples", "path": "array", "command": "sparring.measure(array)"}
+    return _judge_samples(samples, note, data, onnx, tell, follow_links, subject)[0]
+
+
+def _judge_samples(
+    samples: Images, note: str | None, data: str, onnx: Path | None, tell: Tell, follow_links: bool, subject: Any
+) -> tuple[Verdict, RealImages]:
+    tell("real images")
+    shaping = _shaping_like(samples) if has_pictures(data) else AS_THEY_ARE
+    real = protocol.real_images(data, HELD_OUT, replace(shaping, follow_links=follow_links))
+    protocol.check_samples(samples, real)
+    verdict = protocol.judge(samples, real, _extractor(real, onnx, tell), None, tell, subject=subject, seed=None)
+    return replace(verdict, notices=(note, *verdict.notices)) if note else verdict, real
 
 
 def _shaping_like(samples: Images) -> Shaping:

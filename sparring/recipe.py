@@ -7,12 +7,14 @@ without the function that made it. Nothing here imports JAX.
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from tyro.conf import Fixed, Suppress, arg
 
+from sparring.arguments import plain, shown, whole_or_same
 from sparring.checks import LARGEST_COUNT, check_count, check_fraction, check_not_negative, check_positive, parse_range
 from sparring.errors import RecipeError
 from sparring.parts import Discriminator, Generator, Optimizer
@@ -147,6 +149,8 @@ class Recipe:
     """Decides the first weights, the noise and the order of the data."""
 
     def __post_init__(self) -> None:
+        for name, hint in _hints(Recipe).items():
+            object.__setattr__(self, name, _plain(hint, getattr(self, name)))
         _check_types(self)
         for name in (
             "latent_size", "batch_size", "steps", "grid_every", "grid_rows", "grid_columns", "log_every",
@@ -303,7 +307,8 @@ def _replace(part: Any, changes: dict[str, Any], where: str) -> Any:
     for head in {name.partition(".")[0] for name in changes if "." in name}:
         inner = {name.partition(".")[2]: value for name, value in changes.items() if name.startswith(f"{head}.")}
         own[head] = _replace(own.get(head, getattr(part, head)), inner, head)
-    made = dataclasses.replace(part, **own)
+    hints = _hints(type(part))
+    made = dataclasses.replace(part, **{name: _plain(hints.get(name), value) for name, value in own.items()})
     _check_types(made)
     return made
 
@@ -316,7 +321,21 @@ def _check_types(part: Any) -> None:
     for name, hint in _hints(type(part)).items():
         value = getattr(part, name)
         if not _fits(hint, value):
-            raise RecipeError(f"{name} cannot be {value!r}; it should be {_wording(hint)}")
+            raise RecipeError(f"{name} cannot be {shown(value)}; it should be {_wording(hint)}")
+
+
+def _plain(hint: Any, value: Any) -> Any:
+    """A value of another kind whose meaning is plain, as the setting takes it: NumPy's numbers, 1e4 for 10,000, a path,
+    a list of widths. All else as it is."""
+    kinds = {hint, *get_args(hint)} if get_origin(hint) in (Union, UnionType) else {hint}
+    if str in kinds and isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if int in kinds:
+        return whole_or_same(value)
+    if get_origin(hint) is tuple:
+        value = value.tolist() if hasattr(value, "tolist") else value
+        return tuple(whole_or_same(item) for item in value) if isinstance(value, list | tuple) else value
+    return plain(value)
 
 
 def _fits(hint: Any, value: Any) -> bool:

@@ -21,7 +21,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from sparring import checkpoint, environment, processes, terminal
+from sparring import arguments, checkpoint, environment, processes, terminal
 from sparring.checkpoint import all_checkpoints
 from sparring.chunk import CAPACITY, Rows, compile_chunk
 from sparring.continuation import choose_folder, refuse_changes
@@ -34,7 +34,7 @@ from sparring.numerics import fixed
 from sparring.operations import timed
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
-from sparring.recipes import DEFAULT, named_recipe
+from sparring.recipes import DEFAULT, recipe_called
 from sparring.run import Run
 from sparring.scoring import judge
 from sparring.session import (
@@ -52,7 +52,7 @@ from sparring.session import (
 from sparring.state import TrainState, stack_states
 from sparring.stopping import Heard, Stop, stop_requests, unless_stopped
 from sparring.sweeps.ranking import distance_words
-from sparring.training import CHECKPOINT_SECONDS, CHUNK_SECONDS, load_images, training_count
+from sparring.training import CHECKPOINT_SECONDS, CHUNK_SECONDS, check_options, load_images, training_count
 from sparring.windows import Feed, check
 from sparring.writer import Writer
 
@@ -108,7 +108,8 @@ def train_replicas(
 
     Raises what `sparring.train` raises, and `RecipeError` for an impossible number of replicas.
     """
-    resolved = (named_recipe(recipe) if isinstance(recipe, str) else recipe).replace(**changes)
+    resolved, count = recipe_called(recipe).replace(**changes), arguments.whole("count", count, 0)
+    check_options(checkpoint_seconds, window, tensorboard=tensorboard, strict=strict)
     if not 2 <= count <= MOST:
         raise RecipeError(f"replicas must lie between 2 and {MOST}, not {count}")
     if processes.count() > 1:

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from sparring import atomic, sealed
+from sparring import arguments, atomic, sealed
 from sparring.errors import RunError
 from sparring.lock import lock
 from sparring.plain import html_escaped
@@ -40,9 +40,15 @@ LARGEST_EVENTS, LONGEST_LINE = 1 << 30, 1 << 24
 
 @dataclass(frozen=True)
 class Run:
-    """A run on the disk. Reading it needs no JAX and disturbs no training."""
+    """A run on the disk. Reading it needs no JAX and disturbs no training.
+
+    `path` may be a text. Raises `UsageError` for what is no path.
+    """
 
     path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", arguments.path("path", self.path))
 
     @property
     def recipe_file(self) -> Path:

@@ -19,12 +19,12 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from sparring import atomic, checkpoint, networks, sealed
+from sparring import arguments, atomic, checkpoint, networks, sealed
 from sparring.atomic import MayReplace
 from sparring.batched import batched
 from sparring.checks import MOST_LAYERS
 from sparring.classes import Labels, usual_labels
-from sparring.errors import CheckpointError, DamageWarning, RunError
+from sparring.errors import CheckpointError, DamageWarning, RunError, UsageError
 from sparring.game import Latents
 from sparring.images import Images, to_uint8
 from sparring.numerics import fixed
@@ -34,6 +34,8 @@ from sparring.run import Run, read_json
 from sparring.trained import load_trained
 
 FORMAT = 1
+MOST = 2**31 - 1
+"""Of anything that is counted: JAX counts in int32."""
 BATCH = 64
 """Latents that go through the network at once."""
 
@@ -65,18 +67,25 @@ class Generator:
 
     @fixed()
     def draw_latents(self, count: int, seed: int = 0, first: int = 0) -> NDArray[np.float32]:
-        """`count` random latents (count, latent size), from the `first` of an endless row of them on."""
+        """`count` random latents (count, latent size), from the `first` of an endless row of them on.
+
+        Raises `UsageError` where these are no whole numbers, or too small or too large.
+        """
+        count, first = arguments.whole("count", count, 1, MOST), arguments.whole("first", first, 0, MOST)
+        seed = arguments.seed(seed)
         return np.asarray(_latents(self.latents, random_key(seed, "samples"), first, count))
 
     def sample(self, count: int, seed: int = 0) -> Images:
-        """`count` images (count, H, W, C), uint8. The same seed gives the same images.
+        """`count` images (count, H, W, C), uint8; 1 or more. The same seed (0 to 2**32 - 1) gives the same images.
 
-        A conditional generator's have the classes of `usual_labels`.
+        A conditional generator's have the classes of `usual_labels`. Raises `UsageError` for other numbers.
         """
+        count = arguments.whole("count", count, 1, MOST)
         return self.images(self.draw_latents(count, seed), self.usual_labels(count))
 
     def usual_labels(self, count: int) -> Labels | None:
         """Of a conditional generator: `count` labels, each class as often as the training images have it."""
+        count = arguments.whole("count", count, 1, MOST)
         return usual_labels(count, self.classes) if self.classes else None
 
     def images(self, latents: NDArray[np.floating[Any]], labels: Labels | None = None) -> Images:
@@ -91,12 +100,17 @@ class Generator:
 
     @fixed()
     def _made(self, latents: NDArray[np.floating[Any]], labels: Labels | None, finish: Callable[[Any], Any]) -> Any:
-        if latents.ndim != 2 or latents.shape[1] != self.latents.size:
-            raise ValueError(f"latents should have the shape (N, {self.latents.size}), not {latents.shape}")
+        latents = _array("latents", latents)
+        labels = None if labels is None else _array("labels", labels)
+        if latents.ndim != 2 or latents.shape[1] != self.latents.size or latents.dtype.kind not in "fiu":
+            raise UsageError(f"latents should have the shape (N, {self.latents.size}), not {latents.shape}")
         if (labels is None) == bool(self.classes):
-            raise ValueError("a conditional generator needs labels, and no other one takes them")
-        if labels is not None and labels.shape != latents.shape[:1]:
-            raise ValueError(f"labels should have the shape {latents.shape[:1]}, not {labels.shape}")
+            raise UsageError("a conditional generator needs labels, and no other one takes them")
+        if labels is not None:
+            if labels.shape != latents.shape[:1]:
+                raise UsageError(f"labels should have the shape {latents.shape[:1]}, not {labels.shape}")
+            if labels.dtype.kind not in "iu" or ((labels < 0) | (labels >= len(self.classes))).any():
+                raise UsageError(f"labels should be whole numbers from 0 to {len(self.classes) - 1}")
         asked = (latents.astype(np.float32), labels)
         return batched(lambda part: finish(np.asarray(self._apply(*part))), asked, BATCH)
 
@@ -108,7 +122,12 @@ class Generator:
         A closed walk goes back to the first: (stops * images, H, W, C), without a seam. An open one ends on the last
         stop. The way from one stop to the next is a great circle (Shoemake 1985), because that is where normal latents
         lie: on the straight line they would be too short. A conditional generator walks within the class `label`.
+
+        `stops` and `images` are 2 or more. Raises `UsageError` for other numbers.
         """
+        stops, images = arguments.whole("stops", stops, 2, MOST), arguments.whole("images", images, 2, MOST)
+        label = None if label is None else arguments.whole("label", label, 0, max(0, len(self.classes) - 1))
+        closed = arguments.flag("closed", closed)
         latents = walk(self.draw_latents(stops, seed), images, closed)
         return self.images(latents, None if label is None else np.full(len(latents), label, np.int32))
 
@@ -116,6 +135,13 @@ class Generator:
     def _apply(self) -> Any:
         network = _network(self.description)
         return jax.jit(lambda z, labels: network.apply(self.weights, self.statistics, z, labels, train=False)[0])
+
+
+def _array(name: str, value: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise UsageError(f"{name} should be an array, not {arguments.shown(value)}") from None
 
 
 def walk(points: NDArray[np.float32], images: int, closed: bool) -> NDArray[np.float64]:
@@ -130,14 +156,14 @@ def walk(points: NDArray[np.float32], images: int, closed: bool) -> NDArray[np.f
 
 
 @fixed()
-def load(path: str | Path, best: bool = False) -> Generator:
-    """The generator of a run, or the one in a `generator.safetensors` with its JSON beside it.
+def load(path: str | Path | Run, best: bool = False) -> Generator:
+    """The generator of a run, or the one in a `generator.safetensors` with its JSON beside it. `path` may be a `Run`.
 
     Of a run that was killed it is the newest checkpoint's; with `best` it is the one of the state that was judged best
     while it trained. The newest whole checkpoint is also used where the generator's files are damaged, and a
     `DamageWarning` says so. Raises `RunError` where there is none.
     """
-    path = Path(path)
+    path, best = arguments.path("path", path), arguments.flag("best", best)
     if path.is_file():
         if best:
             raise RunError(f"{path} is one generator; only a run has a best one")

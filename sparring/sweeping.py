@@ -16,7 +16,7 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from sparring import data, terminal, training
+from sparring import arguments, data, terminal, training
 from sparring.data.holdout import hold_out
 from sparring.errors import DataError, RecipeError, RunError, TrainingDiverged
 from sparring.metrics.features import ready_extractor
@@ -24,7 +24,7 @@ from sparring.metrics.glance import LEAST_HELD_OUT
 from sparring.numerics import fixed
 from sparring.plain import plain_console
 from sparring.recipe import Recipe
-from sparring.recipes import DEFAULT, named_recipe
+from sparring.recipes import DEFAULT, recipe_called
 from sparring.run import Run
 from sparring.scoring import judge
 from sparring.session import Reporter
@@ -35,7 +35,7 @@ from sparring.sweeps.ranking import Place
 from sparring.sweeps.sharing import Trial, Trials, at_work, exclusively, known_trials
 from sparring.sweeps.space import Range, make_points, make_space, point_words, quiet_optuna
 from sparring.terminal import duration
-from sparring.training import CHECKPOINT_SECONDS
+from sparring.training import CHECKPOINT_SECONDS, check_options
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,11 @@ def sweep(
     Raises `RecipeError` for an impossible setting, `DataError` for unusable data, `ResumeError` where another sweep
     lies in `out`, `MissingExtra` without Optuna.
     """
-    base = (named_recipe(recipe) if isinstance(recipe, str) else recipe).replace(**settings)
+    base = recipe_called(recipe).replace(**settings)
+    check_options(checkpoint_seconds, None, tensorboard=tensorboard)
+    out, sweeps = None if out is None else arguments.path("out", out), arguments.path("sweeps", sweeps)
+    trials = None if trials is None else arguments.whole("trials", trials, 1)
+    draw_seed = arguments.whole("draw_seed", draw_seed, 0)
     with quiet_optuna():
         setup, notice = _set_up(base, space or {}, trials, draw_seed)
         told = terminal.reporter(transient=True) if reporter is None else reporter

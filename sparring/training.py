@@ -16,17 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from sparring import checkpoint, data, environment, processes, terminal, windows
+from sparring import arguments, checkpoint, data, environment, processes, terminal, windows
 from sparring.chunk import CAPACITY, Chunk, compile_chunk
 from sparring.continuation import choose_run, refuse_changes
 from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.devices import Asked, Devices, choose_devices
-from sparring.errors import DataError, SparringError, TrainingDiverged
+from sparring.errors import DataError, SparringError, TrainingDiverged, UsageError
 from sparring.numerics import fixed
 from sparring.operations import timed
 from sparring.recipe import FEW_IMAGES, Recipe
-from sparring.recipes import DEFAULT, named_recipe
+from sparring.recipes import DEFAULT, recipe_called
 from sparring.run import Run
 from sparring.run_images import load_again
 from sparring.session import Reporter, Session, Silence, draw_plots, image_shape, make_material, open_session
@@ -86,13 +86,18 @@ def train(
     everything and returns; a second one interrupts. Who trains several runs listens once for all of them
     (`stop_requests`) and passes the `stop`, and says once for all of them what there is to say of the data.
 
-    Raises `RecipeError` for an impossible setting, `DataError` for unusable data, `ResumeError` where the run in `out`
-    was made with other settings or data, `RunError` where it is in use, `TrainingDiverged` where a loss is no number
-    even so, `DiskError` where something cannot be written, `DeviceError` where there are not so many devices, they
-    cannot share a batch evenly, or a window has no room, `ProcessError` where another process failed, is gone, or was
-    started with other settings or data.
+    Raises `UsageError` for an argument of the wrong kind, `RecipeError` for an impossible setting, `DataError` for
+    unusable data, `ResumeError` where the run in `out` was made with other settings or data, `RunError` where it is in
+    use, `TrainingDiverged` where a loss is no number even so, `DiskError` where something cannot be written,
+    `DeviceError` where there are not so many devices, they cannot share a batch evenly, or a window has no room,
+    `ProcessError` where another process failed, is gone, or was started with other settings or data.
     """
-    resolved = (named_recipe(recipe) if isinstance(recipe, str) else recipe).replace(**changes)
+    if "run" in changes:
+        raise UsageError("train begins a run; to go on with one, call sparring.resume(run)")
+    resolved = recipe_called(recipe).replace(**changes)
+    out, runs = None if out is None else arguments.path("out", out), arguments.path("runs", runs)
+    check_options(checkpoint_seconds, window, tensorboard=tensorboard, strict=strict, stop_when_flat=stop_when_flat)
+    retries = arguments.whole("retries", retries, 0)
     leads = processes.leads()
     told = Silence() if not leads else terminal.reporter() if reporter is None else reporter
     processes.refuse_different("settings", checkpoint.sha256(json.dumps(resolved.to_json()).encode()))
@@ -146,6 +151,15 @@ def train(
     return run
 
 
+def check_options(checkpoint_seconds: Any, window: Any, **flags: Any) -> None:
+    """Raise `UsageError` where one of these options of a training is of the wrong kind."""
+    arguments.not_negative("checkpoint_seconds", checkpoint_seconds)
+    if window is not None:
+        arguments.whole("window", window, 0)
+    for name, value in flags.items():
+        arguments.flag(name, value)
+
+
 def _train_or_slow_down(
     session: Session, stop: Stop, checkpoint_seconds: float, stop_when_flat: bool, retries: int
 ) -> bool:
@@ -174,8 +188,12 @@ def _choose_devices(asked: Asked, recipe: Recipe) -> Devices:
     return chosen
 
 
-def resume(path: str | Path, **options: Any) -> Run:
-    """Go on with the run in `path`, to the end of its recipe. `options` are those of `train`."""
+def resume(path: str | Path | Run, **options: Any) -> Run:
+    """Go on with a run, or the one in `path`, to the end of its recipe. `options` are those of `train`.
+
+    Raises what `train` raises.
+    """
+    path = arguments.path("path", path)
     return train(recipe_of(path), out=path, **options)
 
 

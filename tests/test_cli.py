@@ -19,7 +19,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring import catalogue, cli
+from sparring import __main__, catalogue, cli
 from sparring.cli import main
 from sparring.errors import DataError, SparringError
 from sparring.recipe import Recipe, settings_of
@@ -60,7 +60,7 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_program_is_this_function() -> None:
     (program,) = entry_points(group="console_scripts", name="sparring")
-    assert program.load() is main
+    assert program.load() is __main__.main
 
 
 def test_words_come_from_the_command_line_by_default(

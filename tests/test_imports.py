@@ -14,6 +14,7 @@ ORDER = [
     "interrupts",
     "errors",
     "numerics",
+    "arguments",
     "checks",
     "parts",
     "recipe",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparring.arguments import shown
 from sparring.errors import DataError
 from sparring.selection import ManyImages, pieces, select
 
@@ -39,6 +40,9 @@ class ImageSet:
     """One line that the user should see, such as that only a sample is used."""
 
     def __post_init__(self) -> None:
+        for name, value in (("images", self.images), *([] if self.labels is None else [("labels", self.labels)])):
+            if not all(hasattr(value, attribute) for attribute in ("dtype", "shape", "ndim")):
+                raise DataError(f"{self.name}: the {name} must be an array, not {shown(value)}")
         if self.images.dtype != np.uint8:
             raise DataError(f"{self.name}: the images must be of type uint8, found {self.images.dtype}")
         if self.images.ndim != 4:

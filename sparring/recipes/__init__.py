@@ -3,7 +3,8 @@
 import difflib
 from collections.abc import Callable
 
-from sparring.errors import RecipeError
+from sparring.arguments import shown
+from sparring.errors import RecipeError, UsageError
 from sparring.recipe import Recipe
 from sparring.recipes import classics, modern, tutorials
 
@@ -31,8 +32,19 @@ DEFAULT = "quick"
 """What the command trains without a name: the best of those that take less than two minutes on two cores."""
 
 
+def recipe_called(recipe: Recipe | str) -> Recipe:
+    """A recipe, or the one of that name. Raises `UsageError` for anything else."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    if not isinstance(recipe, str):
+        raise UsageError(f"recipe should be a recipe or the name of one, not {shown(recipe)}")
+    return named_recipe(recipe)
+
+
 def named_recipe(name: str = DEFAULT) -> Recipe:
     """The named recipe. Raises `RecipeError` for an unknown name, with the nearest known one."""
+    if not isinstance(name, str):
+        raise UsageError(f"a recipe is called by its name, not by {shown(name)}; known are {', '.join(RECIPES)}")
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(RECIPES)}"

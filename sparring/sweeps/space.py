@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from sparring.errors import MissingExtra, RecipeError
+from sparring.arguments import parse_whole, plain, shown
+from sparring.errors import MissingExtra, RecipeError, UsageError
 from sparring.recipe import Recipe, settings_of
 
 MOST_TRIALS = 1000
@@ -38,6 +39,13 @@ class Range:
 
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            end = plain(getattr(self, name))
+            if isinstance(end, bool) or not isinstance(end, int | float):
+                raise UsageError(f"a range goes from a number to a number, but its {name} is {shown(end)}")
+            object.__setattr__(self, name, end)
 
     @property
     def is_whole(self) -> bool:
@@ -64,14 +72,16 @@ Point = dict[str, Any]
 def make_space(recipe: Recipe, wanted: Mapping[str, Sequence[Any] | Range]) -> Space:
     """The space of that recipe. Raises `RecipeError` for an unknown setting, or a value that the recipe refuses."""
     space: Space = {}
-    for name, values in wanted.items():
-        hint = hint_of(recipe, name)
-        if name in JUDGED_BY and (isinstance(values, Range) or len(values) > 1):
+    if not isinstance(wanted, Mapping):
+        raise UsageError(f"the space should be a dictionary of settings and values to try, not {shown(wanted)}")
+    for name, given_values in wanted.items():
+        values, hint = _values(given_values), hint_of(recipe, name)
+        if name in JUDGED_BY and (isinstance(values, Range) or (isinstance(values, tuple) and len(values) > 1)):
             raise RecipeError(f"{name} cannot be swept: runs that are judged by other images cannot be ranked")
         if isinstance(values, Range):
             space[name] = _checked_range(recipe, name, hint, values)
-        elif isinstance(values, str) or not values:
-            raise RecipeError(f"{name} needs a list of values to try, not {values!r}")
+        elif not isinstance(values, tuple) or not values:
+            raise RecipeError(f"{name} needs a list of values to try, not {shown(given_values)}")
         else:
             tried = tuple(float(value) if _is_float(hint, value) else value for value in values)
             if endless := [value for value in tried if isinstance(value, float) and not math.isfinite(value)]:
@@ -94,11 +104,21 @@ def settings(recipe: Recipe) -> dict[str, Any]:
 def hint_of(recipe: Recipe, name: str) -> Any:
     """The type of a setting. Raises `RecipeError` where there is none of that name, with the nearest one."""
     known = settings(recipe)
+    if not isinstance(name, str):
+        raise UsageError(f"settings are called by their names, not by {shown(name)}")
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         raise RecipeError(f"{recipe.name} has no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     head, _, tail = name.rpartition(".")
     return get_type_hints(type(getattr(recipe, head) if head else recipe))[tail]
+
+
+def _values(values: Any) -> Any:
+    """Values to try, in a tuple, as Python's own numbers; what is no list stays as it is."""
+    values = values.tolist() if getattr(values, "ndim", 0) == 1 else values
+    if isinstance(values, Range):
+        return values
+    return tuple(plain(value) for value in values) if isinstance(values, list | tuple | range) else values
 
 
 def _checked_range(recipe: Recipe, name: str, hint: Any, wanted: Range) -> Range:
@@ -256,10 +276,12 @@ def _parse(name: str, hint: Any, text: str) -> Any:
     try:
         if hint is bool:
             return {"true": True, "false": False}[text.lower()]
-        if hint in (int, float):
-            return hint(text)
+        if hint is int:
+            return parse_whole(text)
+        if hint is float:
+            return float(text)
         if origin is tuple:
-            return tuple(int(width) for width in text.split("-"))
+            return tuple(parse_whole(width) for width in text.split("-"))
         if origin is Literal and text in args:
             return text
     except (ValueError, KeyError):

@@ -120,7 +120,7 @@ def test_a_closed_terminal_ends_a_run_and_a_lost_one_does_not(hangs_up: bool, di
     words = ["--checkpoint-seconds", "1000", "--steps", "1000000" if hangs_up else "6000"]
     code = "import os, fcntl, termios, sys; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
     code += "" if hangs_up else "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
-    code += "from sparring import cli; sys.exit(cli.main())"
+    code += "from sparring.__main__ import main; sys.exit(main())"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "train", *WORDS, "--data", str(digits), "--out", str(run.path), *words],
         stdin=theirs,

@@ -205,7 +205,8 @@ def _dark(numbers: Numbers, chosen: Range, what: str) -> str | None:
     low, high = chosen
     if numbers.high == numbers.low or numbers.high >= low + DARK * (high - low):
         return None
-    return f"{_read_as(numbers, chosen, what)}; the images look black"
+    brighter = range_words((low, numbers.high))
+    return f"{_read_as(numbers, chosen, what)}; so the images look black, unless you say --range {brighter}"
 
 
 def _refusal(numbers: Numbers, what: str, why: str) -> DataError:

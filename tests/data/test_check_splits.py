@@ -1,5 +1,6 @@
 """THE CHECK of a source with splits: how many images each has, and how many test images are copies."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,10 @@ import pytest
 from made_pictures import colourful, encoded, write_files
 
 from sparring.cli import main
+from sparring.errors import DataError
+from sparring.recipe import Recipe, differences
+from sparring.recipes import named_recipe
+from sparring.samples import read_samples
 
 PICTURES = [encoded(colourful(16, 16, seed=i)) for i in range(14)]
 
@@ -48,3 +53,29 @@ def test_what_is_typed_next_has_the_same_range(tmp_path: Path, capsys: pytest.Ca
     assert "--range 0,16" in text.splitlines()[-1]
     assert main(["data", "check", str(tmp_path / "some.npz")]) == 2
     assert "--range" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_subset_of_links_names_the_option_and_is_read_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_files(tmp_path / "all", {f"{i}.png": picture for i, picture in enumerate(PICTURES)})
+    for i in range(len(PICTURES)):
+        link = tmp_path / "subset" / "ab"[i % 2] / f"{i}.png"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(f"../../all/{i}.png")
+    assert main(["data", "check", str(tmp_path / "subset")]) == 2
+    assert "--follow-links" in capsys.readouterr().err
+    text = checked(tmp_path / "subset", capsys, "--follow-links")
+    assert "14 images" in text and "--follow-links" in text.splitlines()[-1]
+    with pytest.raises(DataError, match="--follow-links"):
+        read_samples(tmp_path / "subset")
+    assert len(read_samples(tmp_path / "subset", follow_links=True)[0]) == 14
+
+
+def test_links_decide_nothing_of_what_is_learnt_and_the_range_does() -> None:
+    recipe = named_recipe()
+    assert not differences(recipe, recipe.replace(follow_links=True))
+    assert [name for name, _, _ in differences(recipe, recipe.replace(range="0,1"))] == ["range"]
+    old = {name: value for name, value in recipe.to_json().items() if name not in ("range", "follow_links")}
+    assert Recipe.from_json(old) == recipe

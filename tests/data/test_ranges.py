@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import printed_digit
+from conftest import printed_digit, write_idx
 from made_pictures import encoded, write_files
 from numpy.typing import NDArray
 from PIL import Image
@@ -68,6 +68,15 @@ def test_black_and_white_alone(kind: Any, tmp_path: Path) -> None:
     assert np.unique(np.asarray(load(str(tmp_path / "some.npz")).images)).tolist() == [0, 255]
 
 
+def test_idx_files_of_0_and_1_are_black_and_white(tmp_path: Path) -> None:
+    write_idx(tmp_path / "train-images-idx3-ubyte", (DIGITS > 127).astype(np.uint8))
+    for source in (tmp_path, tmp_path / "train-images-idx3-ubyte"):
+        collection = collect(str(source))
+        assert collection.images is not None
+        assert np.unique(np.asarray(collection.images.images)).tolist() == [0, 255]
+        assert "0 and 1 only" in collection.notes[0]
+
+
 REFUSED: dict[str, NDArray[Any]] = {
     "standardised": (UNIT - 0.1307) / 0.3081,
     "percent": np.rint(UNIT * 100),
@@ -114,7 +123,7 @@ def test_images_of_one_value_are_read(array: NDArray[Any]) -> None:
 def test_dark_bytes_are_read_as_they_are_with_a_note() -> None:
     reading = choose_range(numbers_of([np.arange(16, dtype=np.uint8)]), None)
     assert reading.range == BYTES
-    assert "look black" in str(reading.note)
+    assert "look black" in str(reading.note) and "--range 0,15" in str(reading.note)
 
 
 def test_nan_is_refused_with_its_number(tmp_path: Path) -> None:

@@ -1031,7 +1031,7 @@ def _dispatch(words: list[str]) -> int:
         return COMMANDS[words[0]](words[1:])
     for setting in numerics.leave_environment():
         what = "is not used, so that the same seed gives the same images everywhere"
-        print(f"sparring: {printable(setting)} {what}", file=sys.stderr, flush=True)
+        say(f"sparring: {setting} {what}", stderr=True)
     if words[0] in COMPILING:
         numerics.check_environment()
         from sparring.compiled import keep_compiled

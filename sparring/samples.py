@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sparring import marks
 from sparring.data.arrays import as_images, read_npy, read_npz
 from sparring.data.decode import HEAD, MAX_BYTES, Ranges, Unreadable, decode, is_picture, look_numbers, quiet
 from sparring.data.files import File
@@ -46,7 +47,7 @@ def _instead(path: Path) -> str:
 
 def _read_folder(path: Path, given: Range | None, follow_links: bool) -> tuple[Images, str | None]:
     listing = list_folder(path, follow_links)
-    pictures = [file for file in listing.files if _is_picture(path, file)]
+    pictures = [file for file in listing.files if _is_picture(path, file) and not _is_sheet(path, file)]
     if not pictures:
         first = f"; {listing.skipped[0].name} is left out: {listing.skipped[0].reason}" if listing.skipped else ""
         raise DataError(f"{path} is neither a run nor a folder of pictures{first}")
@@ -67,6 +68,14 @@ def _is_picture(path: Path, file: File) -> bool:
     """Whether it is one, or is called one."""
     try:
         return is_picture(file.read(HEAD)) or file.parts[-1].lower().endswith(ENDINGS)
+    except Unreadable as unreadable:
+        raise _unreadable(path, file, unreadable) from None
+
+
+def _is_sheet(path: Path, file: File) -> bool:
+    """Whether it is a grid or an animation of ours, which is no sample."""
+    try:
+        return marks.is_sheet(file.read(MAX_BYTES))
     except Unreadable as unreadable:
         raise _unreadable(path, file, unreadable) from None
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparring import atomic, private
+from sparring import atomic, marks, private
 from sparring.data.decode import HEAD, MAX_BYTES, Unreadable, is_picture, look, look_numbers, may_be_deep
 from sparring.data.files import File
 from sparring.data.formats import ENDINGS as ENDINGS
@@ -29,6 +29,8 @@ from sparring.data.named import cache_folder
 from sparring.data.parallel import DECODING, in_order
 from sparring.data.ranges import Numbers
 
+SHEET = "Sparring made it from many images"
+"""Why a contact sheet, a grid or an animation of ours is left out."""
 VERSION = 2
 YOUNG_NANOSECONDS = 2_000_000_000
 """A file that was changed so shortly before it was read may change again without another time; it is read again."""
@@ -90,6 +92,8 @@ def _look(content: bytes) -> Found:
     """What the content of a file is that says that it is a picture."""
     if len(content) > MAX_BYTES:
         return Found(reason=f"it is larger than the {MAX_BYTES >> 20} MiB that are read")
+    if marks.is_sheet(content):
+        return Found(reason=SHEET)
     digest = hashlib.sha256(content).hexdigest()
     try:
         return Found(digest, look(content))

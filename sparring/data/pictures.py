@@ -25,7 +25,7 @@ from sparring.data.files import File, Listing, Problem
 from sparring.data.formats import kinds_words
 from sparring.data.idx import Split
 from sparring.data.images import ImageSet
-from sparring.data.index import Found, find_pictures
+from sparring.data.index import SHEET, Found, find_pictures
 from sparring.data.label_file import read_label_file
 from sparring.data.labels import arrange
 from sparring.data.parallel import DECODING, in_order
@@ -38,6 +38,8 @@ from sparring.plain import shell_quoted
 from sparring.recipe import Channels
 from sparring.selection import ManyImages, pieces
 
+MOST_NAMED = 5
+"""Files that a note names."""
 Row = Pixels | str
 """One shaped picture (H, W, C), or why there is none."""
 
@@ -79,6 +81,7 @@ def collect_pictures(path: Path, listing: Listing, name: str, split: Split, shap
         reasons = {i: one.reason for i, one in enumerate(found) if one.reason is not None}
         good = [i for i, one in enumerate(found) if one.sha256 and i not in reasons]
         ignored = listing.ignored + len(found) - len(good) - len(reasons)
+        sheet_note = _take_sheets(reasons, files)
         ranges, range_notes, refused = choose_ranges({i: found[i].numbers for i in good}, shaping.range)
         reasons |= refused
         good = [i for i in good if i not in refused]
@@ -100,8 +103,8 @@ def collect_pictures(path: Path, listing: Listing, name: str, split: Split, shap
     problems.sort(key=lambda problem: problem.name)
     if taken is None:
         hint = kinds_words([(file.name, file.read) for file in files])
-        return Collection(name, None, (), Counter(), tuple(problems), ignored, (), hint=hint)
-    notes = (*taken.notes, *range_notes, *((bytes_note,) if bytes_note else ()))
+        return Collection(name, None, (), Counter(), tuple(problems), ignored, sheet_note, hint=hint)
+    notes = (*sheet_note, *taken.notes, *range_notes, *((bytes_note,) if bytes_note else ()))
     total = len(good) + len(problems)
     says_why = f"`sparring data check {shell_quoted(name)}` says why"
     skipped = (f"{len(problems):,} of {total:,} pictures could not be read: {says_why}",) if problems else ()
@@ -116,6 +119,21 @@ def collect_pictures(path: Path, listing: Listing, name: str, split: Split, shap
     names = tuple(files[i].name for i in taken.order)
     sizes = Counter(found[i].size for i in taken.order)
     return Collection(name, images, names, sizes, tuple(problems), ignored, notes, taken.parts)
+
+
+def _take_sheets(reasons: dict[int, str], files: list[File]) -> tuple[str, ...]:
+    """Take our own sheets out of the pictures that cannot be read: a note that counts them."""
+    sheets = [i for i, reason in reasons.items() if reason == SHEET]
+    for i in sheets:
+        del reasons[i]
+    if not sheets:
+        return ()
+    names = ", ".join(files[i].name for i in sheets[:MOST_NAMED]) + (" ..." if len(sheets) > MOST_NAMED else "")
+    what = "picture is" if len(sheets) == 1 else "pictures are"
+    return (
+        f"{len(sheets):,} {what} left out, because Sparring made {'it' if len(sheets) == 1 else 'them'} from many "
+        f"images: {names}",
+    )
 
 
 @dataclass(frozen=True)

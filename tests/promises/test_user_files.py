@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import sparring
-from sparring import atomic, marks, sample_folder, sealed
+from sparring import atomic, data, marks, sample_folder, sealed
 from sparring.cli import main
 from sparring.errors import OverwriteError
 from sparring.images import save_images, save_picture
@@ -327,3 +327,36 @@ def test_pictures_say_what_made_them(tmp_path: Path) -> None:
     assert all(marks.is_ours(tmp_path / name) for name in ("grid.png", "walk.gif", "made/00.png", "all.npz"))
     assert marks.is_sheet((tmp_path / "walk.gif").read_bytes())
     assert not marks.is_sheet((tmp_path / "made" / "00.png").read_bytes())
+
+
+# ------------------------------------------------------------------------------------------------ among the pictures
+
+
+def test_what_sparring_made_from_many_images_is_not_trained_on(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_images(tmp_path, IMAGES, 8, ["cat"] * 20 + ["dog"] * 10)
+    assert main(["data", "check", "."]) == 0
+    run = str(tiny_run.path)
+    for words in (
+        ["sample", run],
+        ["sample", run, "--interpolate", "2", "--out", "cat/walk.gif"],
+        ["animate", run],
+        ["animate", run, "--out", "training.webp"],
+        ["animate", run, "--out", "training.png"],
+    ):
+        assert main(words) == 0
+    shutil.copy(tiny_run.real_grid, tmp_path / "dog" / "real.png")
+    images = data.load(".")
+    assert images.images.shape == (30, 8, 8, 1) and images.class_names == ("cat", "dog")
+    capsys.readouterr()
+    assert main(["data", "check", ".", "--strict"]) == 0
+    assert "7 pictures are left out, because Sparring made them from many images" in capsys.readouterr().out
+    (tmp_path / "dog" / "real.png").unlink()
+    assert read_samples(tmp_path)[0].shape == (30, 8, 8, 1)
+
+
+def test_samples_can_be_trained_on(tmp_path: Path) -> None:
+    save_images(tmp_path / "made", IMAGES, 8)
+    assert data.load(str(tmp_path / "made")).images.shape == IMAGES.shape

@@ -4,12 +4,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 import sparring
-from sparring import export
+from sparring import export, sampling
+from sparring.game import game_of
+from sparring.recipes import named_recipe
 from sparring.run import Run
+from sparring.state import first_state
 
 TORCH, ONNX = re.findall(
     r"```python\n(.*?)```", (Path(__file__).parent.parent / "docs" / "use-elsewhere.md").read_text(), re.DOTALL
@@ -24,13 +28,21 @@ def executed(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[s
 
 
 @pytest.mark.parity
-def test_pytorch(tiny_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["mlp-128", "mlp-256"])
+def test_pytorch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     assert len([line for line in TORCH.splitlines() if line and "import" not in line]) <= 10
-    network = executed(TORCH, tiny_run.path, monkeypatch)["generator"]
-    generator = sparring.load(tiny_run.path)
+    recipe = named_recipe(name)
+    state = first_state(game_of(recipe, (28, 28, 1)), jax.random.key(0))
+    sampling.write(
+        sampling.Generator(sampling.describe(recipe, (28, 28, 1), {}, {}), state.generator, state.generator_statistics),
+        tmp_path / "generator.safetensors",
+    )
+    names = executed(TORCH, tmp_path, monkeypatch)
+    assert names["images"].shape == (64, 28, 28, 1)
+    generator = sparring.load(tmp_path / "generator.safetensors")
     latents = generator.draw_latents(20).copy()
-    theirs = network(torch.from_numpy(latents)).detach().numpy().reshape(20, *generator.image_shape)
+    theirs = names["generator"](torch.from_numpy(latents)).detach().numpy().reshape(20, *generator.image_shape)
     np.testing.assert_allclose(theirs, generator.values(latents), atol=1e-5)
 
 

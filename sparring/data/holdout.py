@@ -8,6 +8,11 @@ import numpy as np
 from sparring.data.images import ImageSet
 
 
+def held_out_count(count: int, share: float) -> int:
+    """How many of `count` images are held out."""
+    return min(int(share * count), count - 1)
+
+
 def hold_out(images: ImageSet, share: float) -> tuple[ImageSet, ImageSet | None]:
     """(the images to train on, the held-out ones or None where the share comes to none), each in the data's order.
 
@@ -15,7 +20,7 @@ def hold_out(images: ImageSet, share: float) -> tuple[ImageSet, ImageSet | None]
     """
     count = len(images.images)
     held = np.zeros(count, bool)
-    held[np.random.Generator(np.random.PCG64(0)).permutation(count)[: min(int(share * count), count - 1)]] = True
+    held[np.random.Generator(np.random.PCG64(0)).permutation(count)[: held_out_count(count, share)]] = True
     if not held.any():
         return images, None
     return images.only(~held), images.only(held)

@@ -45,7 +45,7 @@ def export(
     if out is None and folder.is_symlink():
         raise RunError(f"{folder} is a link, and nothing is written behind links; say with --out where")
     may_replace = _claim(target, format, force)
-    generator = without_paths(sampling.load(path, best))
+    generator = without_paths(sampling.load(path, best), _data_path(Run(path)))
     target.parent.mkdir(parents=True, exist_ok=True)
     trained = generator.description["trained"]
     if format == "onnx":
@@ -74,11 +74,23 @@ def _claim(target: Path, format: Format, force: bool) -> MayReplace:
     return may_replace
 
 
-def without_paths(generator: Generator) -> Generator:
-    """The same, but of a folder or file with its images it knows only the name: where it lies is nobody's business."""
+def without_paths(generator: Generator, path: str | None = None) -> Generator:
+    """The same, but of a folder or file with its images it knows only the name: where it lies is nobody's business.
+
+    `path` is where they lie.
+    """
     trained = dict(generator.description["trained"])
-    trained["data"] = Path(trained.get("data", "unknown images")).name
+    trained["data"] = card.shown_name(str(trained.get("data", "unknown images")), path)
     return dataclasses.replace(generator, description=generator.description | {"trained": trained})
+
+
+def _data_path(run: Run) -> str | None:
+    """Where the images of a run lay; None where that is not known, or it is no run."""
+    try:
+        found = run.environment()["data"].get("path") if run.exists() else None
+    except (RunError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _card(path: Path, generator: Generator, licence: str) -> str:
@@ -88,6 +100,14 @@ def _card(path: Path, generator: Generator, licence: str) -> str:
     verdict = measuring.saved_verdict(run)
     if verdict is not None and verdict.subject["step"] != generator.description["trained"]["step"]:
         verdict = None  # of another state
-    recipe = run.recipe()
-    text = card.card(generator, recipe, run.environment(), verdict, licence)
-    return text.replace(recipe.data, Path(recipe.data).name)  # what was measured names the images' place, too
+    recipe, where = run.recipe(), _data_path(run)
+    if verdict is not None:  # it names the places of the images that it was judged against, and of those trained on
+        name = str(verdict.data["name"])
+        paths = (recipe.data, where, name, name.partition(" at ")[0])
+        verdict = dataclasses.replace(
+            verdict,
+            data=verdict.data | {"name": card.shown_name(name, where)},
+            notices=tuple(card.without_paths(notice, *paths) for notice in verdict.notices),
+            alarms=tuple(card.without_paths(alarm, *paths) for alarm in verdict.alarms),
+        )
+    return card.card(generator, recipe, run.environment(), verdict, licence)

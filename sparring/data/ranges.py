@@ -206,7 +206,7 @@ def _dark(numbers: Numbers, chosen: Range, what: str) -> str | None:
     if numbers.high == numbers.low or numbers.high >= low + DARK * (high - low):
         return None
     brighter = range_words((low, numbers.high))
-    return f"{_read_as(numbers, chosen, what)}; so the images look black, unless you say --range {brighter}"
+    return f"{_read_as(numbers, chosen, what)}; so the images look black, unless --range {brighter} is given"
 
 
 def _refusal(numbers: Numbers, what: str, why: str) -> DataError:

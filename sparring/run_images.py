@@ -40,6 +40,11 @@ def load_again(run: Run, given: str, load: Callable[[str], Loaded], checksum: Ca
     raise DataError(f"{problems[0]}; say with --data where the images of {run.path} are now")
 
 
+def place_of(given: str, folder: Path) -> str:
+    """The place of images that were `given` when the sweep in `folder` began: as given, or beside the folder."""
+    return given if Path(given).exists() else next(_other_places(given, None, folder), given)
+
+
 def _other_places(given: str, recorded: str | None, folder: Path) -> Iterator[str]:
     """Where images of a relative path may lie besides the current folder: where they lay when the run began, and
     beside the folders that the run lies in. Only what is there."""

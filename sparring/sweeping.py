@@ -26,6 +26,7 @@ from sparring.plain import plain_console
 from sparring.recipe import Recipe
 from sparring.recipes import DEFAULT, recipe_called
 from sparring.run import Run
+from sparring.run_images import place_of
 from sparring.scoring import judge
 from sparring.session import Reporter
 from sparring.stopping import stop_requests
@@ -106,7 +107,8 @@ def sweep(
 def resume(path: str | Path, **options: Any) -> Sweep:
     """Go on with the sweep in `path`, or take part in it. `options` are those of `sweep` that change no trial."""
     setup = SweepFolder(Path(path)).setup()
-    return sweep(setup.recipe, setup.space, trials=setup.trials, draw_seed=setup.draw_seed, out=path, **options)
+    recipe = setup.recipe.replace(data=place_of(setup.recipe.data, Path(path)))
+    return sweep(recipe, setup.space, trials=setup.trials, draw_seed=setup.draw_seed, out=path, **options)
 
 
 # ------------------------------------------------------------------------------------------------ one process's part

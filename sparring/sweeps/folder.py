@@ -8,6 +8,7 @@ workers/              one file for each process at work, which it holds and touc
 
 from __future__ import annotations
 
+import dataclasses
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from sparring.sweeps.space import MOST_TRIALS, Point, Space
 
 FORMAT = 1
 TRIAL = "trial"
-IGNORED = ("source", "milliseconds_per_step", "judge_every")
+IGNORED = ("source", "milliseconds_per_step", "judge_every", "data")
 """Settings that change nothing of what a trial finds."""
 
 
@@ -157,7 +158,8 @@ class SweepFolder:
     def begin(self, wanted: Setup) -> Setup:
         """Write down what the sweep is, or, where it was begun already, return what was written.
 
-        Raises `ResumeError` where that is another sweep.
+        The images may have moved: their checksum says whether they are the same. Raises `ResumeError` where that is
+        another sweep.
         """
         self.refuse_strangers()
         if not self.exists():
@@ -166,7 +168,7 @@ class SweepFolder:
         begun = self.setup()
         if changed := changes(begun, wanted):
             raise ResumeError(f"{self.path} cannot go on with another sweep: {'; '.join(changed)}")
-        return begun
+        return dataclasses.replace(begun, recipe=dataclasses.replace(begun.recipe, data=wanted.recipe.data))
 
 
 def changes(begun: Setup, wanted: Setup) -> list[str]:

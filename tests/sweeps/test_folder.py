@@ -9,6 +9,7 @@ import pytest
 
 from sparring.errors import RecipeError, ResumeError, RunError
 from sparring.recipes import named_recipe
+from sparring.run_images import place_of
 from sparring.sweeps.folder import Setup, SweepFolder, changes
 from sparring.sweeps.space import Range
 
@@ -40,6 +41,20 @@ def test_a_setup_is_read_as_it_was_written(setup: Setup, tmp_path: Path) -> None
     assert folder.setup() == setup
     assert folder.setup().recipe_of(1).generator.hidden == (8, 16)  # type: ignore[union-attr]
     assert folder.begin(setup) == setup
+
+
+def test_images_that_moved_are_the_same_by_their_checksum(
+    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = SweepFolder(tmp_path / "sweeps" / "s")
+    folder.path.mkdir(parents=True)
+    setup = dataclasses.replace(setup, recipe=setup.recipe.replace(data="pics"))
+    folder.begin(setup)
+    (tmp_path / "pics").mkdir()
+    monkeypatch.chdir("/")
+    moved = dataclasses.replace(setup, recipe=setup.recipe.replace(data=place_of("pics", folder.path)))
+    assert moved.recipe.data == str(tmp_path / "pics")
+    assert folder.begin(moved).recipe_of(0).data == moved.recipe.data
 
 
 def test_other_sweeps_are_refused_and_the_difference_named(setup: Setup, tmp_path: Path) -> None:

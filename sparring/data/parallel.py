@@ -14,11 +14,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from sparring.machine import free_here
 from sparring.progress import shown
 
 AT_ONCE = 1 << 27
 """The pixels of the pictures that are decoded at once, and the bytes of their files, come to no more than this, however
 many threads there are: 128 Mi. A picture takes up to 20 bytes a pixel, so all of them together take 2.5 GiB."""
+A_PIXEL = 20
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -67,7 +69,13 @@ class Budget:
                 self.changed.notify_all()
 
 
-DECODING = Budget(AT_ONCE)
+def at_once() -> int:
+    """How many pixels that are, where at most half of the free memory is used: a larger picture is decoded alone."""
+    free = free_here()
+    return AT_ONCE if free is None else max(1, min(AT_ONCE, free // (2 * A_PIXEL)))
+
+
+DECODING = Budget(at_once())
 
 
 def _processors() -> int:

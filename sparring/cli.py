@@ -622,6 +622,7 @@ def watch(words: list[str]) -> int:
 
     from sparring.web import server
 
+    server.require()
     if not given.i_know and not server.is_loopback(given.host):
         raise UsageError(f"on {given.host} other machines can ask, and nothing is encrypted: add --i-know if they may")
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring import arguments, marks, report, sampling, sealed
+from sparring import arguments, extras, marks, report, sampling, sealed
 from sparring.checkpoint import newest_step
 from sparring.checks import parse_range
 from sparring.classes import Labels
@@ -80,6 +80,8 @@ def measure(
     seed, best, force = arguments.seed(seed), arguments.flag("best", best), arguments.flag("force", force)
     data = None if data is None else str(arguments.path("data", data))
     onnx = None if extractor is None else arguments.path("extractor", extractor)
+    if onnx is not None:
+        extras.load("onnxruntime", "onnx", "--extractor")
     if range is not None and not isinstance(range, str):
         raise UsageError(f'range should be a text such as "0,1", not {arguments.shown(range)}')
     numbers = None if range is None else parse_range(range)

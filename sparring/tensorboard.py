@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.errors import MissingExtra, reason
+from sparring import extras
+from sparring.errors import reason
 
 
 class _Careful:
@@ -45,17 +46,12 @@ class TensorBoard:
     """Writes TensorBoard's event files below `folder`; what lies beyond `step` from before a resume is purged."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError as error:
-            raise MissingExtra(
-                "--tensorboard needs tensorboardX; install it with: pip install 'sparring[tensorboard]'"
-            ) from error
+        writer = extras.load("tensorboardX", "tensorboard", "--tensorboard").SummaryWriter
         options: dict[str, Any] = {"purge_step": step + 1} if step else {}
         options["filename_suffix"] = f".{os.urandom(8).hex()}"  # a name that nobody can plant a link at
-        self._scalars: Any = SummaryWriter(str(folder), **options)
-        self._fake: Any = SummaryWriter(str(folder / "fake"), **options)
-        self._real: Any = SummaryWriter(str(folder / "real"), **options)
+        self._scalars: Any = writer(str(folder), **options)
+        self._fake: Any = writer(str(folder / "fake"), **options)
+        self._real: Any = writer(str(folder / "real"), **options)
         self._writers = [_Careful(writer) for writer in (self._scalars, self._fake, self._real)]
 
     @property

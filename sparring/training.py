@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from sparring import arguments, checkpoint, data, environment, processes, terminal, windows
+from sparring import arguments, checkpoint, data, environment, extras, processes, terminal, windows
 from sparring.chunk import CAPACITY, Chunk, compile_chunk
 from sparring.continuation import choose_run, refuse_changes
 from sparring.data import ImageSet
@@ -152,12 +152,15 @@ def train(
 
 
 def check_options(checkpoint_seconds: Any, window: Any, **flags: Any) -> None:
-    """Raise `UsageError` where one of these options of a training is of the wrong kind."""
+    """Raise `UsageError` where one of these options of a training is of the wrong kind, `MissingExtra` where one needs
+    a package that is not there."""
     arguments.not_negative("checkpoint_seconds", checkpoint_seconds)
     if window is not None:
         arguments.whole("window", window, 0)
     for name, value in flags.items():
         arguments.flag(name, value)
+    if flags["tensorboard"]:
+        extras.require("tensorboard", "--tensorboard")
 
 
 def _train_or_slow_down(

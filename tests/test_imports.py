@@ -15,6 +15,7 @@ ORDER = [
     "errors",
     "numerics",
     "arguments",
+    "extras",
     "checks",
     "parts",
     "recipe",

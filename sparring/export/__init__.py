@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from sparring import atomic, marks, measuring, sampling
+from sparring import atomic, extras, marks, measuring, sampling
 from sparring.atomic import MayReplace
 from sparring.errors import RunError, UsageError
 from sparring.export import card, onnx, page
@@ -39,6 +39,8 @@ def export(
     Raises `RunError` where there is no generator, `OverwriteError` where a file is there that Sparring did not make,
     unless `force`, `ExportError` where what was made makes other images, `MissingExtra` where a package is missing.
     """
+    if format == "onnx":
+        extras.require("onnx", "ONNX")
     path = Path(path)
     folder = (path if path.is_dir() else path.parent) / "export"
     target = Path(out) if out is not None else folder if format == "safetensors" else folder / f"generator.{format}"

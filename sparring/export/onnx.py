@@ -6,7 +6,6 @@ output: `images` (batch, H, W, C) float32 in [-1, 1].
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring import atomic, marks
+from sparring import atomic, extras, marks
 from sparring.atomic import MayReplace
-from sparring.errors import ExportError, MissingExtra
+from sparring.errors import ExportError
 from sparring.export.layers import (
     Convolution,
     Crop,
@@ -90,10 +89,7 @@ def largest_difference(generator: Generator, content: bytes) -> float:
 
 
 def _package(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingExtra(f"ONNX needs the package {name}; install it with: pip install 'sparring[onnx]'") from error
+    return extras.load(name, "onnx", "ONNX")
 
 
 class _Graph:

@@ -19,13 +19,13 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from sparring import atomic, checkpoint, networks, private
+from sparring import atomic, checkpoint, extras, networks, private
 from sparring.batched import batched
 from sparring.data import ImageSet
 from sparring.data.holdout import hold_out
 from sparring.data.named import cache_folder
 from sparring.data.stacked import CHANNELS, STACKED
-from sparring.errors import CheckpointError, DataError, MissingExtra
+from sparring.errors import CheckpointError, DataError
 from sparring.game import ImageShape
 from sparring.images import Images
 from sparring.metrics.judge import Augmentation, Judge, accuracy, pack_judge, read_judge, train_judge
@@ -250,10 +250,7 @@ def onnx_extractor(path: Path, image_shape: ImageShape) -> Extractor:
 
     Raises `MissingExtra` without onnxruntime, `DataError` where the file is no such network.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtra("--extractor needs onnxruntime; install it with: pip install 'sparring[onnx]'") from error
+    onnxruntime = extras.load("onnxruntime", "onnx", "--extractor")
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from sparring import extras
 from sparring.arguments import parse_whole, plain, shown
-from sparring.errors import MissingExtra, RecipeError, UsageError
+from sparring.errors import RecipeError, UsageError
 from sparring.recipe import Recipe, settings_of
 
 MOST_TRIALS = 1000
@@ -227,11 +228,7 @@ def _undo(axis: Axis, drawn: Any) -> Any:
 
 def load_optuna() -> Any:
     """The package. Raises `MissingExtra` where it is not installed."""
-    try:
-        import optuna  # here, for who does not sweep need not have it
-    except ImportError as error:
-        raise MissingExtra("a sweep needs optuna; install it with: pip install 'sparring[sweep]'") from error
-    return optuna
+    return extras.load("optuna", "sweep", "a sweep")
 
 
 @contextmanager

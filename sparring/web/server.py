@@ -21,10 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sparring import interrupts, isolation
-from sparring.errors import MissingExtra, SparringError, UsageError
+from sparring import extras, interrupts, isolation
+from sparring.errors import SparringError, UsageError
 from sparring.plain import say
-from sparring.web.guard import MOST_HEAD, Guard
 
 LOOPBACK = "127.0.0.1"
 PORT, PORTS = 8765, 20
@@ -40,13 +39,15 @@ def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: C
 
     Raises `MissingExtra` without the extra `watch`, `UsageError` where the port is taken or the host is not ours.
     """
+    require()
     try:
         import uvicorn
 
         from sparring.web.app import make_app
+        from sparring.web.guard import MOST_HEAD, Guard
         from sparring.web.patience import Impatient
-    except ModuleNotFoundError as error:
-        raise MissingExtra(f'the page needs {error.name}: pip install "sparring[watch]"') from None
+    except ImportError as error:  # what these need themselves
+        raise extras.missing(error.name or "", "watch", "the page") from error
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     os.environ["JAX_PLATFORMS"] = "cpu"  # other devices are the trainer's
@@ -71,12 +72,18 @@ def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: C
             asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 
 
+def require() -> None:
+    """Raise `MissingExtra` where what the page needs is not installed."""
+    extras.require("watch", "the page")
+
+
 @contextmanager
 def beside(folder: Path) -> Iterator[str]:
     """The page of a folder in a process of its own, for as long as the block takes: its address.
 
-    Raises `UsageError` where it cannot start.
+    Raises `MissingExtra` without the extra `watch`, `UsageError` where it cannot start.
     """
+    require()
     process = subprocess.Popen(
         isolation.command("sparring.web.server", "answer_beside", str(folder)),
         env=isolation.environment(),

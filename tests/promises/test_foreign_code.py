@@ -94,7 +94,6 @@ def test_the_folder_of_the_package_comes_last(monkeypatch: pytest.MonkeyPatch) -
 def test_no_command_runs_anything_from_here(here: Path, canary: Path, tiny_run: Run, digits: Path) -> None:
     assert PROGRAM is not None
     shutil.copytree(tiny_run.path, here / "run")
-    shutil.copytree(tiny_run.path, here / "other")
     small = ["--batch-size", "10", "--held-out", "0.3", "--data", str(digits), "--grid-rows", "2", "--steps", "4"]
     for words in (
         ["--help"],
@@ -108,9 +107,9 @@ def test_no_command_runs_anything_from_here(here: Path, canary: Path, tiny_run: 
         ["export", "run", "--format", "onnx"],
         ["export", "run", "--format", "safetensors"],
         ["animate", "run"],
-        ["measure", "run", "--count", "50"],
-        ["compare", "run", "other"],
         ["bench", "mlp-256"],
+        ["measure", "run"],
+        ["compare", "run", "replicas/seed-0"],
     ):
-        run(here, PROGRAM, *words)
-        assert not canary.exists(), (words, canary.read_text())
+        done = subprocess.run([PROGRAM, *words], cwd=here, capture_output=True, text=True, timeout=SECONDS)
+        assert "Traceback" not in done.stderr and not canary.exists(), (words, done.stderr)

@@ -543,7 +543,7 @@ class Animate:
     of: Literal["training", "walk"] = "training"
     """What it shows."""
     out: Annotated[Path | None, arg(metavar="FILE")] = None
-    """`.gif`, `.webp` (a fraction of the size) or `.png` (animated); training.gif or walk.gif by default."""
+    """`.gif` (32 colours), `.webp` or `.png` (animated, all colours); training.gif or walk.gif by default."""
     largest: int = 640
     """Pixels of the longer side, at most."""
     seconds: Annotated[float | None, arg(metavar="FLOAT")] = None

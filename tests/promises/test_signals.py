@@ -166,3 +166,23 @@ def test_signals_at_any_moment(digits: Path, tmp_path: Path) -> None:
             check_saved(run)
     print(f"the slowest ended after {slowest:.2f} s")
     assert slowest < PROMISED_SECONDS
+
+
+@pytest.mark.parametrize("command", ["sweep --seed 0,1", "watch .", "compare a b", "sample run", "recipes", "--help"])
+def test_ctrl_c_at_the_start_of_a_command_shows_no_traceback(command: str, tmp_path: Path) -> None:
+    """While it imports. Before its first line, in Python's own start, nothing of ours runs yet; hence the wait."""
+    code = "import sys, time; from sparring import __main__; print('begun', flush=True); sys.exit(__main__.main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *command.split()],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout is not None and process.stdout.readline() == "begun\n"
+    time.sleep(random.Random(command).uniform(0, 0.2))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (-signal.SIGINT, 130, 2, 0), errors
+    assert "Traceback" not in errors and errors.count("\n") <= 1

@@ -6,6 +6,10 @@ from typing import Any
 Judged = dict[str, Any]
 """The values of one judgement, as `sparring.monitor` writes them into the events."""
 
+NEEDED = frozenset(
+    ("score", "diversity", "copies", "copies_alarm", "right_unseen", "right_fake", "memorising", "memorising_alarm")
+)
+"""What the alarms look at in every judgement."""
 TOP_SHARE = 0.5
 """A class that has half of all samples, and three times what it has in the data: collapse."""
 VARIATION = 0.5

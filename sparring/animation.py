@@ -41,8 +41,7 @@ def save_training(
     At most `MOST_FRAMES` are shown, evenly chosen; in `seconds`, or `FRAME_MILLISECONDS` each. `largest` is how many
     pixels the longer side may have; without it the grids stay as they are.
     """
-    reached = run.reached()
-    grids = [(step, file) for step, file in run.all_grids() if step <= reached]
+    grids = run.own_grids()
     if not grids:
         raise RunError(f"{run.path} has no grids of samples yet")
     chosen = np.unique(np.linspace(0, len(grids) - 1, min(len(grids), MOST_FRAMES)).round().astype(int))

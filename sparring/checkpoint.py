@@ -3,7 +3,8 @@
 One checkpoint is a folder named after its step:
 
     checkpoints/00001000/state.safetensors   every array of the state, by its path in the state
-    checkpoints/00001000/manifest.json       format, step, and size and SHA-256 of the arrays' file; its own SHA-256
+    checkpoints/00001000/manifest.json       format, step, the run's id, the recipe's digest, and size and SHA-256 of
+                                             the arrays' file; its own SHA-256
 
 A folder gets its name only when both files are on the disk, and an older checkpoint goes only when two newer ones are
 whole. Other files in it (`.DS_Store`, a sync client's) do not count and are never removed, but for the litter that file
@@ -24,16 +25,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-from sparring import atomic, sealed
+from sparring import atomic, schemas, sealed
 from sparring.errors import CheckpointError
+from sparring.identity import Identity
 from sparring.plain import open_plain
+from sparring.schemas import Manifest, Weights
 
-FORMAT = 1
+FORMAT = Manifest.FORMAT
 STATE, MANIFEST = "state.safetensors", "manifest.json"
 KEPT = 2
 LITTER = re.compile(r"\.DS_Store|\._.*|\.localized|Thumbs\.db|ehthumbs\.db|desktop\.ini|\.directory")
 """What file managers leave in folders that somebody looks into."""
-OURS = re.compile(r"(\.partial-\d+-)?(state\.safetensors|manifest\.json)")
+OURS = re.compile(r"\.partial-\d+-[0-9a-f]{16}|state\.safetensors|manifest\.json")
 """The files of a checkpoint, also while they are written."""
 PARTIAL = re.compile(r"\.partial-\d+-\d{8,10}(-old)?")
 """A checkpoint while it is written or replaced."""
@@ -86,18 +89,18 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def unpack(path: Path, expected: dict[str, Any]) -> Arrays:
+def unpack(path: Path, expected: Weights) -> Arrays:
     """The arrays of a file that `pack` made. Raises `CheckpointError` where size or checksum differ."""
     try:
         with open_plain(path, links=True) as file:
-            if (size := os.fstat(file.fileno()).st_size) != expected["bytes"]:
-                raise CheckpointError(f"{path} should hold {expected['bytes']} bytes, but holds {size}")
+            if (size := os.fstat(file.fileno()).st_size) != expected.bytes:
+                raise CheckpointError(f"{path} should hold {expected.bytes} bytes, but holds {size}")
             content = file.read(size)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     found = sha256(content)
-    if found != expected["sha256"]:
-        raise CheckpointError(f"{path} is damaged: its SHA-256 should be {expected['sha256']}, but is {found}")
+    if found != expected.sha256:
+        raise CheckpointError(f"{path} is damaged: its SHA-256 should be {expected.sha256}, but is {found}")
     try:
         return load_safetensors(content)
     except SafetensorError as error:
@@ -107,14 +110,17 @@ def unpack(path: Path, expected: dict[str, Any]) -> Arrays:
 # ------------------------------------------------------------------------------------------------ checkpoints
 
 
-def save(folder: Path, step: int, tree: Any, keep: int = KEPT) -> Path:
+def save(folder: Path, step: int, tree: Any, keep: int = KEPT, made_by: Identity | None = None) -> Path:
     """Write the state of `step` as a checkpoint below `folder`; keep the newest `keep` whole ones up to it, no others.
 
     One of a later step is damaged, or a run would have gone on from there: it must not take the place of a whole one.
+    What another run than `made_by` left is left alone.
     Raises `DiskError`; then all that was there is there still.
     """
     content, weights = pack(named_arrays(tree))
-    manifest = {"format": FORMAT, "step": step, STATE: weights}
+    marks = {} if made_by is None or made_by.run is None else {"run": made_by.run}
+    marks |= {} if made_by is None else {"recipe": made_by.recipe}
+    manifest = {"format": FORMAT, "step": step, STATE: weights} | marks
     final = folder / f"{step:08d}"
     partial = folder / f".partial-{os.getpid()}-{final.name}"
     old = partial.with_name(f"{partial.name}-old")
@@ -137,10 +143,11 @@ def save(folder: Path, step: int, tree: Any, keep: int = KEPT) -> Path:
             _remove(old, into=final)
         kept = {final}
         for other in reversed(all_checkpoints(folder)):
-            if other != final and int(other.name) < step and len(kept) < keep and _is_whole(other):
+            if other != final and int(other.name) < step and len(kept) < keep and _is_whole(other, made_by):
                 kept.add(other)
-        for other in filter(_is_ours, set(all_checkpoints(folder)) - kept):
-            _remove(other)
+        for other in set(all_checkpoints(folder)) - kept:
+            if _is_ours(other) and not _is_foreign(other, made_by):
+                _remove(other)
     return final
 
 
@@ -148,14 +155,21 @@ def _is_partial(path: Path) -> bool:
     return PARTIAL.fullmatch(path.name) is not None
 
 
-def _is_whole(checkpoint: Path) -> bool:
-    """Whether its files are as they were written."""
+def _is_whole(checkpoint: Path, made_by: Identity | None) -> bool:
+    """Whether its files are as they were written, and in their place."""
     try:
-        about = read_manifest(checkpoint)[STATE]
+        about = read_manifest(checkpoint, made_by).state
         with open_plain(checkpoint / STATE) as file:
-            found: str = hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
-        return bool(found == about["sha256"])
+            return bool(hashlib.file_digest(cast(Any, file), "sha256").hexdigest() == about.sha256)
     except (OSError, CheckpointError):
+        return False
+
+
+def _is_foreign(checkpoint: Path, made_by: Identity | None) -> bool:
+    """Whether it is known to be another run's."""
+    try:
+        return made_by is not None and read_manifest(checkpoint).run != made_by.run
+    except CheckpointError:
         return False
 
 
@@ -185,19 +199,19 @@ def _remove(checkpoint: Path, into: Path | None = None) -> None:
         checkpoint.rmdir()
 
 
-def load(checkpoint: Path, template: Any) -> Any:
-    """The state in a checkpoint, as a pytree like the template. Raises `CheckpointError` if it is not whole."""
-    if checkpoint.is_symlink() or not checkpoint.is_dir():
-        kind = "a link" if checkpoint.is_symlink() else "a file"
-        raise CheckpointError(f"the checkpoint {checkpoint} is {kind}, not a folder")
-    manifest = read_manifest(checkpoint)
+def load(checkpoint: Path, template: Any, made_by: Identity | None = None) -> Any:
+    """The state in a checkpoint, as a pytree like the template. Raises `CheckpointError` if it is not whole, or is not
+    what its place says, or not of the run `made_by`."""
     try:
-        return tree_like(template, unpack(checkpoint / STATE, manifest[STATE]))
+        manifest = read_manifest(checkpoint, made_by)
+        return tree_like(template, unpack(checkpoint / STATE, manifest.state))
     except CheckpointError as error:
         raise CheckpointError(f"the checkpoint {checkpoint}: {error}") from error
 
 
-def load_newest(folder: Path, template: Any, up_to: int | None = None) -> tuple[int, Any, list[str]] | None:
+def load_newest(
+    folder: Path, template: Any, up_to: int | None = None, made_by: Identity | None = None
+) -> tuple[int, Any, list[str]] | None:
     """(step, state, why newer ones were passed over) of the newest whole checkpoint, or None where there is none.
 
     Later ones than of step `up_to`, if given, are left alone. Raises `CheckpointError` where there are checkpoints, but
@@ -208,7 +222,7 @@ def load_newest(folder: Path, template: Any, up_to: int | None = None) -> tuple[
         if up_to is not None and int(checkpoint.name) > up_to:
             continue
         try:
-            return int(checkpoint.name), load(checkpoint, template), damaged
+            return int(checkpoint.name), load(checkpoint, template, made_by), damaged
         except CheckpointError as error:
             damaged.append(str(error))
     if damaged:
@@ -247,20 +261,30 @@ def _may_be_checkpoint(path: Path) -> bool:
     return not names or not names.isdisjoint((STATE, MANIFEST))
 
 
-def newest_step(folder: Path) -> int:
-    """The step of the newest checkpoint, whole or not; -1 where there is none."""
-    return max((int(checkpoint.name) for checkpoint in all_checkpoints(folder)), default=-1)
+def newest_step(folder: Path, made_by: Identity | None = None) -> int:
+    """The step of the newest checkpoint whose manifest is whole and in its place; -1 where there is none."""
+    for checkpoint in reversed(all_checkpoints(folder)):
+        with contextlib.suppress(CheckpointError):
+            return read_manifest(checkpoint, made_by).step
+    return -1
 
 
-def read_manifest(checkpoint: Path) -> dict[str, Any]:
-    """The manifest, its own checksum verified. Raises `CheckpointError`."""
+def read_manifest(checkpoint: Path, made_by: Identity | None = None) -> Manifest:
+    """The manifest, its own checksum verified. Raises `CheckpointError`, also where it is not that of this place, or
+    not of the run `made_by`."""
+    if checkpoint.is_symlink() or not checkpoint.is_dir():
+        raise CheckpointError(f"it is a {'link' if checkpoint.is_symlink() else 'file'}, not a folder")
     path = checkpoint / MANIFEST
     try:
-        manifest = sealed.read(path, always=True)
+        manifest = schemas.check(sealed.read(path, always=True), Manifest)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-    if manifest.get("format") != FORMAT:
-        raise CheckpointError(f"{path} has format {manifest.get('format')}, but this version reads format {FORMAT}")
+    except ValueError as error:
+        raise CheckpointError(sealed.damaged(path, error)) from error
+    if manifest.step != int(checkpoint.name):
+        raise CheckpointError(f"it is of step {manifest.step:,}, not of {int(checkpoint.name):,} as its name says")
+    if made_by is not None and manifest.run != made_by.run:
+        raise CheckpointError("it belongs to another run")
+    if made_by is not None and manifest.recipe not in (None, made_by.recipe):
+        raise CheckpointError("it was trained with another recipe than recipe.json says")
     return manifest

@@ -26,8 +26,8 @@ def choose_folder(parent: Path, stem: str, recipes: Mapping[str, Recipe], surrou
     found = [path for path in sorted(parent.glob(f"{stem}-*")) if any(run.exists() for run in runs_in(path))]
     if found:
         pairs = list(zip(runs_in(found[-1]), recipes.values(), strict=True))
-        unfinished = any(newest_step(run.checkpoints) < recipe.steps for run, recipe in pairs)
-        if unfinished and all(_is_the_same(run, recipe, surroundings) for run, recipe in pairs if run.exists()):
+        the_same = all(_is_the_same(run, recipe, surroundings) for run, recipe in pairs if run.exists())
+        if the_same and any(newest_step(run.checkpoints, run.identity) < recipe.steps for run, recipe in pairs):
             return found[-1]
     name = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
     candidates = (parent / f"{name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
@@ -51,7 +51,7 @@ def refuse_changes(run: Run, recipe: Recipe, surroundings: dict[str, Any]) -> No
     if changed := _changes(run.recipe(), recipe):
         named = "; ".join(f"{name} was {old!r} and is now {new!r}" for name, old, new in changed)
         raise ResumeError(f"{run.path} cannot go on with other settings: {named}")
-    done = newest_step(run.checkpoints)
+    done = newest_step(run.checkpoints, run.identity)
     if done > recipe.steps:
         raise ResumeError(f"{run.path} has already done {done:,} steps, more than the {recipe.steps:,} asked for")
     before, now = run.environment()["data"], surroundings["data"]

@@ -29,7 +29,7 @@ def history(run: Run) -> str:
     said = "".join(_chart(drawn, end) for drawn in curves.logged(logged))
     seen = "".join(_chart(drawn, end) for drawn in curves.judged(judged, alarms))
     parts = [
-        _part("What became of the same noise", "grids", _grids([grid for grid in run.all_grids() if grid[0] <= end])),
+        _part("What became of the same noise", "grids", _grids(run.own_grids())),
         _part("What the two networks say", "charts", said),
         _raised(alarms),
         _part("What the judge saw while it trained", "charts", seen),

@@ -7,6 +7,7 @@ samples made elsewhere -> samples                   -> protocol -> verdict -> me
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring import arguments, extras, marks, report, sampling, sealed
-from sparring.checkpoint import newest_step
+from sparring.checkpoint import newest_step, read_manifest
 from sparring.checks import parse_range
 from sparring.classes import Labels
 from sparring.data import AS_THEY_ARE, NAMES, Shaping, has_pictures, shaping_of
 from sparring.data.arrays import as_images
 from sparring.data.ranges import Range, range_words
-from sparring.errors import DamageWarning, DataError, DiskError, UsageError
+from sparring.errors import CheckpointError, DamageWarning, DataError, DiskError, RunError, UsageError
 from sparring.images import Images, some_places
 from sparring.metrics import protocol
 from sparring.metrics.discriminator import Discrimination, discrimination, logits_of
@@ -97,11 +98,19 @@ def measure(
 
 def saved_verdict(run: Run) -> Verdict | None:
     """What was last measured of the run; None if that is nothing, or the last state of a run that has gone on since."""
-    if not run.measures.is_file():
+    if not os.path.lexists(run.measures):
         return None
-    saved = Verdict.from_json(read_json(run.measures, run.path))
-    stale = not saved.subject["best"] and saved.subject["step"] < newest_step(run.checkpoints)
-    return None if stale else saved
+    try:
+        saved = Verdict.from_json(read_json(run.measures, run.path))
+        if saved.subject["kind"] != "run" or saved.subject.get("run") != run.id:
+            raise RunError("they are of something else than this run")
+    except RunError as error:
+        words = str(error) if str(run.measures) in str(error) else f"{run.measures} is damaged: {error}"
+        warnings.warn(f"{words}; {run.path} counts as not measured", DamageWarning, stacklevel=2)
+        return None
+    if not saved.subject["best"] and saved.subject["step"] < newest_step(run.checkpoints, run.identity):
+        return None
+    return replace(saved, subject=saved.subject | {"path": str(run.path)})
 
 
 def _measure_run(
@@ -139,6 +148,7 @@ def _measure_run(
     subject = {
         "kind": "run",
         "path": str(run.path),
+        "run": run.id,
         "recipe": recipe.name,
         "seed": recipe.seed,
         "step": step,
@@ -270,7 +280,13 @@ def _ask_discriminator(
 
     `labels` are those of the samples, where it is told them.
     """
-    if newest_step(run.best if best else run.checkpoints) != step:
+    folder = run.best if best else run.checkpoints
+    if newest_step(folder, run.identity) != step:
+        if (place := folder / f"{step:08d}").exists():
+            try:
+                read_manifest(place, run.identity)
+            except CheckpointError as error:
+                warnings.warn(f"{place}: {error}; what D says is left out", DamageWarning, stacklevel=2)
         return None
     trained = load_trained(run, best)
     logits = partial(

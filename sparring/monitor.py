@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from sparring import checkpoint
-from sparring.alarms import ALARMS, Judged, best_of
+from sparring.alarms import ALARMS, NEEDED, Judged, best_of
 from sparring.errors import DiskError
 from sparring.images import grid, grid_scale, save_picture
 from sparring.metrics.glance import Glance
@@ -80,13 +80,13 @@ class Monitor:
     ) -> None:
         """`values` is how many the training images have, by which the cost is guessed."""
         events = list(run.events())
-        self.judged: list[Judged] = [event for event in events if event["event"] == "judged"]
+        self.judged: list[Judged] = [e for e in events if e["event"] == "judged" and e.keys() >= NEEDED]
         self.flat: str | None = None
         """What the patience rule says, once it says to stop."""
         self._run, self._make_glance, self._every, self._say = run, make_glance, every, say
         self._raised = {event["kind"] for event in events if event["event"] == "alarm"}
         elapsed = max((event.get("seconds", 0.0) for event in events), default=0.0)
-        self._budget = Budget(elapsed, max((judged["cost"] for judged in self.judged), default=0.0), values)
+        self._budget = Budget(elapsed, max((judged.get("cost", 0.0) for judged in self.judged), default=0.0), values)
         self._glance: Glance | None = None
 
     def look(self, step: int, steps: int, rate: float, state: TrainState) -> Judged | None:
@@ -101,7 +101,7 @@ class Monitor:
         values = {"step": step} | self._glance.judge(state)
         is_best = all(values["score"] < earlier["score"] for earlier in self.judged)
         if is_best:
-            checkpoint.save(self._run.best, step, state, keep=1)
+            checkpoint.save(self._run.best, step, state, keep=1, made_by=self._run.identity)
         if (pairs := self._glance.closest) is not None:
             scale = grid_scale(*pairs.shape[1:3])
             try:

@@ -90,7 +90,7 @@ def _draw(axes: Any, logged: Sequence[dict[str, Any]], curves: Sequence[Curve]) 
     """The points pale, and over them their moving mean, so that the trend is seen through the noise."""
     steps = np.array([event["step"] for event in logged])
     for key, label, colour in curves:
-        values = np.array([event[key] for event in logged], float)
+        values = np.array([event.get(key, np.nan) for event in logged], float)
         axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
         axes.plot(steps, _moving_mean(values, max(1, len(values) // 40)), color=colour, label=label, linewidth=1.8)
     axes.set_xlabel("step")

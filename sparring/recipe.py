@@ -7,7 +7,10 @@ without the function that made it. Nothing here imports JAX.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
@@ -247,6 +250,33 @@ def differences(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
     return [(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)]
 
 
+def digest_of(recipe: Recipe) -> str:
+    """SHA-256 of the settings that decide the outcome, but for where the data lie.
+
+    Settings that have their default are left out, so that the digest stays the same when a version adds settings.
+    """
+    decisive = {name: value for name, value in _set(recipe, "") if name not in DESCRIPTIVE | {"data"}}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def _set(part: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """(dotted name, value) of each setting that is not its default; every number as a float."""
+    if prefix:
+        yield f"{prefix}kind", part.kind
+    for field in dataclasses.fields(part):
+        value, name = getattr(part, field.name), prefix + field.name
+        if dataclasses.is_dataclass(value):
+            yield from _set(value, f"{name}.")
+        elif field.default is dataclasses.MISSING or value != field.default:
+            yield name, _as_float(value)
+
+
+def _as_float(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_as_float(item) for item in value]
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
 # ------------------------------------------------------------------------------------------------ JSON
 
 KINDS: dict[Any, dict[str, type]] = {
@@ -264,7 +294,7 @@ def _encode(value: Any) -> Any:
 def _decode(hint: Any, value: Any, where: str) -> Any:
     if hint in KINDS:
         kind = value.get("kind") if isinstance(value, dict) else None
-        if kind not in KINDS[hint]:
+        if not isinstance(kind, str) or kind not in KINDS[hint]:
             raise RecipeError(f"{where} has the unknown kind {kind!r}; known are {', '.join(KINDS[hint])}")
         return _decode(KINDS[hint][kind], {k: v for k, v in value.items() if k != "kind"}, where)
     if dataclasses.is_dataclass(hint):

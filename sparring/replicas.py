@@ -310,10 +310,10 @@ def _groups(unfinished: Mapping[Run, Recipe], template: Any, told: Reporter) -> 
     """
     steps, companies = {}, defaultdict[tuple[int, ...], list[Run]](list)
     for run, recipe in unfinished.items():
-        newest = checkpoint.load_newest(run.checkpoints, template)
+        newest = checkpoint.load_newest(run.checkpoints, template, made_by=run.identity)
         steps[run] = 0 if newest is None else newest[0]
         for problem in () if newest is None else newest[2]:
-            told.say(f"{run.path.name}: passed over a damaged checkpoint: {problem}")
+            told.say(f"{run.path.name}: passed over {problem}")
         companies[_company(run) or (recipe.seed,)].append(run)
     for runs in companies.values():
         steps |= dict.fromkeys(runs, shared) if (shared := _newest_of_all(runs, steps, template)) is not None else {}
@@ -334,7 +334,7 @@ def _newest_of_all(runs: Sequence[Run], newest: Mapping[Run, int], template: Any
 
     def is_whole(run: Run, step: int) -> bool:
         try:
-            found = checkpoint.load_newest(run.checkpoints, template, step)
+            found = checkpoint.load_newest(run.checkpoints, template, step, run.identity)
         except CheckpointError:
             return False
         return found is not None and found[0] == step

@@ -21,21 +21,27 @@ lock                  held by the process that trains
 from __future__ import annotations
 
 import base64
+import hashlib
+import io
 import time
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
-from sparring import arguments, atomic, sealed
-from sparring.errors import RunError
+from sparring import arguments, atomic, identity, sealed
+from sparring.errors import DamageWarning, RecipeError, RunError
+from sparring.identity import Identity
 from sparring.lock import lock
-from sparring.plain import html_escaped
-from sparring.recipe import Recipe
+from sparring.plain import LARGEST_JSON, html_escaped, open_plain, read_plain
+from sparring.recipe import Recipe, digest_of
 
 LARGEST_EVENTS, LONGEST_LINE = 1 << 30, 1 << 24
 """Characters of the events that are read, and of one of them."""
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -128,26 +134,63 @@ class Run:
             (int(path.stem), path) for path in self.grids.glob("*.png") if path.stem.isascii() and path.stem.isdecimal()
         )
 
+    def own_grids(self) -> list[tuple[int, Path]]:
+        """The same up to the step that the run reached; a `DamageWarning` names those that are not as written."""
+        events, grids = list(self.events()), []
+        reached = max((event["step"] for event in events), default=0)
+        written = {event["step"]: event.get("sha256") for event in events if event["event"] == "grid"}
+        for step, path in self.all_grids():
+            if step <= reached and (expected := written.get(step)) is not None:
+                try:
+                    found = hashlib.sha256(read_plain(path, LARGEST_JSON)).hexdigest()
+                except OSError as error:
+                    found = str(error.strerror)
+                if found != expected:
+                    warnings.warn(f"{path} is not as it was written: left out", DamageWarning, stacklevel=2)
+                    continue
+            if step <= reached:
+                grids.append((step, path))
+        return grids
+
     def exists(self) -> bool:
         """Whether a run was ever begun here."""
         return self.recipe_file.is_file()
 
     def recipe(self) -> Recipe:
         """The recipe that the run was made with. Raises `RunError` if there is none to read."""
-        return Recipe.from_json(self._about(self.recipe_file))
+        found = self._whole(self.recipe_file, _recipe)
+        if len(found) > 1:
+            identity.refuse_different_recipes(self.recipe_file, _copy(self.recipe_file), found, self.checkpoints)
+        return found[0]
 
     def environment(self) -> dict[str, Any]:
         """What the run was made on. Raises `RunError` if there is none to read."""
-        environment = self._about(self.environment_file)
-        if missing := {"versions", "device", "threads", "xla_flags", "data"} - set(environment):
-            raise RunError(f"{self.environment_file} is damaged: it lacks {min(missing)!r}")
-        return environment
+        found = self._whole(self.environment_file, _environment)
+        if len(found) > 1:
+            identity.refuse_different_environments(self.environment_file, _copy(self.environment_file), found)
+        return {name: value for name, value in found[0].items() if name != identity.KEY}
+
+    @property
+    def id(self) -> str | None:
+        """What all files of this run carry, and no other's; None where there is no run, or it is older than ids are.
+
+        Raises `RunError` where the files that say what the run is are of different runs.
+        """
+        files = (self.recipe_file, self.environment_file)
+        return identity.id_of([*files, *map(_copy, files)]) if self.exists() else None
+
+    @property
+    def identity(self) -> Identity | None:
+        """What the run's checkpoints must say of themselves; None where there is no run. Raises `RunError`."""
+        return Identity(self.id, digest_of(self.recipe())) if self.exists() else None
 
     def begin(self, recipe: Recipe, environment: dict[str, Any]) -> None:
-        """Write down what the run is. From then on it is one."""
+        """Write down what the run is. From then on it is one, with an id of its own."""
+        own = self.id if self.exists() else identity.new_id()
+        mark = {} if own is None else {identity.KEY: own}
         for path, value in ((self.environment_file, environment), (self.recipe_file, recipe.to_json())):
-            sealed.write(_copy(path), value)
-            sealed.write(path, value)
+            sealed.write(_copy(path), value | mark)
+            sealed.write(path, value | mark)
 
     def clear_partial(self) -> None:
         """Remove what a killed process had begun to write; for the one that holds the lock."""
@@ -166,49 +209,68 @@ class Run:
         if path in (self.environment_file, _copy(self.environment_file), _copy(self.recipe_file)):
             try:
                 return not path.is_symlink() and bool(sealed.read(path, always=True))
-            except (OSError, ValueError, RecursionError):
+            except (OSError, ValueError):
                 return False
         return path == self.lock_file or atomic.is_partial(path)
 
-    def _about(self, path: Path) -> dict[str, Any]:
-        """What the run is, from that file, or from its copy where it is damaged."""
-        try:
-            return read_json(path, self.path)
-        except RunError:
-            if path.is_file() and _copy(path).is_file():
-                return read_json(_copy(path), self.path)
-            raise
+    def _whole(self, path: Path, read: Callable[[Path, Path], Found]) -> list[Found]:
+        """What that file and its copy hold, where they are whole. Raises `RunError` where neither is."""
+        found, errors = [], []
+        for place in (path, _copy(path)):
+            try:
+                found.append(read(place, self.path))
+            except RunError as error:
+                errors.append(error)
+        if not found or not path.is_file():
+            raise errors[0]
+        return found
 
     def damages(self) -> Iterator[str]:
         """What is not as it was written, but was made up for, a sentence each."""
-        for path in (self.environment_file, self.recipe_file):
+        readers: tuple[tuple[Path, Callable[[Path, Path], Any]], ...]
+        readers = ((self.environment_file, _environment), (self.recipe_file, _recipe))
+        for path, read in readers:
             for one, other in ((path, _copy(path)), (_copy(path), path)):
                 try:
                     if one.exists():
-                        read_json(one, self.path)
+                        read(one, self.path)
                 except RunError as error:
                     yield f"{error}; {other.name} is read instead"
-        if lost := sum(not is_event(event) for event in self._lines()):
+        lost = foreign = 0
+        own = self.id
+        for event in self._lines():
+            lost += not is_event(event)
+            foreign += is_event(event) and event.get(identity.KEY) != own
+        if lost:
             yield (
                 f"of {self.events_file} {lost} line{'s' if lost > 1 else ''} cannot be read: left out, for it was cut "
                 "short, as by a kill, or damaged since"
             )
+        if foreign:
+            yield f"of {self.events_file} {foreign} line{'s' if foreign > 1 else ''} belong to another run: left out"
 
     def _lines(self) -> Iterator[dict[str, Any] | None]:
         read, left = sealed.Lines().read, LARGEST_EVENTS
-        if self.events_file.is_file():
-            with self.events_file.open(encoding="utf-8", errors="replace") as lines:
-                while left > 0 and (line := lines.readline(LONGEST_LINE)):
-                    left -= len(line)
-                    yield read(line)
+        try:
+            file = open_plain(self.events_file)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise RunError(f"{self.events_file} cannot be read: {error.strerror}") from error
+        with io.TextIOWrapper(file, encoding="utf-8", errors="replace") as lines:
+            while left > 0 and (line := lines.readline(LONGEST_LINE)):
+                left -= len(line)
+                yield read(line)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The events so far; a line that is being written, was cut short by a crash, or damaged, is left out."""
-        return filter(is_event, self._lines())
+        """The events so far; a line that is being written, was cut short, damaged, or is another run's is left out."""
+        own = self.id
+        return (event for event in self._lines() if is_event(event) and event.get(identity.KEY) == own)
 
     def add_event(self, event: str, step: int, **values: Any) -> None:
         """Append one event, with the time of day."""
-        line = sealed.line({"event": event, "step": step, "time": round(time.time(), 3), **values})
+        mark = {} if (own := self.id) is None else {identity.KEY: own}
+        line = sealed.line({"event": event, "step": step, "time": round(time.time(), 3), **values, **mark})
         atomic.append(self.events_file, line.encode())
 
     def thin_grids(self, spacing: int) -> None:
@@ -292,23 +354,44 @@ class Run:
 
 def is_event(value: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:
     """Whether that is an event as runs have them."""
-    return value is not None and isinstance(value.get("event"), str) and type(value.get("step")) is int
+    from sparring import schemas  # here, for it takes its time to load
+
+    return schemas.is_event(value)
+
+
+def _recipe(path: Path, run: Path) -> Recipe:
+    value = {name: part for name, part in read_json(path, run).items() if name != identity.KEY}
+    try:
+        return Recipe.from_json(value)
+    except RecipeError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def _environment(path: Path, run: Path) -> dict[str, Any]:
+    from sparring import schemas
+
+    return read_json(path, run, schemas.Environment)
 
 
 def _copy(path: Path) -> Path:
     return path.with_suffix(".copy.json")
 
 
-def read_json(path: Path, run: Path) -> dict[str, Any]:
-    """The JSON object in a file of a run. Raises `RunError` if it is missing or damaged."""
+def read_json(path: Path, run: Path, schema: type | None = None) -> dict[str, Any]:
+    """The JSON object in a file of a run, as the schema has it. Raises `RunError` if it is missing or damaged."""
     try:
-        return sealed.read(path)
+        value = sealed.read(path)
+        if schema is not None:
+            from sparring import schemas
+
+            schemas.check(value, schema)
+        return value
     except FileNotFoundError as error:
         raise RunError(f"{run} is no run of Sparring: it has no {path.name}") from error
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    except ValueError as error:
+        raise RunError(sealed.damaged(path, error)) from error
 
 
 def _inline_image(path: Path) -> str:

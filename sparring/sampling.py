@@ -6,7 +6,6 @@ The generator's file holds sizes and weights; that and `sparring.networks` rebui
 from __future__ import annotations
 
 import dataclasses
-import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from numpy.typing import NDArray
 from sparring import arguments, atomic, checkpoint, networks, sealed
 from sparring.atomic import MayReplace
 from sparring.batched import batched
-from sparring.checks import MOST_LAYERS
 from sparring.classes import Labels, usual_labels
 from sparring.errors import CheckpointError, DamageWarning, RunError, UsageError
 from sparring.game import Latents
@@ -31,9 +29,10 @@ from sparring.numerics import fixed
 from sparring.randomness import random_key
 from sparring.recipe import Recipe
 from sparring.run import Run, read_json
+from sparring.schemas import Description, Weights
 from sparring.trained import load_trained
 
-FORMAT = 1
+FORMAT = Description.FORMAT
 MOST = 2**31 - 1
 """Of anything that is counted: JAX counts in int32."""
 BATCH = 64
@@ -176,7 +175,7 @@ def load(path: str | Path | Run, best: bool = False) -> Generator:
         raise RunError(f"{path} is no run of Sparring: it has no {run.recipe_file.name}")
     if best:
         return _from_checkpoint(run, best)
-    newest, damage = checkpoint.newest_step(run.checkpoints), None
+    newest, damage = checkpoint.newest_step(run.checkpoints, run.identity), None
     try:
         saved = _saved_step(run)
         if saved >= max(newest, 0):
@@ -185,7 +184,7 @@ def load(path: str | Path | Run, best: bool = False) -> Generator:
         if newest < 0:
             raise
         damage = f"{error}; the newest checkpoint is used instead"
-    if newest < 0:
+    if not checkpoint.all_checkpoints(run.checkpoints):
         raise RunError(f"{path} has no generator yet: nothing was saved before it stopped")
     generator = _from_checkpoint(run)
     if damage:
@@ -202,7 +201,8 @@ def save(
     trained: dict[str, Any],
 ) -> None:
     """Write the generator of a training state into the run."""
-    description = describe(recipe, image_shape, classes, trained)
+    mark = {} if (own := run.id) is None else {"run": own}
+    description = describe(recipe, image_shape, classes, trained) | mark
     write(Generator(description, state.sampled, state.generator_statistics), run.generator_weights)
 
 
@@ -251,8 +251,6 @@ def _great_circle(a: NDArray[np.float32], b: NDArray[np.float32], t: NDArray[np.
 
 def _network(description: dict[str, Any]) -> networks.Network:
     sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in description["network"]["sizes"].items()}
-    if any(isinstance(size, tuple) and len(size) > MOST_LAYERS for size in sizes.values()):
-        raise ValueError(f"more than {MOST_LAYERS} layers")
     height, width, channels = description["image_shape"]
     return networks.generator(
         description["network"]["kind"],
@@ -270,21 +268,17 @@ def _tree(weights: networks.Weights, statistics: networks.Weights) -> Any:
 def _saved_step(run: Run) -> int:
     if not (run.generator_description.is_file() and run.generator_weights.is_file()):
         return -1
-    try:
-        return int(read_json(run.generator_description, run.path)["trained"]["step"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{run.generator_description} does not say after which step it was made") from error
+    description = read_json(run.generator_description, run.path, Description)
+    if description.get("run") != run.id:
+        raise RunError(f"{run.generator_description} belongs to another run")
+    return int(description["trained"]["step"])
 
 
 def _load_files(description_file: Path, weights_file: Path) -> Generator:
-    description = read_json(description_file, description_file.parent)
-    if description.get("format") != FORMAT:
-        raise RunError(f"{description_file} has format {description.get('format')}, but this version reads {FORMAT}")
+    description = read_json(description_file, description_file.parent, Description)
     try:
-        if not 0 < float(description["latent"]["std"]) < math.inf:
-            raise ValueError("the latents have no spread")
         template = _tree(*jax.eval_shape(_network(description).init, jax.random.key(0)))
-        tree = checkpoint.tree_like(template, checkpoint.unpack(weights_file, description["weights"]))
+        tree = checkpoint.tree_like(template, checkpoint.unpack(weights_file, Weights(**description["weights"])))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RunError(f"{description_file} does not describe a generator that is known here ({error!r})") from error
     except CheckpointError as error:

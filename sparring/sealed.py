@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import zlib
 from pathlib import Path
@@ -21,8 +22,19 @@ Object = dict[str, Any]
 
 SEALED, CHECKSUM = "sealed", "sha256"
 """The two marks of a file."""
+LONGEST_INTEGER = 20
+"""Digits of a number in JSON; a count has no more than 16."""
 LINE = re.compile(r'(\{.*), "crc32": "([0-9a-f]{8})"\}')
 """What a sealed line looks like."""
+
+
+class OtherFormat(ValueError):
+    """A file is of a format that this version does not read."""
+
+
+def damaged(path: Path, error: ValueError) -> str:
+    """The sentence about a file that is not what it should be."""
+    return f"{path} {error}" if isinstance(error, OtherFormat) else f"{path} is damaged: {error}"
 
 
 def write(path: Path, value: Object, may_replace: MayReplace | None = None) -> None:
@@ -46,12 +58,25 @@ def opened(value: Any, always: bool = False) -> Object:
 
 def read(path: Path, always: bool = False) -> Object:
     """The object in a file. Raises `OSError` where it cannot be read, `ValueError` where it is damaged."""
-    return opened(json.loads(read_plain(path, LARGEST_JSON)), always)
+    return opened(parse(read_plain(path, LARGEST_JSON)), always)
+
+
+def parse(text: str | bytes) -> Any:
+    """The JSON value of a text: finite numbers, no name twice in an object. Raises `ValueError`."""
+    try:
+        return json.loads(
+            text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite, parse_int=_short
+        )
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def digest(value: Object) -> str:
-    """SHA-256 of the object as JSON, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    """SHA-256 of the object as JSON, whatever the order of its keys. Raises `ValueError`."""
+    try:
+        return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def line(value: Object) -> str:
@@ -78,11 +103,34 @@ class Lines:
         if found is not None and found[2] != _sum(found[1]):
             return None
         try:
-            value = json.loads(text if found is None else found[1] + "}")
-        except (ValueError, RecursionError):
+            value = parse(text if found is None else found[1] + "}")
+        except ValueError:
             return None
         return value if isinstance(value, dict) else None
 
 
 def _sum(text: str) -> str:
     return f"{zlib.crc32(text.encode(errors='replace')):08x}"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Object:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("an object in it has the same name twice")
+    return made
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"it holds {text}, which is no number")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError("it holds a number that is too large")
+    return number
+
+
+def _short(text: str) -> int:
+    if len(text) > LONGEST_INTEGER:
+        raise ValueError("it holds a number that is too large")
+    return int(text)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import jax
@@ -189,13 +190,16 @@ class Session:
         """Put the images of the fixed noise into the grid of this step."""
         samples = to_uint8(np.asarray(self.draw_samples(self.here)))
         file = self.run.grid(self.step)
-        self.writer.do(lambda: save_picture(file, self.sheet(samples)))
-        self.note("grid", file=file.name)
+        self.writer.do(partial(self._write_grid, self.step, file, samples))
         self.writer.do(partial(self.run.thin_grids, self.plan.grid_spacing(self.step)))
         if self.board is not None:
             write_grids = partial(self.board.grids, self.step)
             self.writer.do(lambda: write_grids(self.sheet(samples), self.sheet(self.some_real())))
         self.told.grid(self.step, samples)
+
+    def _write_grid(self, step: int, file: Path, samples: Images) -> None:
+        save_picture(file, self.sheet(samples))
+        self.run.add_event("grid", step, file=file.name, sha256=checkpoint.sha256(file.read_bytes()))
 
     def judge(self, rate: float) -> None:
         """Have the monitor look, where that is due; `rate` is in steps a second."""
@@ -229,7 +233,7 @@ class Session:
         if self.saved == self.step:
             return
         state = jax.tree.map(np.array, self.here)  # a copy: the next chunk uses up the state itself
-        self.writer.do(partial(checkpoint.save, self.run.checkpoints, self.step, state))
+        self.writer.do(partial(checkpoint.save, self.run.checkpoints, self.step, state, made_by=self.run.identity))
         self.note("checkpoint")
         self.saved = self.step
 
@@ -415,7 +419,8 @@ def open_session(
 
 def rate_of(run: Run) -> float:
     """How many times as high as in the recipe the learning rates are; less than 1 after the training diverged."""
-    return min((event["rate"] for event in run.events() if event.get("kind") == DIVERGED), default=1.0)
+    alarms = (event for event in run.events() if event["event"] == "alarm")
+    return min((alarm["rate"] for alarm in alarms if alarm["kind"] == DIVERGED), default=1.0)
 
 
 def _first_or_newest(
@@ -423,7 +428,7 @@ def _first_or_newest(
 ) -> tuple[Any, int | None]:
     """(the state of the newest whole checkpoint, its step), or (the first state, None) where there is none."""
     try:
-        newest = checkpoint.load_newest(run.checkpoints, jax.eval_shape(begin, key), up_to)
+        newest = checkpoint.load_newest(run.checkpoints, jax.eval_shape(begin, key), up_to, run.identity)
     except CheckpointError as error:
         raise CheckpointError(
             f"{error}. Put a whole checkpoint there; or, to begin anew at step 0, choose another --out or remove "
@@ -434,7 +439,7 @@ def _first_or_newest(
         return begin(key), None
     step, state, damaged = newest
     for problem in damaged:
-        told.say(f"passed over a damaged checkpoint: {problem}")
+        told.say(f"passed over {problem}")
     return state, step
 
 

@@ -32,19 +32,15 @@ def load_trained(run: Run, best: bool = False) -> Trained:
     """
     recipe = run.recipe()
     data = run.environment()["data"]
-    try:
-        _, height, width, channels = map(int, data["shape"])
-        classes = {str(name): int(count) for name, count in data.get("classes", {}).items()}  # older runs have none
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{run.environment_file} does not say what the images are ({error!r})") from error
-    image_shape = height, width, channels
+    _, height, width, channels = data["shape"]
+    image_shape, classes = (height, width, channels), data.get("classes", {})  # older runs have no classes
     game = game_of(recipe, image_shape, len(classes))
     template = jax.eval_shape(partial(first_state, game), jax.random.key(0))
-    newest = checkpoint.load_newest(run.best if best else run.checkpoints, template)
+    newest = checkpoint.load_newest(run.best if best else run.checkpoints, template, made_by=run.identity)
     if newest is None:
         why = "it was not judged while it trained" if best else "nothing was saved before it stopped"
         raise RunError(f"{run.path} has no {'best ' if best else ''}checkpoint: {why}")
     step, state, damaged = newest
     for problem in damaged:
-        warnings.warn(f"passed over a damaged checkpoint: {problem}", DamageWarning, stacklevel=2)
+        warnings.warn(f"passed over {problem}", DamageWarning, stacklevel=2)
     return Trained(game, image_shape, classes, step, state)

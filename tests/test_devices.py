@@ -78,7 +78,7 @@ def difference(a: dict[str, Any], b: dict[str, Any]) -> float:
 def saved(run: Run, step: int) -> dict[str, Any]:
     """The arrays of a checkpoint."""
     folder = run.checkpoints / f"{step:08d}"
-    return checkpoint.unpack(folder / checkpoint.STATE, checkpoint.read_manifest(folder)[checkpoint.STATE])
+    return checkpoint.unpack(folder / checkpoint.STATE, checkpoint.read_manifest(folder).state)
 
 
 # ------------------------------------------------------------------------------------------------ four virtual devices

@@ -85,7 +85,7 @@ def events(run: Run, kind: str) -> list[dict[str, Any]]:
 
 
 def without_time(judged: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in event.items() if k not in ("time", "cost", "cost_share")} for event in judged]
+    return [{k: v for k, v in event.items() if k not in ("run", "time", "cost", "cost_share")} for event in judged]
 
 
 def test_a_run_is_judged_at_every_due_step_and_the_best_state_is_kept(judged_recipe: Recipe, tmp_path: Path) -> None:

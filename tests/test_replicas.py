@@ -26,7 +26,7 @@ ROUNDING = 1e-5
 
 def arrays(run: Run) -> dict[str, np.ndarray]:
     newest = all_checkpoints(run.checkpoints)[-1]
-    return unpack(newest / checkpoint.STATE, checkpoint.read_manifest(newest)[checkpoint.STATE])
+    return unpack(newest / checkpoint.STATE, checkpoint.read_manifest(newest).state)
 
 
 def difference(a: Run, b: Run) -> float:

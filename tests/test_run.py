@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sparring.errors import RecipeError, RunError
+from sparring.errors import RunError
 from sparring.recipe import Recipe
 from sparring.run import Run
 
@@ -167,7 +167,7 @@ def test_damaged_files_are_named(content: bytes, run: Run) -> None:
 
 def test_a_recipe_with_an_unknown_setting_is_refused(run: Run, tiny_recipe: Recipe) -> None:
     run.recipe_file.write_text(json.dumps(tiny_recipe.to_json() | {"warmth": 3}))
-    with pytest.raises(RecipeError, match="unknown setting 'warmth'"):
+    with pytest.raises(RunError, match=r"recipe.json is damaged: .*unknown setting 'warmth'"):
         run.recipe()
 
 

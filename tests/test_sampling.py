@@ -201,7 +201,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(copied_run: Run, image
     newer.mkdir()
     (newer / "manifest.json").write_text("{}")
     copied_run.generator_weights.unlink()
-    with pytest.warns(DamageWarning, match=r"passed over a damaged checkpoint: .*00000040"):
+    with pytest.warns(DamageWarning, match=r"passed over the checkpoint .*00000040"):
         loaded = load(copied_run.path)
     assert loaded.description["trained"]["step"] == 30
     np.testing.assert_array_equal(loaded.sample(5), images[:5])
@@ -256,7 +256,7 @@ def test_an_unknown_network_is_refused(bare_run: Run) -> None:
 
 def test_another_format_is_refused(bare_run: Run) -> None:
     change_json(bare_run.generator_description, format=sampling.FORMAT + 1)
-    with pytest.raises(RunError, match=r"generator.json has format 2, but this version reads 1"):
+    with pytest.raises(RunError, match=r"generator.json has format 2, but this version reads format 1"):
         load(bare_run.path)
 
 

@@ -25,6 +25,7 @@ from sparring.game import ImageShape
 from sparring.networks.features import FEATURES
 from sparring.progress import Count
 from sparring.randomness import random_key
+from sparring.schemas import Weights
 
 BATCH = 128
 CHUNK = 50
@@ -67,7 +68,10 @@ class Judge:
 def read_judge(path: Path, expected: dict[str, Any], image_shape: ImageShape, classes: int) -> Judge:
     """The judge in a file that `pack_judge` made. Raises `CheckpointError` where size, checksum or shapes differ."""
     template = jax.eval_shape(partial(_first_weights, image_shape, classes), jax.random.key(0))
-    return Judge(image_shape, checkpoint.tree_like(template, checkpoint.unpack(path, expected)))
+    return Judge(
+        image_shape,
+        checkpoint.tree_like(template, checkpoint.unpack(path, Weights(expected["bytes"], expected["sha256"]))),
+    )
 
 
 def pack_judge(judge: Judge) -> tuple[bytes, dict[str, Any]]:

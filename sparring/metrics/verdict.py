@@ -6,14 +6,15 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from sparring import schemas
 from sparring.errors import RunError
 from sparring.metrics.asked import Asked
 from sparring.metrics.balance import Balance
 from sparring.metrics.discriminator import Discrimination
-from sparring.metrics.memorisation import Memorisation, Pair
+from sparring.metrics.memorisation import Memorisation
 from sparring.metrics.modes import Modes
 
-FORMAT = 1
+FORMAT = schemas.Measures.FORMAT
 DOUBT = 1.96
 """Standard errors on either side within which 95% of repetitions lie."""
 
@@ -131,30 +132,11 @@ class Verdict:
     def from_json(cls, value: dict[str, Any]) -> Verdict:
         """What `to_json` wrote. Raises `RunError` where that is not what it is."""
         try:
-            if value["format"] != FORMAT:
-                raise RunError(f"measures of format {value['format']} cannot be read; this version reads {FORMAT}")
-            # Measures of before there were any do not name modes or what was asked for.
-            given = {f.name: value[f.name] for f in dataclasses.fields(cls) if f.name not in ("modes", "asked")}
-            copied = dict(given["memorisation"])
-            copied["closest"] = tuple(Pair(**pair) for pair in copied["closest"])
-            balance, told = given["balance"], given["discriminator"]
-            counted, asked = value.get("modes"), value.get("asked")
-            return cls(
-                **given
-                | {
-                    "measures": {name: Measure(**measure) for name, measure in given["measures"].items()},
-                    "balance": balance and Balance(**{k: _tuples(v) for k, v in balance.items()}),
-                    "memorisation": Memorisation(**copied),
-                    "discriminator": told and Discrimination(**told),
-                    "alarms": tuple(given["alarms"]),
-                    "notices": tuple(given["notices"]),
-                    "modes": counted and Modes(**{k: _tuples(v) for k, v in counted.items()}),
-                    "asked": asked and Asked(**{k: _tuples(v) for k, v in asked.items()}),
-                }
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"the measures are damaged ({error!r})") from error
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+            schemas.check(value, schemas.Measures)
+            verdict = schemas.check(value, cls)
+            rows = [] if verdict.asked is None else [*dataclasses.astuple(verdict.asked)[-3:], verdict.asked.names]
+            if len({len(row) for row in rows}) > 1:
+                raise ValueError("the classes that were asked for differ in number")
+        except ValueError as error:
+            raise RunError(f"the measures are damaged: {error}") from error
+        return verdict

@@ -209,7 +209,10 @@ class Page:
         return do(player)
 
     def _events(self, run: Run) -> list[dict[str, Any]]:
-        return self._tails.setdefault(run.path, Tail(run.events_file)).read()
+        own = run.id
+        return [
+            event for event in self._tails.setdefault(run.path, Tail(run.events_file)).read() if event.get("run") == own
+        ]
 
 
 def make_app(folder: Path) -> Starlette:

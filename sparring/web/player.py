@@ -214,7 +214,7 @@ class Player:
 
 def newest_step(run: Run) -> int:
     """The step of the newest checkpoint; -1 where there is none."""
-    return checkpoint.newest_step(run.checkpoints)
+    return checkpoint.newest_step(run.checkpoints, run.identity)
 
 
 def _plain(network: Network) -> Any:

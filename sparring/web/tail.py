@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from sparring.plain import open_plain
 from sparring.run import is_event
 from sparring.sealed import Lines
 
 Event = dict[str, Any]
-MOST_STEPS = 1 << 53
 MOST_BYTES = 64 << 20
 """So much is read at once; the rest the next time."""
 LARGEST = 512 << 20
@@ -47,13 +46,9 @@ class Tail:
             whole, newline = b"", rest
         self._read += len(whole) + len(newline)
         lines = whole.decode(errors="replace").split("\n")
-        self.events += [event for line in lines if _known(event := self._lines.read(line))]
+        self.events += [event for line in lines if is_event(event := self._lines.read(line))]
         return self.events
 
     def _forget(self, inode: int) -> None:
         self.events: list[Event] = []
         self._lines, self._inode, self._read = Lines(), inode, 0
-
-
-def _known(event: Event | None) -> TypeGuard[Event]:
-    return is_event(event) and 0 <= event["step"] < MOST_STEPS

@@ -32,11 +32,12 @@ MOMENTS = ("before", "within", "after")
 ENDED, KILLED, NO_ROOM, UNHURT = 0, -signal.SIGKILL, 7, 8
 ENVIRONMENT = {
     "versions": {},
-    "device": {},
+    "device": {"kind": "cpu", "platform": "cpu"},
     "processes": 1,
     "threads": 2,
     "xla_flags": "",
-    "data": {"checksum": "0123456789abcdef", "source": "nowhere"},
+    "jax_settings": {},
+    "data": {"name": "none", "source": "nowhere", "shape": [1, 1, 1, 1], "checksum": "0123456789abcdef"},
 }
 TEMPLATE = {"weights": np.zeros(3000, np.float32), "step": np.zeros((), np.int64)}
 """Its file is larger than one block of a disk and than a buffer of Python's."""
@@ -145,11 +146,11 @@ def _train(run: Run, done: Callable[[str], None]) -> None:
         done(f"event {step}")
         save_picture(run.grid(step), np.full((8, 8, 1), step, np.uint8))
         done(f"grid {step}")
-        checkpoint.save(run.checkpoints, step, state(step))
+        checkpoint.save(run.checkpoints, step, state(step), made_by=run.identity)
         done(f"checkpoint {step}")
     run.clear_partial()
     run.forget_events_after(20)
-    checkpoint.save(run.checkpoints, 30, state(30))  # once more, over the one that is there
+    checkpoint.save(run.checkpoints, 30, state(30), made_by=run.identity)  # once more, over the one that is there
     run.begin(recipe.replace(steps=50), run.environment())
     run.add_event("finished", 30)
     done("finished")
@@ -158,7 +159,9 @@ def _train(run: Run, done: Callable[[str], None]) -> None:
 def check(run: Run, done: list[str]) -> None:
     """What was told to be done is there, and all that is there is whole."""
     steps = [int(word.split()[1]) for word in done if word.startswith("checkpoint")]
-    newest = checkpoint.load_newest(run.checkpoints, TEMPLATE) if run.checkpoints.is_dir() else None
+    newest = (
+        checkpoint.load_newest(run.checkpoints, TEMPLATE, made_by=run.identity) if run.checkpoints.is_dir() else None
+    )
     if steps:
         assert newest is not None and newest[0] >= max(steps) - 10 * ("finished" not in done), f"{newest} after {done}"
     if steps and max(steps) < 30:

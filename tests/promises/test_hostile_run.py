@@ -136,6 +136,7 @@ def test_a_model_card_says_names_without_markup(copied_run: Run, tmp_path: Path)
 def test_odd_facts_are_one_sentence(data: dict[str, Any], copied_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     environment = copied_run.environment()
     change(copied_run.environment_file, data=environment["data"] | data)
+    copied_run.environment_file.with_suffix(".copy.json").unlink()
     copied_run.generator_weights.unlink()
     assert main(["sample", str(copied_run.path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
@@ -148,11 +149,11 @@ def test_odd_names_are_no_steps_and_odd_sizes_no_networks(copied_run: Run) -> No
     description = sealed.read(copied_run.generator_description)
     shutil.rmtree(copied_run.checkpoints)
     for latent in ({"size": 100, "std": float("nan")}, {"size": 100, "std": "wide"}):
-        change(copied_run.generator_description, latent=latent)
-        with pytest.raises(RunError, match="does not describe a generator"):
+        sealed.write(copied_run.generator_description, description | {"latent": latent})
+        with pytest.raises(RunError, match=r"generator\.json is damaged"):
             sampling.load(copied_run.path)
     network = description["network"] | {"sizes": description["network"]["sizes"] | {"hidden": [8] * 3000}}
-    change(copied_run.generator_description, latent=description["latent"], network=network)
+    sealed.write(copied_run.generator_description, description | {"network": network})
     with pytest.raises(RunError, match="more than 100 layers"):
         sampling.load(copied_run.path)
 
@@ -168,5 +169,6 @@ def test_names_that_look_like_markup_are_printed_as_they_are(
 
 
 def test_a_name_that_looks_like_a_formula_spoils_no_plot(copied_run: Run) -> None:
-    change(copied_run.recipe_file, name=r"$\frac$")
+    for path in (copied_run.recipe_file, copied_run.recipe_file.with_suffix(".copy.json")):
+        change(path, name=r"$\frac$")
     write_plots(copied_run)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sparring import sealed
 from sparring.plain import open_plain
 from sparring.run import Run
 from sparring.web import tail, view
@@ -73,8 +74,9 @@ def test_a_line_without_an_end_is_passed_over(copied_run: Run, monkeypatch: pyte
 
 
 def test_the_balance_of_very_many_classes_is_not_drawn(copied_run: Run) -> None:
-    about = {"versions": {}, "device": {}, "threads": 1, "xla_flags": "", "data": {"classes": {}}}
-    about["data"] = {"classes": {f"c{i}": 1 for i in range(200_000)}}
-    copied_run.environment_file.write_text(json.dumps(about))
+    about = sealed.read(copied_run.environment_file)
+    classes = {f"c{i}": 1 for i in range(200_000)}
+    sealed.write(copied_run.environment_file, about | {"data": about["data"] | {"classes": classes}})
+    copied_run.environment_file.with_suffix(".copy.json").unlink()
     copied_run.add_event("judged", 30, histogram=[1] * 200_000)
     assert view.whole("name", "key", copied_run, Tail(copied_run.events_file).read())["classes"] is None

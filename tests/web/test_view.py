@@ -131,7 +131,7 @@ def test_the_time_left_follows_the_latest_rate(new_run: Run) -> None:
 
 
 def test_judgements_alarms_and_classes(new_run: Run, tiny_run: Run) -> None:
-    new_run.environment_file.write_bytes(tiny_run.environment_file.read_bytes())
+    sealed.write(new_run.environment_file, tiny_run.environment())
     judged = {"floor": 1.5, "measure": "frechet", "histogram": [50] * 5 + [0] * 5, "variation": 0.5, "cost": 1}
     for step, score in ((10, 9.0), (20, 4.0), (30, 5.0)):
         new_run.add_event("judged", step, score=score, **judged)
@@ -151,7 +151,7 @@ def test_judgements_alarms_and_classes(new_run: Run, tiny_run: Run) -> None:
 
 @pytest.mark.parametrize("histogram", [[1, 2], None, [0] * 10, ["a"] * 10, [-1] * 10, [True] * 10, 7])
 def test_what_is_no_histogram_is_not_shown(histogram: Any, new_run: Run, tiny_run: Run) -> None:
-    new_run.environment_file.write_bytes(tiny_run.environment_file.read_bytes())
+    sealed.write(new_run.environment_file, tiny_run.environment())
     new_run.add_event("judged", 10, score=1.0, histogram=histogram)
     assert whole(new_run)["classes"] is None
 

@@ -1,0 +1,432 @@
+"""FAULTS IN A RUN'S FILES: stray, swapped, foreign, missing files, and JSON of the right checksum and the wrong kind.
+
+    python benchmarks/fault_files.py --seconds 1500 --seed 1
+
+Each fault is put into a copy of a small run that stopped at step 20 of 30; then commands are given it. A command has to
+give what it gives of the undisturbed run, bit for bit, or to say in one sentence which file is wrong. A traceback, a
+wait, or a third result is a finding, and the program then ends with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from sparring import cli, measuring, monitor, plots, sealed, session, training
+from sparring.recipe import Recipe
+from sparring.recipes import named_recipe
+from sparring.run import Run
+from sparring.web.app import Page
+
+SECONDS = 60.0
+"""Within these a command has to answer."""
+STOPPED, STEPS = 20, 30
+LONGEST = 1200
+"""Characters of a sentence; one that gives a reason for each checkpoint is long."""
+LITTER = (".DS_Store", "Thumbs.db", "._recipe.json", ".nfs000001", "state.safetensors.tmp", "notes (1).txt")
+WRONG: tuple[Any, ...] = (
+    None, True, 0, -1, 1.5, 1e30, 1e308, 10**19, "", "text", "\ud800", [], [1], {}, {"a": 1}, [[[[[[[[[[1]]]]]]]]]],
+    float("nan"), float("inf"), float("-inf"), "9" * 5000,
+)  # fmt: skip
+"""What a field may be replaced by."""
+RAW = ("[" * 100_000, '{"a": 1, "a": 2}', "9" * 6000, "1e999")
+"""The same as text that no writer makes."""
+MISSING = object()
+
+Fault = tuple[str, Callable[[Path], bool]]
+"""(what is wrong, how to do that to a run; whether it could be done)."""
+
+
+class TooLong(BaseException):
+    """The time is over."""
+
+
+@dataclass
+class Box:
+    """A folder with the runs, and what the commands make of the undisturbed one."""
+
+    folder: Path
+    run: Path
+    other: Path
+    """Of the same shapes, with another seed."""
+    right: dict[str, Any] = field(default_factory=dict)
+    tried: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    findings: dict[str, str] = field(default_factory=dict)
+
+
+def recipe(folder: Path) -> Recipe:
+    """As small as it goes."""
+    return named_recipe("mlp-256").replace(
+        data=str(folder / "images.npz"), batch_size=20, steps=STEPS, grid_every=10, grid_rows=1, grid_columns=2,
+        log_every=5, held_out=0.3, judge_every=10, latent_size=3, **{"generator.hidden": (4,),
+        "discriminator.hidden": (4,)},
+    )  # fmt: skip
+
+
+def make_box(folder: Path) -> Box:
+    """Two runs that stopped, and what becomes of the first."""
+    images = np.random.default_rng(0).integers(0, 256, (200, 12, 12, 1), np.uint8)
+    np.savez(folder / "images.npz", images=images)
+    for name, seed in (("run", 0), ("other", 1)):
+        quiet = session.Silence()
+        for steps in (10, STOPPED):
+            changed = recipe(folder).replace(steps=steps, seed=seed)
+            training.train(changed, out=folder / name, reporter=quiet)
+        with Run(folder / name).lock():
+            Run(folder / name).begin(changed.replace(steps=STEPS), Run(folder / name).environment())
+        measuring.measure(folder / name, count=60)
+    box = Box(folder, folder / "run", folder / "other")
+    for command in COMMANDS:
+        status, said, made = attempt(box, command, box.run)
+        assert status == 0, (command, said)
+        box.right[command] = made
+    return box
+
+
+# ------------------------------------------------------------------------------------------------ the commands
+
+
+def attempt(box: Box, command: str, pristine: Path) -> tuple[Any, str, Any]:
+    """(status or what went wrong, what was said, what was made) of a command, given a copy of a run."""
+    work = box.folder / "work"
+    shutil.rmtree(work / "made", ignore_errors=True)
+    (work / "made").mkdir(parents=True)
+    if pristine != work / "run":
+        shutil.rmtree(work / "run", ignore_errors=True)
+        shutil.copytree(pristine, work / "run", symlinks=True)
+    words, result = COMMANDS[command]
+    out, err = io.StringIO(), io.StringIO()
+    before = signal.signal(signal.SIGALRM, _over)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+            warnings.simplefilter("always")
+            status: Any = page(work / "run") if command == "page" else cli.main(words(work / "run", work / "made"))
+        return status, out.getvalue() + err.getvalue(), result(work) if status == 0 else None
+    except TooLong:
+        return f"no answer within {SECONDS:g} s", "", None
+    except BaseException as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "sparring/" in frame.filename]
+        where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+        return f"{type(error).__name__} in {where}: {str(error)[:200]}", out.getvalue() + err.getvalue(), None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def page(run: Path) -> int:
+    """What the page tells of the run; it may say that it cannot be read."""
+    told = json.loads(Page(run.parent)._list())["runs"]
+    with contextlib.suppress(cli.SparringError):
+        for card in told:
+            with contextlib.suppress(Exception if card["words"] == "it cannot be read" else ZeroDivisionError):
+                Page(run.parent)._whole(card["id"])
+    return 0
+
+
+def _over(number: int, frame: FrameType | None) -> None:
+    raise TooLong
+
+
+def _arrays(path: Path) -> dict[str, bytes]:
+    with np.load(path) as found:
+        return {name: found[name].tobytes() for name in found}
+
+
+def _numbers(path: Path) -> Any:
+    return {name: part for name, part in sealed.read(path).items() if name not in ("subject", "sealed")}
+
+
+Command = tuple[Callable[[Path, Path], list[str]], Callable[[Path], Any]]
+COMMANDS: dict[str, Command] = {
+    "sample": (
+        lambda run, made: ["sample", str(run), "--count", "5", "--out", str(made / "x.npz")],
+        lambda work: _arrays(work / "made" / "x.npz"),
+    ),
+    "animate": (
+        lambda run, made: ["animate", str(run), "--out", str(made / "x.gif")],
+        lambda work: (work / "made" / "x.gif").read_bytes(),
+    ),
+    "export": (
+        lambda run, made: ["export", str(run), "--format", "safetensors", "--out", str(made / "x")],
+        lambda work: (work / "made" / "x" / "generator.safetensors").read_bytes(),
+    ),
+    "page": (lambda run, made: [], lambda work: None),
+    "compare": (
+        lambda run, made: ["compare", str(run), str(run), "--json"],
+        lambda work: None,
+    ),
+    "measure": (
+        lambda run, made: ["measure", str(run), "--count", "60"],
+        lambda work: _numbers(work / "run" / "measures.json"),
+    ),
+    "resume": (
+        lambda run, made: ["train", "--resume", str(run)],
+        lambda work: (work / "run" / "generator.safetensors").read_bytes(),
+    ),
+}
+CHEAP = ("sample", "animate", "export", "page", "compare")
+
+
+# ------------------------------------------------------------------------------------------------ faults in place
+
+
+def files_of(run: Path) -> list[str]:
+    """Every file of a run that matters, by its place."""
+    return sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file() and path.name != "lock")
+
+
+def faults(box: Box) -> Iterator[Fault]:
+    """Everything that may lie where something of ours should."""
+    places = files_of(box.run)
+    folders = sorted({str(Path(name).parent) for name in places})
+    for folder in folders:
+        for name in LITTER:
+            yield f"stray {folder}/{name}", lambda run, at=f"{folder}/{name}": _put(run / at, b"stray")
+        yield f"stray folder in {folder}", lambda run, at=folder: _put(run / at / "New folder" / "x", b"mine")
+    for name in places:
+        theirs = _theirs(box, name)
+        for what, content in (
+            ("another run's", theirs.read_bytes()),
+            ("empty", b""),
+            ("noise", b"\x00\xff" * 99),
+            ("half", None),
+        ):
+            yield (
+                f"{what} {name}",
+                lambda run, at=name, content=content: _put(
+                    run / at, (run / at).read_bytes()[: (run / at).stat().st_size // 2] if content is None else content
+                ),
+            )
+        yield f"missing {name}", lambda run, at=name: _put(run / at, None)
+        yield f"link at {name}", lambda run, at=name: _link(run / at, _theirs(box, at))
+        yield f"folder at {name}", lambda run, at=name: _put(run / at, None) and _put(run / at / "x", b"mine")
+    for kind in ("recipe", "environment"):
+        both = (f"{kind}.json", f"{kind}.copy.json")
+        yield f"another run's {kind}.json twice", lambda run, both=both: _all(run, box.other, both)
+    yield "another run's generator", lambda run: _all(run, box.other, ("generator.json", "generator.safetensors"))
+    yield (
+        "another run's recipe and environment",
+        lambda run: _all(
+            run, box.other, [f"{kind}{copy}.json" for kind in ("recipe", "environment") for copy in ("", ".copy")]
+        ),
+    )
+    for folder in ("checkpoints", "best"):
+        steps = sorted(path.name for path in (box.run / folder).iterdir())
+        for step in steps:
+            yield f"another run's {folder}/{step}", lambda run, at=f"{folder}/{step}": _folder(box.other / at, run / at)
+            yield f"missing {folder}/{step}", lambda run, at=f"{folder}/{step}": _folder(None, run / at)
+        for later in (*steps, "00000025", "00000099"):
+            yield (
+                f"oldest of {folder} as {later}",
+                lambda run, at=folder, old=steps[0], later=later: _folder(run / at / old, run / at / later),
+            )
+            yield (
+                f"another run's in {folder} as {later}",
+                lambda run, at=folder, old=steps[-1], later=later: (
+                    _folder(box.other / at / old, run / at / later) if (box.other / at / old).is_dir() else False
+                ),
+            )
+    rate = 10 * Run(box.run).recipe().generator_optimizer.learning_rate
+    for name in ("recipe.json", "recipe.copy.json"):
+        yield (
+            f"ten times the rate in {name}",
+            lambda run, at=name: _rewrite(
+                run / at, lambda value: value["generator_optimizer"].update(learning_rate=rate)
+            ),
+        )
+
+
+def _theirs(box: Box, name: str) -> Path:
+    """The same file of the other run, whose best step may be another one."""
+    path = box.other / name
+    return path if path.exists() else next((box.other / "best").glob(f"*/{path.name}"))
+
+
+def _put(path: Path, content: bytes | None) -> bool:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    if content is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return True
+
+
+def _link(path: Path, to: Path) -> bool:
+    path.unlink()
+    path.symlink_to(to)
+    return True
+
+
+def _all(run: Path, other: Path, names: Any) -> bool:
+    return all(_put(run / name, (other / name).read_bytes()) for name in names)
+
+
+def _folder(source: Path | None, target: Path) -> bool:
+    if source == target or (source is not None and not source.is_dir()):
+        return False
+    shutil.rmtree(target, ignore_errors=True)
+    if source is not None:
+        shutil.copytree(source, target)
+    return True
+
+
+def _rewrite(path: Path, change: Callable[[Any], Any]) -> bool:
+    value = sealed.read(path)
+    change(value)
+    sealed.write(path, value)
+    return True
+
+
+# ------------------------------------------------------------------------------------------------ faults in JSON
+
+
+def json_places(value: Any, prefix: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The place of every value inside; of long lists the first three."""
+    items = value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()
+    for key, inside in items:
+        yield (*prefix, key)
+        yield from json_places(inside, (*prefix, key))
+
+
+def damaged(box: Box, chance: random.Random) -> Fault:
+    """A field of a JSON file of the run, by chance, replaced by a value of another kind; its checksum is right."""
+    name = chance.choice([name for name in files_of(box.run) if name.endswith((".json", ".jsonl"))])
+    wrong: Any = chance.choice((*WRONG, MISSING, *RAW))
+    if name.endswith(".jsonl"):
+        lines = (box.run / name).read_text().splitlines()
+        at = chance.randrange(len(lines))
+        value = json.loads(lines[at])
+        value.pop("crc32")
+    else:
+        value = {k: v for k, v in json.loads((box.run / name).read_bytes()).items() if k not in ("sealed", "sha256")}
+    place = chance.choice([(), *json_places(value)])
+
+    def do(run: Path) -> bool:
+        changed = put_in(value, place, f"RAW{RAW.index(wrong)}" if wrong in RAW else wrong)
+        if name.endswith(".jsonl"):
+            line = sealed.line(changed) if isinstance(changed, dict) else json.dumps(changed) + "\n"
+            (run / name).write_text("\n".join([*lines[:at], _raw(line.rstrip("\n")), *lines[at + 1 :]]) + "\n")
+        elif isinstance(changed, dict):
+            sealed.write(run / name, changed)
+            (run / name).write_text(_raw((run / name).read_text()))
+        else:
+            (run / name).write_text(_raw(json.dumps(changed)))
+        return True
+
+    said = "left out" if wrong is MISSING else repr(wrong)[:40]
+    return f"{name} {'.'.join(map(str, place)) or 'itself'}: {said}", do
+
+
+def put_in(value: Any, place: tuple[Any, ...], wrong: Any) -> Any:
+    """A copy of the value, with something else in that place."""
+    made = json.loads(json.dumps(value))
+    if not place:
+        return {} if wrong is MISSING else wrong
+    inside = made
+    for key in place[:-1]:
+        inside = inside[key]
+    if wrong is MISSING:
+        del inside[place[-1]]
+    else:
+        inside[place[-1]] = wrong
+    return made
+
+
+def _raw(text: str) -> str:
+    for i, raw in enumerate(RAW):
+        text = text.replace(f'"RAW{i}"', raw)
+    return text
+
+
+# ------------------------------------------------------------------------------------------------ what is wrong
+
+
+def check(box: Box, fault: Fault, commands: tuple[str, ...], exact: bool) -> None:
+    """Give a run with that fault to the commands, and note what they should not do. `exact`: no third result."""
+    what, do = fault
+    broken = box.folder / "broken"
+    for command in commands:
+        shutil.rmtree(broken, ignore_errors=True)
+        shutil.copytree(box.run, broken, symlinks=True)
+        if not do(broken):
+            return
+        status, said, made = attempt(box, command, broken)
+        box.tried[command] += 1
+        trouble = trouble_with(box, command, status, said, made, what if exact else None)
+        box.ends["a finding" if trouble else "the right result" if status == 0 else "one sentence"] += 1
+        if trouble and (kind := f"{command}: {trouble[:60]}") not in box.findings:
+            box.findings[kind] = f"{what}: {command}: {trouble}"
+            print(f"FINDING: {what}: {command}: {trouble}", flush=True)
+
+
+def trouble_with(box: Box, command: str, status: Any, said: str, made: Any, what: str | None) -> str | None:
+    """What is wrong with an answer; None if nothing is."""
+    if isinstance(status, str):
+        return status
+    last = said.splitlines()[-1] if said.strip() else ""
+    if status not in (0, 2) or "Traceback" in said:
+        return f"status {status!r}: {said[-300:]!r}"
+    if status == 2 and (not last.startswith("sparring: ") or len(last) > LONGEST):
+        return f"no sentence: {said[-300:]!r}"
+    if what is not None and status == 2 and not any(part in last for part in _names(what)):
+        return f"the sentence does not name the file: {last!r}"
+    if what is not None and status == 0 and made != box.right[command]:
+        return None if any(part in said for part in _names(what)) else f"a third result; it said {said[-300:]!r}"
+    return None
+
+
+def _names(what: str) -> list[str]:
+    """What a sentence about that fault may call the file."""
+    return [Path(word).name for word in what.split() if "/" in word or "." in word or word.isdecimal()] or what.split()
+
+
+def main() -> int:
+    """Try for that long; the exit status says whether something was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=("places", "json"), help="one of the two kinds of faults")
+    given = parser.parse_args()
+    chance, began = random.Random(given.seed), time.monotonic()
+    plots.write_plots = lambda run: None
+    monitor.SHARE = 1e9  # of the time that judging may take
+    with tempfile.TemporaryDirectory() as folder:
+        box = make_box(Path(folder).resolve())
+        began, placed = time.monotonic(), list(faults(box)) if given.only != "json" else []
+        chance.shuffle(placed)
+        while time.monotonic() - began < given.seconds and (placed or given.only != "places"):
+            if placed and (given.only == "places" or chance.random() < 0.5):
+                check(box, placed.pop(), tuple(COMMANDS), exact=True)
+            else:
+                commands = (*CHEAP, *(["resume", "measure"] if chance.random() < 0.15 else []))
+                check(box, damaged(box, chance), commands, exact=False)
+        print(
+            f"\n{box.tried.total():,} commands in {time.monotonic() - began:.0f} s; faults in place left: {len(placed)}"
+        )
+        print("; ".join(f"{name} {count:,}" for name, count in [*box.tried.items(), *box.ends.items()]))
+        print(f"findings: {len(box.findings)}")
+    return 1 if box.findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""THE IDENTITY of a run: which run a file belongs to, and with which recipe a checkpoint was trained.
+
+A run gets a random id when it begins. Its recipe, environment, manifests, generator, events and measures carry it. Runs
+of before there were ids have none, and neither has what they leave when they go on.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sparring import sealed
+from sparring.errors import RunError
+from sparring.recipe import Recipe, differences, digest_of
+
+KEY = "run"
+"""What the id is called in every file."""
+DECISIVE = ("versions", "device", "processes", "threads", "xla_flags")
+DECISIVE_DATA = ("shape", "checksum", "classes")
+"""What `environment.json` and its copy must agree on."""
+
+Place = tuple[str, int, int, int]
+"""A path with what changes when the file does: inode, size and time."""
+
+
+class Identity(NamedTuple):
+    """What a checkpoint must say of itself to belong to a run."""
+
+    run: str | None
+    recipe: str
+    """`digest_of` the recipe."""
+
+
+def new_id() -> str:
+    """An id that no other run has."""
+    return uuid.uuid4().hex
+
+
+def id_of(paths: Sequence[Path]) -> str | None:
+    """The id that these files of one run carry. Raises `RunError` where they are of different runs.
+
+    Files that are missing or damaged do not count.
+    """
+    return _id_of(tuple(found for path in paths if (found := _place(path)) is not None))
+
+
+def _place(path: Path) -> Place | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return str(path), found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=256)
+def _id_of(places: tuple[Place, ...]) -> str | None:
+    ids: dict[Any, list[str]] = {}
+    for path, *_ in places:
+        try:
+            found = sealed.read(Path(path)).get(KEY)
+        except (OSError, ValueError):
+            continue
+        if found is None or isinstance(found, str):
+            ids.setdefault(found, []).append(path)
+    if len(ids) > 1:
+        usual, odd = sorted(ids.values(), key=len)[-1], sorted(ids.values(), key=len)[0]
+        raise RunError(
+            f"{' and '.join(odd)} belong{'s' if len(odd) == 1 else ''} to another run than {' and '.join(usual)}; "
+            "put back the file of this run"
+        )
+    return next(iter(ids), None)
+
+
+def refuse_different_recipes(path: Path, copy: Path, recipes: Sequence[Recipe], checkpoints: Path) -> None:
+    """Raise `RunError` where a recipe and its copy, both whole, decide different things."""
+    changed = [change for change in differences(*recipes) if change[0] != "data"]  # their checksum decides
+    if not changed:
+        return
+    named = "; ".join(f"{name} is {ours!r} in the first and {theirs!r} in the second" for name, ours, theirs in changed)
+    trained, hint = _newest_digest(checkpoints), ""
+    for place, recipe in zip((path, copy), recipes, strict=True):
+        if trained is not None and digest_of(recipe) == trained:
+            hint = f" (the newest checkpoint was trained with {place.name})"
+    raise RunError(
+        f"{path} and {copy} differ, and both are whole: {named}{hint}; copy the right one over the wrong one"
+    )
+
+
+def refuse_different_environments(path: Path, copy: Path, found: Sequence[dict[str, Any]]) -> None:
+    """The same of two environments."""
+    ours, theirs = (
+        {name: one.get(name) for name in DECISIVE} | {f"data.{name}": one["data"].get(name) for name in DECISIVE_DATA}
+        for one in found
+    )
+    for name in ours:
+        if ours[name] != theirs[name]:
+            raise RunError(
+                f"{path} and {copy} differ, and both are whole: {name} is {ours[name]!r} in the first and "
+                f"{theirs[name]!r} in the second; copy the right one over the wrong one"
+            )
+
+
+def _newest_digest(checkpoints: Path) -> str | None:
+    """The digest of the recipe in the newest manifest that can be read."""
+    for path in sorted(checkpoints.glob("[0-9]*/manifest.json"), reverse=True):
+        try:
+            found = sealed.read(path, always=True).get("recipe")
+        except (OSError, ValueError):
+            continue
+        return found if isinstance(found, str) else None
+    return None

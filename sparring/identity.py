@@ -6,6 +6,7 @@ of before there were ids have none, and neither has what they leave when they go
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sparring import sealed
-from sparring.errors import RunError
+from sparring.errors import RecipeError, RunError
 from sparring.recipe import Recipe, differences, digest_of
 
 KEY = "run"
@@ -57,14 +58,19 @@ def _place(path: Path) -> Place | None:
 
 @lru_cache(maxsize=256)
 def _id_of(places: tuple[Place, ...]) -> str | None:
+    from sparring import schemas  # here, for it takes its time to load
+
     ids: dict[Any, list[str]] = {}
     for path, *_ in places:
-        try:
-            found = sealed.read(Path(path)).get(KEY)
-        except (OSError, ValueError):
-            continue
-        if found is None or isinstance(found, str):
-            ids.setdefault(found, []).append(path)
+        with contextlib.suppress(OSError, ValueError, RecipeError):  # a damaged file says nothing
+            value = sealed.read(Path(path))
+            found = value.pop(KEY, None)
+            if Path(path).name.startswith("recipe"):
+                Recipe.from_json(value)
+            else:
+                schemas.check(value, schemas.Environment)
+            if found is None or isinstance(found, str):
+                ids.setdefault(found, []).append(path)
     if len(ids) > 1:
         usual, odd = sorted(ids.values(), key=len)[-1], sorted(ids.values(), key=len)[0]
         raise RunError(

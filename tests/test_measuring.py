@@ -63,7 +63,7 @@ def test_a_run_is_measured_and_the_verdict_and_a_page_lie_in_it(run: Run) -> Non
     assert set(verdict.measures) == set(USUAL)
     assert verdict.subject | {"command": ""} == {
         "kind": "run", "path": str(run.path), "recipe": "mlp-256", "seed": 0, "step": 30, "best": False,
-        "seconds": verdict.subject["seconds"], "command": "",
+        "seconds": verdict.subject["seconds"], "command": "", "run": run.id,
     }  # fmt: skip
     assert 0 < verdict.subject["seconds"] < 100
     assert Verdict.from_json(sealed.read(run.measures)) == verdict
@@ -97,7 +97,8 @@ def test_samples_of_a_run_taken_elsewhere_get_the_same_numbers(run: Run, digits:
 def test_the_best_state_is_judged_on_request(run: Run) -> None:
     with pytest.raises(RunError, match="has no best checkpoint: it was not judged while it trained"):
         measuring.measure(run.path, best=True)
-    shutil.copytree(run.checkpoints / "00000030", run.best / "00000020")
+    manifest = shutil.copytree(run.checkpoints / "00000030", run.best / "00000020") / "manifest.json"
+    sealed.write(manifest, sealed.read(manifest) | {"step": 20})
     best = measuring.measure(run.path, count=100, best=True)
     assert (best.subject["step"], best.subject["best"]) == (20, True)
     assert "--best" in best.subject["command"] and "memorising" in best.measures
@@ -106,7 +107,8 @@ def test_the_best_state_is_judged_on_request(run: Run) -> None:
 def test_a_run_whose_data_have_changed_is_not_judged_by_them(run: Run, digits: Path) -> None:
     environment = sealed.read(run.environment_file)
     environment["data"]["checksum"] = "0" * 64
-    sealed.write(run.environment_file, environment)
+    for path in (run.environment_file, run.environment_file.with_suffix(".copy.json")):
+        sealed.write(path, environment)
     with pytest.raises(DataError, match="was trained on other images than"):
         measuring.measure(run.path)
     assert measuring.measure(run.path, data=str(digits), count=100).samples == 100
@@ -210,17 +212,27 @@ def test_the_table_shows_every_measure_of_every_run(
         assert out.count(about.title + " ") >= tables
 
 
+def write_recipe(run: Run, **changes: Any) -> None:
+    own = {"run": run.id}
+    for path in (run.recipe_file, run.recipe_file.with_suffix(".copy.json")):
+        sealed.write(path, Recipe.from_json(named(path)).replace(**changes).to_json() | own)
+
+
+def named(path: Path) -> dict[str, Any]:
+    return {name: value for name, value in sealed.read(path).items() if name != "run"}
+
+
 def test_seeds_of_one_recipe_become_one_line_with_mean_and_spread(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     measuring.measure(run.path, count=100)
     runs = [run]
     for seed, value in ((1, 10.0), (2, 13.0)):
         made = other_run(run, f"seed-{seed}", measures={"kernel": {"value": value, "error": None, "real": 0.0}})
-        sealed.write(made.recipe_file, run.recipe().replace(seed=seed).to_json())
+        write_recipe(made, seed=seed)
         runs.append(made)
     main(["compare", *(str(made.path) for made in runs[1:]), "--by-recipe", "--json"])
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["runs"], row["measures"]["kernel"]) == (2, {"mean": 11.5, "spread": pytest.approx(2.1213203)})
-    sealed.write(runs[0].recipe_file, run.recipe().replace(latent_size=7).to_json())
+    write_recipe(runs[0], latent_size=7)
     main(["compare", *(str(made.path) for made in runs), "--by-recipe", "--json"])
     assert [row["runs"] for row in json.loads(capsys.readouterr().out)] in ([1, 2], [2, 1])
 

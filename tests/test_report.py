@@ -324,9 +324,11 @@ def test_no_text_is_believed(verdict: Verdict, samples: Images, real: RealImages
     environment["versions"]["jax"] = f"V{HOSTILE}"
     environment |= {"command": [f"T{HOSTILE}"], "platform": f"F{HOSTILE}", "xla_flags": f"X{HOSTILE}"}
     environment["device"]["kind"], environment["data"]["source"] = f"B{HOSTILE}", f"O{HOSTILE}"
-    atomic.write_json(judged_run.environment_file, environment)
     recipe = judged_run.recipe().to_json() | {"name": f"G{HOSTILE}", "source": f"I{HOSTILE}"}
-    atomic.write_json(judged_run.recipe_file, recipe)
+    own = {"run": judged_run.id}
+    for copy in ("", ".copy"):
+        atomic.write_json(judged_run.path / f"environment{copy}.json", environment | own)
+        atomic.write_json(judged_run.path / f"recipe{copy}.json", recipe | own)
     judged_run.add_event("alarm", 30, kind="flat", text=f"L{HOSTILE}")
     root = read(page(hostile, samples, dataclasses.replace(real, training=names), judged_run))
     assert not list(root.all("script"))
@@ -790,7 +792,8 @@ def test_what_it_was_made_with(verdict: Verdict, samples: Images, real: RealImag
 def test_commands(
     command: list[str], shown: str, verdict: Verdict, samples: Images, real: RealImages, copied_run: Run
 ) -> None:
-    atomic.write_json(copied_run.environment_file, copied_run.environment() | {"command": command})
+    own = {"run": copied_run.id}
+    atomic.write_json(copied_run.environment_file, copied_run.environment() | {"command": command} | own)
     part = section(read(page(verdict, samples, real, copied_run)), "How to repeat this")
     assert [code.text() for code in part.all("code")] == ["sparring measure runs/first --count 120", shown]
 
@@ -811,7 +814,9 @@ def test_a_run_without_its_environment(
 def test_a_run_whose_recipe_is_of_another_version(
     verdict: Verdict, samples: Images, real: RealImages, copied_run: Run
 ) -> None:
-    atomic.write_json(copied_run.recipe_file, copied_run.recipe().to_json() | {"new": 1})
+    recipe = copied_run.recipe().to_json() | {"new": 1}
+    for path in (copied_run.recipe_file, copied_run.recipe_file.with_suffix(".copy.json")):
+        atomic.write_json(path, recipe)
     part = section(read(page(verdict, samples, real, copied_run)), "How to repeat this")
     assert not list(part.all("dl", "settings")) and "Device" in part.text()
 

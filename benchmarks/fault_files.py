@@ -22,13 +22,14 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import numpy as np
+from faults import Fault, damaged, faults
 
 from sparring import cli, measuring, monitor, plots, sealed, session, training
 from sparring.recipe import Recipe
@@ -41,18 +42,6 @@ SECONDS = 60.0
 STOPPED, STEPS = 20, 30
 LONGEST = 1200
 """Characters of a sentence; one that gives a reason for each checkpoint is long."""
-LITTER = (".DS_Store", "Thumbs.db", "._recipe.json", ".nfs000001", "state.safetensors.tmp", "notes (1).txt")
-WRONG: tuple[Any, ...] = (
-    None, True, 0, -1, 1.5, 1e30, 1e308, 10**19, "", "text", "\ud800", [], [1], {}, {"a": 1}, [[[[[[[[[[1]]]]]]]]]],
-    float("nan"), float("inf"), float("-inf"), "9" * 5000,
-)  # fmt: skip
-"""What a field may be replaced by."""
-RAW = ("[" * 100_000, '{"a": 1, "a": 2}', "9" * 6000, "1e999")
-"""The same as text that no writer makes."""
-MISSING = object()
-
-Fault = tuple[str, Callable[[Path], bool]]
-"""(what is wrong, how to do that to a run; whether it could be done)."""
 
 
 class TooLong(BaseException):
@@ -187,177 +176,6 @@ COMMANDS: dict[str, Command] = {
 CHEAP = ("sample", "animate", "export", "page", "compare")
 
 
-# ------------------------------------------------------------------------------------------------ faults in place
-
-
-def files_of(run: Path) -> list[str]:
-    """Every file of a run that matters, by its place."""
-    return sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file() and path.name != "lock")
-
-
-def faults(box: Box) -> Iterator[Fault]:
-    """Everything that may lie where something of ours should."""
-    places = files_of(box.run)
-    folders = sorted({str(Path(name).parent) for name in places})
-    for folder in folders:
-        for name in LITTER:
-            yield f"stray {folder}/{name}", lambda run, at=f"{folder}/{name}": _put(run / at, b"stray")
-        yield f"stray folder in {folder}", lambda run, at=folder: _put(run / at / "New folder" / "x", b"mine")
-    for name in places:
-        theirs = _theirs(box, name)
-        for what, content in (
-            ("another run's", theirs.read_bytes()),
-            ("empty", b""),
-            ("noise", b"\x00\xff" * 99),
-            ("half", None),
-        ):
-            yield (
-                f"{what} {name}",
-                lambda run, at=name, content=content: _put(
-                    run / at, (run / at).read_bytes()[: (run / at).stat().st_size // 2] if content is None else content
-                ),
-            )
-        yield f"missing {name}", lambda run, at=name: _put(run / at, None)
-        yield f"link at {name}", lambda run, at=name: _link(run / at, _theirs(box, at))
-        yield f"folder at {name}", lambda run, at=name: _put(run / at, None) and _put(run / at / "x", b"mine")
-    for kind in ("recipe", "environment"):
-        both = (f"{kind}.json", f"{kind}.copy.json")
-        yield f"another run's {kind}.json twice", lambda run, both=both: _all(run, box.other, both)
-    yield "another run's generator", lambda run: _all(run, box.other, ("generator.json", "generator.safetensors"))
-    yield (
-        "another run's recipe and environment",
-        lambda run: _all(
-            run, box.other, [f"{kind}{copy}.json" for kind in ("recipe", "environment") for copy in ("", ".copy")]
-        ),
-    )
-    for folder in ("checkpoints", "best"):
-        steps = sorted(path.name for path in (box.run / folder).iterdir())
-        for step in steps:
-            yield f"another run's {folder}/{step}", lambda run, at=f"{folder}/{step}": _folder(box.other / at, run / at)
-            yield f"missing {folder}/{step}", lambda run, at=f"{folder}/{step}": _folder(None, run / at)
-        for later in (*steps, "00000025", "00000099"):
-            yield (
-                f"oldest of {folder} as {later}",
-                lambda run, at=folder, old=steps[0], later=later: _folder(run / at / old, run / at / later),
-            )
-            yield (
-                f"another run's in {folder} as {later}",
-                lambda run, at=folder, old=steps[-1], later=later: (
-                    _folder(box.other / at / old, run / at / later) if (box.other / at / old).is_dir() else False
-                ),
-            )
-    rate = 10 * Run(box.run).recipe().generator_optimizer.learning_rate
-    for name in ("recipe.json", "recipe.copy.json"):
-        yield (
-            f"ten times the rate in {name}",
-            lambda run, at=name: _rewrite(
-                run / at, lambda value: value["generator_optimizer"].update(learning_rate=rate)
-            ),
-        )
-
-
-def _theirs(box: Box, name: str) -> Path:
-    """The same file of the other run, whose best step may be another one."""
-    path = box.other / name
-    return path if path.exists() else next((box.other / "best").glob(f"*/{path.name}"))
-
-
-def _put(path: Path, content: bytes | None) -> bool:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    if content is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return True
-
-
-def _link(path: Path, to: Path) -> bool:
-    path.unlink()
-    path.symlink_to(to)
-    return True
-
-
-def _all(run: Path, other: Path, names: Any) -> bool:
-    return all(_put(run / name, (other / name).read_bytes()) for name in names)
-
-
-def _folder(source: Path | None, target: Path) -> bool:
-    if source == target or (source is not None and not source.is_dir()):
-        return False
-    shutil.rmtree(target, ignore_errors=True)
-    if source is not None:
-        shutil.copytree(source, target)
-    return True
-
-
-def _rewrite(path: Path, change: Callable[[Any], Any]) -> bool:
-    value = sealed.read(path)
-    change(value)
-    sealed.write(path, value)
-    return True
-
-
-# ------------------------------------------------------------------------------------------------ faults in JSON
-
-
-def json_places(value: Any, prefix: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The place of every value inside; of long lists the first three."""
-    items = value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()
-    for key, inside in items:
-        yield (*prefix, key)
-        yield from json_places(inside, (*prefix, key))
-
-
-def damaged(box: Box, chance: random.Random) -> Fault:
-    """A field of a JSON file of the run, by chance, replaced by a value of another kind; its checksum is right."""
-    name = chance.choice([name for name in files_of(box.run) if name.endswith((".json", ".jsonl"))])
-    wrong: Any = chance.choice((*WRONG, MISSING, *RAW))
-    if name.endswith(".jsonl"):
-        lines = (box.run / name).read_text().splitlines()
-        at = chance.randrange(len(lines))
-        value = json.loads(lines[at])
-        value.pop("crc32")
-    else:
-        value = {k: v for k, v in json.loads((box.run / name).read_bytes()).items() if k not in ("sealed", "sha256")}
-    place = chance.choice([(), *json_places(value)])
-
-    def do(run: Path) -> bool:
-        changed = put_in(value, place, f"RAW{RAW.index(wrong)}" if wrong in RAW else wrong)
-        if name.endswith(".jsonl"):
-            line = sealed.line(changed) if isinstance(changed, dict) else json.dumps(changed) + "\n"
-            (run / name).write_text("\n".join([*lines[:at], _raw(line.rstrip("\n")), *lines[at + 1 :]]) + "\n")
-        elif isinstance(changed, dict):
-            sealed.write(run / name, changed)
-            (run / name).write_text(_raw((run / name).read_text()))
-        else:
-            (run / name).write_text(_raw(json.dumps(changed)))
-        return True
-
-    said = "left out" if wrong is MISSING else repr(wrong)[:40]
-    return f"{name} {'.'.join(map(str, place)) or 'itself'}: {said}", do
-
-
-def put_in(value: Any, place: tuple[Any, ...], wrong: Any) -> Any:
-    """A copy of the value, with something else in that place."""
-    made = json.loads(json.dumps(value))
-    if not place:
-        return {} if wrong is MISSING else wrong
-    inside = made
-    for key in place[:-1]:
-        inside = inside[key]
-    if wrong is MISSING:
-        del inside[place[-1]]
-    else:
-        inside[place[-1]] = wrong
-    return made
-
-
-def _raw(text: str) -> str:
-    for i, raw in enumerate(RAW):
-        text = text.replace(f'"RAW{i}"', raw)
-    return text
-
-
 # ------------------------------------------------------------------------------------------------ what is wrong
 
 
@@ -412,14 +230,14 @@ def main() -> int:
     monitor.SHARE = 1e9  # of the time that judging may take
     with tempfile.TemporaryDirectory() as folder:
         box = make_box(Path(folder).resolve())
-        began, placed = time.monotonic(), list(faults(box)) if given.only != "json" else []
+        began, placed = time.monotonic(), list(faults(box.run, box.other)) if given.only != "json" else []
         chance.shuffle(placed)
         while time.monotonic() - began < given.seconds and (placed or given.only != "places"):
             if placed and (given.only == "places" or chance.random() < 0.5):
                 check(box, placed.pop(), tuple(COMMANDS), exact=True)
             else:
                 commands = (*CHEAP, *(["resume", "measure"] if chance.random() < 0.15 else []))
-                check(box, damaged(box, chance), commands, exact=False)
+                check(box, damaged(box.run, chance), commands, exact=False)
         print(
             f"\n{box.tried.total():,} commands in {time.monotonic() - began:.0f} s; faults in place left: {len(placed)}"
         )

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sparring import sealed
 from sparring.errors import RecipeError, RunError
 from sparring.recipe import Recipe, differences, digest_of
+from sparring.sealed import shortened
 
 KEY = "run"
 """What the id is called in every file."""
@@ -85,7 +86,7 @@ def refuse_different_recipes(path: Path, copy: Path, recipes: Sequence[Recipe], 
     changed = [change for change in differences(*recipes) if change[0] != "data"]  # their checksum decides
     if not changed:
         return
-    named = "; ".join(f"{name} is {ours!r} in the first and {theirs!r} in the second" for name, ours, theirs in changed)
+    named = "; ".join(_difference(*change) for change in changed)
     trained, hint = _newest_digest(checkpoints), ""
     for place, recipe in zip((path, copy), recipes, strict=True):
         if trained is not None and digest_of(recipe) == trained:
@@ -93,6 +94,10 @@ def refuse_different_recipes(path: Path, copy: Path, recipes: Sequence[Recipe], 
     raise RunError(
         f"{path} and {copy} differ, and both are whole: {named}{hint}; copy the right one over the wrong one"
     )
+
+
+def _difference(name: str, ours: Any, theirs: Any) -> str:
+    return f"{name} is {shortened(repr(ours))} in the first and {shortened(repr(theirs))} in the second"
 
 
 def refuse_different_environments(path: Path, copy: Path, found: Sequence[dict[str, Any]]) -> None:
@@ -104,8 +109,8 @@ def refuse_different_environments(path: Path, copy: Path, found: Sequence[dict[s
     for name in ours:
         if ours[name] != theirs[name]:
             raise RunError(
-                f"{path} and {copy} differ, and both are whole: {name} is {ours[name]!r} in the first and "
-                f"{theirs[name]!r} in the second; copy the right one over the wrong one"
+                f"{path} and {copy} differ, and both are whole: {_difference(name, ours[name], theirs[name])}; "
+                "copy the right one over the wrong one"
             )
 
 

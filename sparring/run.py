@@ -364,7 +364,7 @@ def _recipe(path: Path, run: Path) -> Recipe:
     try:
         return Recipe.from_json(value)
     except RecipeError as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+        raise RunError(f"{path} is damaged: {sealed.shortened(str(error))}") from error
 
 
 def _environment(path: Path, run: Path) -> dict[str, Any]:

@@ -29,9 +29,6 @@ Seconds = Annotated[float, Meta(ge=0, le=1e12)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
-LONGEST_REASON = 200
-"""Characters of what is wrong with a file."""
-
 
 class Weights(Struct):
     """A file of arrays."""
@@ -283,11 +280,8 @@ def check(value: Any, kind: type[Kind]) -> Kind:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `$")
-        raise ValueError(f"{_shortened(what)}{f' at {place[:-1].lstrip(chr(46))!r}' if place else ''}") from error
+        raise ValueError(
+            f"{what[:1].lower() + what[1:]}{f' at {place[:-1].lstrip(chr(46))!r}' if place else ''}"
+        ) from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-
-
-def _shortened(what: str) -> str:
-    what = what[:1].lower() + what[1:]
-    return what if len(what) <= LONGEST_REASON else f"{what[:LONGEST_REASON]} ..."

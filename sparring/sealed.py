@@ -24,6 +24,8 @@ SEALED, CHECKSUM = "sealed", "sha256"
 """The two marks of a file."""
 LONGEST_INTEGER = 20
 """Digits of a number in JSON; a count has no more than 16."""
+LONGEST_REASON = 200
+"""Characters of what is wrong with a file."""
 LINE = re.compile(r'(\{.*), "crc32": "([0-9a-f]{8})"\}')
 """What a sealed line looks like."""
 
@@ -34,7 +36,12 @@ class OtherFormat(ValueError):
 
 def damaged(path: Path, error: ValueError) -> str:
     """The sentence about a file that is not what it should be."""
-    return f"{path} {error}" if isinstance(error, OtherFormat) else f"{path} is damaged: {error}"
+    return f"{path} {error}" if isinstance(error, OtherFormat) else f"{path} is damaged: {shortened(str(error))}"
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning: a value in a damaged file may have any length."""
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."
 
 
 def write(path: Path, value: Object, may_replace: MayReplace | None = None) -> None:

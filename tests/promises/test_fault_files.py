@@ -1,0 +1,65 @@
+"""FAULTS IN A RUN'S FILES: whatever a JSON file holds, who reads it finds what is right, or one sentence.
+
+`benchmarks/fault_files.py` gives the same faults, and many more, to whole commands.
+"""
+
+import json
+import random
+import shutil
+import warnings
+from pathlib import Path
+
+import faults
+import pytest
+
+from sparring import checkpoint, measuring, sampling
+from sparring.errors import SparringError
+from sparring.run import Run
+from sparring.web.app import Page
+from sparring.web.tail import Tail
+
+SHORT, LONG = 40, 20_000
+
+
+def read(run: Run) -> None:
+    """What every command reads first."""
+    for look in (
+        run.recipe,
+        run.environment,
+        run.ended,
+        lambda: list(run.damages()),
+        lambda: checkpoint.newest_step(run.checkpoints, run.identity),
+        lambda: sampling._saved_step(run),
+        lambda: measuring.saved_verdict(run),
+    ):
+        try:
+            look()
+        except SparringError as error:
+            assert len(str(error)) < 1500 and "\n" not in str(error)
+    json.dumps(Tail(run.events_file).read(), allow_nan=False)
+    json.loads(Page(run.path)._list())
+
+
+def check(run: Run, folder: Path, tries: int) -> None:
+    chance = random.Random(0)
+    (run.path / "measures.json").write_text(json.dumps({"format": 1, "subject": {"kind": "run"}, "measures": {}}))
+    for _ in range(tries):
+        what, do = faults.damaged(run.path, chance)
+        shutil.copytree(run.path, folder)
+        do(folder)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                read(Run(folder))
+        except Exception as error:
+            raise AssertionError(f"{what}: {error!r}") from error
+        shutil.rmtree(folder)
+
+
+def test_json_of_the_wrong_kind_is_damage_like_any_other(copied_run: Run, tmp_path: Path) -> None:
+    check(copied_run, tmp_path / "broken", SHORT)
+
+
+@pytest.mark.long
+def test_json_of_the_wrong_kind_is_damage_like_any_other_long(copied_run: Run, tmp_path: Path) -> None:
+    check(copied_run, tmp_path / "broken", LONG)

@@ -102,6 +102,7 @@ class Data(Struct):
     shape: Shape
     checksum: str
     classes: dict[str, Count] = {}
+    path: str | None = None
 
 
 class Environment(Struct):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sparring import choosing, data, measuring, training
+from sparring import choosing, data, measuring, sealed, training
 from sparring.continuation import choose_folder
-from sparring.errors import DataError, ResumeError
+from sparring.errors import DataError, ResumeError, RunError
 from sparring.recipe import Recipe
 from sparring.run import Run
 from sparring.run_images import load_again
@@ -115,3 +115,13 @@ def test_the_current_folder_is_called_by_its_name(
         shutil.copytree(digits, pics.parent, dirs_exist_ok=True)
     monkeypatch.chdir(pics)
     assert data.load(given).name == shown
+
+
+@pytest.mark.parametrize("path", [["pics"], 5, {}])
+def test_a_recorded_place_that_is_no_text_is_damage(path: object, run: Run) -> None:
+    for file in (run.environment_file, run.environment_file.with_suffix(".copy.json")):
+        content = sealed.read(file)
+        content["data"]["path"] = path
+        sealed.write(file, content)
+    with pytest.raises(RunError, match=r"environment\.json is damaged: .*data\.path"):
+        load(run)

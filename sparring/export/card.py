@@ -125,8 +125,8 @@ def _data_words(name: str, recipe: Recipe | None, environment: dict[str, Any] | 
 def _version_words(environment: dict[str, Any] | None) -> str:
     if environment is None:
         return ""
-    versions = environment["versions"]
-    return f"Sparring {versions['sparring']}, JAX {versions['jax']}, on {environment['device']['kind']}"
+    sparring, jax = (environment["versions"].get(name, "of an unknown version") for name in ("sparring", "jax"))
+    return f"Sparring {sparring}, JAX {jax}, on {environment['device']['kind']}"
 
 
 def _scores(verdict: Verdict) -> str:

@@ -42,6 +42,12 @@ def test_the_front_matter_is_yaml(licence: str, conditional: bool) -> None:
     assert ("pipeline_tag" in found) == (not conditional) and ("class-conditional" in found["tags"]) == conditional
 
 
+def test_versions_that_are_not_recorded_are_said_to_be_unknown() -> None:
+    data = {"shape": [60, 28, 28, 1], "checksum": "0" * 64}
+    environment = {"versions": {"jax": "0.10"}, "device": {"kind": "cpu"}, "data": data}
+    assert "Sparring of an unknown version, JAX 0.10, on cpu" in card(described(False), environment=environment)
+
+
 def test_names_are_no_markup() -> None:
     generator = described(True, recipe=" ".join(HOSTILE), data=" ".join(HOSTILE))
     generator.description["classes"] = dict.fromkeys(HOSTILE, 3)

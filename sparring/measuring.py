@@ -266,7 +266,7 @@ def _shaping_like(samples: Images) -> Shaping:
 def report_of(verdict: Verdict) -> Path:
     """Where the page of a verdict lies."""
     path = Path(verdict.subject["path"])
-    return Run(path).report if verdict.subject["kind"] == "run" else path.with_name(f"{path.name}.report.html")
+    return Run(path).report if verdict.subject["kind"] == "run" else _beside(path, "report.html")
 
 
 def _extractor(real: RealImages, onnx: Path | None, tell: Tell) -> Extractor:

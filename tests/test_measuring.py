@@ -1,5 +1,6 @@
 """Measuring: runs and samples, side by side, on the command line; the same numbers again; refusals in one sentence."""
 
+import dataclasses
 import json
 import shlex
 import shutil
@@ -79,7 +80,9 @@ def test_the_same_command_gives_the_same_numbers(run: Run) -> None:
     assert numbers(measuring.measure(run.path, count=100, seed=4)) != numbers(first)
 
 
-def test_samples_of_a_run_taken_elsewhere_get_the_same_numbers(run: Run, digits: Path, tmp_path: Path) -> None:
+def test_samples_of_a_run_taken_elsewhere_get_the_same_numbers(
+    run: Run, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A generator is judged alike, whether by its run, by its samples in a file, or as pictures in a folder."""
     samples = sampling.load(run.path).sample(100, seed=0)
     of_run = measuring.measure(run.path, count=100)
@@ -92,6 +95,9 @@ def test_samples_of_a_run_taken_elsewhere_get_the_same_numbers(run: Run, digits:
         assert numbers(verdict) == {k: v for k, v in numbers(of_run).items() if k != "memorising"}
         assert (tmp_path / f"{name}.measures.json").is_file() and (tmp_path / f"{name}.report.html").is_file()
         assert verdict.seed is None and verdict.subject["kind"] == "samples"
+    monkeypatch.chdir(tmp_path / "pictures")
+    here = dataclasses.replace(verdict, subject=verdict.subject | {"path": "."})
+    assert measuring.report_of(here).samefile(tmp_path / "pictures.report.html")
 
 
 def test_the_best_state_is_judged_on_request(run: Run) -> None:

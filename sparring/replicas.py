@@ -44,6 +44,7 @@ from sparring.session import (
     Silence,
     draw_plots,
     image_shape,
+    load_newest,
     make_material,
     means,
     open_session,
@@ -310,7 +311,7 @@ def _groups(unfinished: Mapping[Run, Recipe], template: Any, told: Reporter) -> 
     """
     steps, companies = {}, defaultdict[tuple[int, ...], list[Run]](list)
     for run, recipe in unfinished.items():
-        newest = checkpoint.load_newest(run.checkpoints, template, made_by=run.identity)
+        newest = load_newest(run, template)
         steps[run] = 0 if newest is None else newest[0]
         for problem in () if newest is None else newest[2]:
             told.say(f"{run.path.name}: passed over {problem}")

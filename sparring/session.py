@@ -423,17 +423,22 @@ def rate_of(run: Run) -> float:
     return min((alarm["rate"] for alarm in alarms if alarm["kind"] == DIVERGED), default=1.0)
 
 
-def _first_or_newest(
-    run: Run, begin: jax.stages.Wrapped, key: Array, used: Devices, told: Reporter, up_to: int | None
-) -> tuple[Any, int | None]:
-    """(the state of the newest whole checkpoint, its step), or (the first state, None) where there is none."""
+def load_newest(run: Run, template: Any, up_to: int | None = None) -> tuple[int, Any, list[str]] | None:
+    """As `sparring.checkpoint.load_newest`, for a run that goes on: the error says how to begin anew."""
     try:
-        newest = checkpoint.load_newest(run.checkpoints, jax.eval_shape(begin, key), up_to, run.identity)
+        return checkpoint.load_newest(run.checkpoints, template, up_to, run.identity)
     except CheckpointError as error:
         raise CheckpointError(
             f"{error}. Put a whole checkpoint there; or, to begin anew at step 0, choose another --out or remove "
             f"{run.checkpoints}"
         ) from error
+
+
+def _first_or_newest(
+    run: Run, begin: jax.stages.Wrapped, key: Array, used: Devices, told: Reporter, up_to: int | None
+) -> tuple[Any, int | None]:
+    """(the state of the newest whole checkpoint, its step), or (the first state, None) where there is none."""
+    newest = load_newest(run, jax.eval_shape(begin, key), up_to)
     if newest is None:
         memory.refuse_to_begin(begin.lower(key).compile(), used)
         return begin(key), None

@@ -12,7 +12,7 @@ import pytest
 from sparring import checkpoint, cli, replicas, training
 from sparring.checkpoint import all_checkpoints, unpack
 from sparring.continuation import choose_folder
-from sparring.errors import RecipeError, ResumeError, RunError, TrainingDiverged
+from sparring.errors import CheckpointError, RecipeError, ResumeError, RunError, TrainingDiverged
 from sparring.metrics import glance
 from sparring.metrics.features import shipped_judge
 from sparring.recipe import Recipe
@@ -144,6 +144,15 @@ def test_finished_replicas_are_left_alone_and_a_missing_one_begins(
     assert [seen(copied[i]) for i in (0, 2)] == [before[i] for i in (0, 2)]
     assert difference(done.runs[1], three.runs[1]) < ROUNDING
     assert starts(done.runs[1]) == starts(done.runs[3]) == [("started", 0)]
+
+
+def test_a_replica_without_a_whole_checkpoint_stops_all_and_says_how_to_begin_anew(
+    copied: list[Run], recipe: Recipe
+) -> None:
+    for state in copied[1].checkpoints.glob("*/state.safetensors"):
+        state.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=f"to begin anew at step 0, .* remove {copied[1].checkpoints}"):
+        replicas.train_replicas(3, recipe, steps=recipe.steps + 10, out=copied[0].path.parent, reporter=Silence())
 
 
 def test_replicas_at_different_steps_each_go_on_from_where_they_are(

@@ -8,7 +8,6 @@ that a person has changed since is that person's.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from pathlib import Path
@@ -20,7 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 from sparring import sealed
 from sparring.atomic import MayReplace
 from sparring.errors import OverwriteError, UsageError
-from sparring.plain import LARGEST_JSON, open_plain
+from sparring.plain import open_plain
 
 MADE = "Made by Sparring as an image"
 """What a picture with one image says."""
@@ -89,7 +88,9 @@ def _has_mark(path: Path) -> bool:
         head = file.read(ENDS)
         file.seek(max(0, os.fstat(file.fileno()).st_size - ENDS))
         tail = file.read(ENDS)
-    if head.startswith((*PICTURES, b"PK")):
+    if head.startswith(b"PK"):
+        return tail.endswith(MADE.encode())  # the comment is the end; a picture of ours may lie inside
+    if head.startswith(PICTURES):
         return any(mark.encode() in part for part in (head, tail) for mark in (MADE, SHEET))
     return head.startswith(b"\x08") and b"\x12" + bytes([len(PRODUCER)]) + PRODUCER.encode() in head[:32]
 
@@ -106,8 +107,7 @@ def _is_signed(path: Path) -> bool:
 
 def _fits_description(weights: Path) -> bool:
     """Whether the description beside a file of weights holds its SHA-256."""
-    with open_plain(weights.with_suffix(".json"), LARGEST_JSON) as file:
-        about = sealed.opened(json.loads(file.read()), always=True).get("weights")
+    about = sealed.read(weights.with_suffix(".json"), always=True).get("weights")
     with open_plain(weights) as file:
         return isinstance(about, dict) and hashlib.sha256(file.read()).hexdigest() == about.get("sha256")
 

@@ -4,6 +4,7 @@ import ast
 import contextlib
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -327,6 +328,9 @@ def test_pictures_say_what_made_them(tmp_path: Path) -> None:
     assert all(marks.is_ours(tmp_path / name) for name in ("grid.png", "walk.gif", "made/00.png", "all.npz"))
     assert marks.is_sheet((tmp_path / "walk.gif").read_bytes())
     assert not marks.is_sheet((tmp_path / "made" / "00.png").read_bytes())
+    with zipfile.ZipFile(tmp_path / "mine.npz", "w") as mine:
+        mine.write(tmp_path / "grid.png")
+    assert not marks.is_ours(tmp_path / "mine.npz")
 
 
 # ------------------------------------------------------------------------------------------------ among the pictures

@@ -71,7 +71,7 @@ def arrange(
 
     Raises `DataError` where there is no such split.
     """
-    placed = dict(enumerate(_shallow(folders)))
+    placed = _shallow(folders)
     found = _split_up(placed, files)
     if found is None:
         if split == "test":
@@ -91,13 +91,10 @@ def arrange(
     return Arrangement(places, numbers, tuple(shown(str(one)) for one in names), every, found.parts)
 
 
-def _shallow(folders: Sequence[Folders]) -> list[Folders]:
+def _shallow(folders: Sequence[Folders]) -> Placed:
     """The same without the folders that all have in common, up to one that names a split; at most `DEEPEST` of each."""
-    first, last = min(folders), max(folders)  # what these two begin with, all others do
-    common = 0
-    while common < len(first) and first[common] == last[common] and not split_name(first[common]):
-        common += 1
-    return [each[common : common + DEEPEST] for each in folders]
+    placed = _without_common(dict(enumerate(folders)), lambda name: split_name(name) is not None)
+    return {place: each[:DEEPEST] for place, each in placed.items()}
 
 
 # ------------------------------------------------------------------------------------------------ splits

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from sparring import private
 from sparring.data.cache import cache_folder
 from sparring.errors import DataError
 from sparring.machine import free_here
@@ -83,7 +84,7 @@ def _on_disk(name: object, blocks: Iterable[bytes | memoryview], promised: int) 
             ) from None
 
     with written():
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder)
         free = shutil.disk_usage(folder).free
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed below)
     with file:

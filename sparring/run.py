@@ -136,21 +136,15 @@ class Run:
 
     def own_grids(self) -> list[tuple[int, Path]]:
         """The same up to the step that the run reached; a `DamageWarning` names those that are not as written."""
-        events, grids = list(self.events()), []
+        events, grids = list(self.events()), self.all_grids()
+        if grids and not events:
+            warnings.warn(
+                f"{self.events_file} tells nothing of this run: all grids are used", DamageWarning, stacklevel=2
+            )
+            return grids
         reached = max((event["step"] for event in events), default=0)
         written = {event["step"]: event.get("sha256") for event in events if event["event"] == "grid"}
-        for step, path in self.all_grids():
-            if step <= reached and (expected := written.get(step)) is not None:
-                try:
-                    found = hashlib.sha256(read_plain(path, LARGEST_JSON)).hexdigest()
-                except OSError as error:
-                    found = str(error.strerror)
-                if found != expected:
-                    warnings.warn(f"{path} is not as it was written: left out", DamageWarning, stacklevel=2)
-                    continue
-            if step <= reached:
-                grids.append((step, path))
-        return grids
+        return [(step, path) for step, path in grids if step <= reached and _is_as_written(path, written.get(step))]
 
     def exists(self) -> bool:
         """Whether a run was ever begun here."""
@@ -371,6 +365,16 @@ def _environment(path: Path, run: Path) -> dict[str, Any]:
     from sparring import schemas
 
     return read_json(path, run, schemas.Environment)
+
+
+def _is_as_written(path: Path, sha256: str | None) -> bool:
+    try:
+        if sha256 is None or hashlib.sha256(read_plain(path, LARGEST_JSON)).hexdigest() == sha256:
+            return True
+    except OSError:
+        pass
+    warnings.warn(f"{path} is not as it was written: left out", DamageWarning, stacklevel=3)
+    return False
 
 
 def _copy(path: Path) -> Path:

@@ -7,7 +7,7 @@ of before there were ids have none, and neither has what they leave when they go
 from __future__ import annotations
 
 import contextlib
-import uuid
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -38,7 +38,7 @@ class Identity(NamedTuple):
 
 def new_id() -> str:
     """An id that no other run has."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def id_of(paths: Sequence[Path]) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -142,6 +141,8 @@ def check_environment() -> None:
     """Import JAX. Raises `UsageError` where a variable keeps it from that, or would end the process."""
     flags = os.environ.get("XLA_FLAGS")
     if flags and "jax" not in sys.modules:  # XLA aborts the process where it knows a flag not
+        import subprocess  # here, for it takes its time to load
+
         tried = isolation.command("sparring.numerics", "check_devices")
         done = subprocess.run(tried, env=isolation.environment(), capture_output=True, text=True, check=False)
         said = [line.rpartition("] ")[2] for line in done.stderr.splitlines() if "XLA_FLAGS" in line]

@@ -12,9 +12,11 @@ from pathlib import Path
 import faults
 import pytest
 
-from sparring import checkpoint, measuring, sampling
+from sparring import checkpoint, environment, measuring, report, sampling, sealed
 from sparring.errors import SparringError
+from sparring.export import card
 from sparring.run import Run
+from sparring.run_images import load_again
 from sparring.web.app import Page
 from sparring.web.tail import Tail
 
@@ -63,3 +65,19 @@ def test_json_of_the_wrong_kind_is_damage_like_any_other(copied_run: Run, tmp_pa
 @pytest.mark.long
 def test_json_of_the_wrong_kind_is_damage_like_any_other_long(copied_run: Run, tmp_path: Path) -> None:
     check(copied_run, tmp_path / "broken", LONG)
+
+
+def test_no_value_in_the_environment_breaks_what_is_made_of_it(copied_run: Run) -> None:
+    """Of each value once, whatever is read of an environment, or the sentence that says it is damaged."""
+    whole, recipe = sealed.read(copied_run.environment_file), copied_run.recipe()
+    copied_run.environment_file.with_suffix(".copy.json").unlink()
+    for place in faults.json_places(whole):
+        for wrong in (faults.MISSING, None, 5, "x", [1], {"x": [1]}):
+            sealed.write(copied_run.environment_file, faults.put_in(whole, place, wrong))
+            try:
+                found = copied_run.environment()
+            except SparringError:
+                continue
+            load_again(copied_run, recipe.data, str, str)
+            assert environment.changes(found, whole) is not None and report._machine(found)
+            assert card._version_words(found) and card._data_words("x", recipe, found), (place, wrong)

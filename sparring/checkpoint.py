@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-from sparring import atomic, schemas, sealed
+from sparring import atomic, identity, schemas, sealed
 from sparring.errors import CheckpointError
 from sparring.identity import Identity
 from sparring.plain import open_plain
@@ -118,8 +118,7 @@ def save(folder: Path, step: int, tree: Any, keep: int = KEPT, made_by: Identity
     Raises `DiskError`; then all that was there is there still.
     """
     content, weights = pack(named_arrays(tree))
-    marks = {} if made_by is None or made_by.run is None else {"run": made_by.run}
-    marks |= {} if made_by is None else {"recipe": made_by.recipe}
+    marks = {} if made_by is None else identity.mark(made_by.run) | {"recipe": made_by.recipe}
     manifest = {"format": FORMAT, "step": step, STATE: weights} | marks
     final = folder / f"{step:08d}"
     partial = folder / f".partial-{os.getpid()}-{final.name}"

@@ -41,6 +41,11 @@ def new_id() -> str:
     return os.urandom(16).hex()
 
 
+def mark(own: str | None) -> dict[str, str]:
+    """What a file carries of that id: nothing in runs of before there were ids."""
+    return {} if own is None else {KEY: own}
+
+
 def id_of(paths: Sequence[Path]) -> str | None:
     """The id that these files of one run carry. Raises `RunError` where they are of different runs.
 

@@ -181,7 +181,7 @@ class Run:
     def begin(self, recipe: Recipe, environment: dict[str, Any]) -> None:
         """Write down what the run is. From then on it is one, with an id of its own."""
         own = self.id if self.exists() else identity.new_id()
-        mark = {} if own is None else {identity.KEY: own}
+        mark = identity.mark(own)
         for path, value in ((self.environment_file, environment), (self.recipe_file, recipe.to_json())):
             sealed.write(_copy(path), value | mark)
             sealed.write(path, value | mark)
@@ -263,8 +263,8 @@ class Run:
 
     def add_event(self, event: str, step: int, **values: Any) -> None:
         """Append one event, with the time of day."""
-        mark = {} if (own := self.id) is None else {identity.KEY: own}
-        line = sealed.line({"event": event, "step": step, "time": round(time.time(), 3), **values, **mark})
+        about = {"event": event, "step": step, "time": round(time.time(), 3)}
+        line = sealed.line(about | values | identity.mark(self.id))
         atomic.append(self.events_file, line.encode())
 
     def thin_grids(self, spacing: int) -> None:

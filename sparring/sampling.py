@@ -18,7 +18,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from sparring import arguments, atomic, checkpoint, networks, sealed
+from sparring import arguments, atomic, checkpoint, identity, networks, sealed
 from sparring.atomic import MayReplace
 from sparring.batched import batched
 from sparring.classes import Labels, usual_labels
@@ -201,8 +201,7 @@ def save(
     trained: dict[str, Any],
 ) -> None:
     """Write the generator of a training state into the run."""
-    mark = {} if (own := run.id) is None else {"run": own}
-    description = describe(recipe, image_shape, classes, trained) | mark
+    description = describe(recipe, image_shape, classes, trained) | identity.mark(run.id)
     write(Generator(description, state.sampled, state.generator_statistics), run.generator_weights)
 
 
@@ -269,7 +268,7 @@ def _saved_step(run: Run) -> int:
     if not (run.generator_description.is_file() and run.generator_weights.is_file()):
         return -1
     description = read_json(run.generator_description, run.path, Description)
-    if description.get("run") != run.id:
+    if description.get(identity.KEY) != run.id:
         raise RunError(f"{run.generator_description} belongs to another run")
     return int(description["trained"]["step"])
 

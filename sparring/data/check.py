@@ -35,7 +35,7 @@ LISTED = 20
 SHEET_COLUMNS, SHEET_ROWS = 12, 20
 """Pictures of a class on the contact sheet, and classes; without classes it has as many rows as columns."""
 MARGIN = 120
-"""ManyImages for the name of a class."""
+"""Pixels for the name of a class."""
 LEAST_HELD_OUT, LARGEST_SHARE = 50, 0.2
 """So many images are wanted unseen, to judge a run by, unless that is a larger share of all."""
 EDGES = (*SIDES, 256, 512, 1024, 2048, 4096)

@@ -228,6 +228,11 @@ class Recipe:
         """The recipe as plain JSON values; a part says its kind."""
         return cast(dict[str, Any], _encode(self))
 
+    @staticmethod
+    def check_generator(kind: str, sizes: dict[str, Any]) -> None:
+        """Raise `RecipeError` where no generator of that kind has these sizes."""
+        _decode(Generator, {"kind": kind} | sizes, "generator")
+
     @classmethod
     def from_json(cls, value: Any) -> Recipe:
         """The recipe that `to_json` wrote. Raises `RecipeError` where a name or a type is wrong."""

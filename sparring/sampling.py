@@ -22,7 +22,7 @@ from sparring import arguments, atomic, checkpoint, identity, networks, sealed
 from sparring.atomic import MayReplace
 from sparring.batched import batched
 from sparring.classes import Labels, usual_labels
-from sparring.errors import CheckpointError, DamageWarning, RunError, UsageError
+from sparring.errors import CheckpointError, DamageWarning, RecipeError, RunError, UsageError
 from sparring.game import Latents
 from sparring.images import Images, to_uint8
 from sparring.numerics import fixed
@@ -249,6 +249,7 @@ def _great_circle(a: NDArray[np.float32], b: NDArray[np.float32], t: NDArray[np.
 
 
 def _network(description: dict[str, Any]) -> networks.Network:
+    Recipe.check_generator(description["network"]["kind"], description["network"]["sizes"])
     sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in description["network"]["sizes"].items()}
     height, width, channels = description["image_shape"]
     return networks.generator(
@@ -278,7 +279,7 @@ def _load_files(description_file: Path, weights_file: Path) -> Generator:
     try:
         template = _tree(*jax.eval_shape(_network(description).init, jax.random.key(0)))
         tree = checkpoint.tree_like(template, checkpoint.unpack(weights_file, Weights(**description["weights"])))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (RecipeError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RunError(f"{description_file} does not describe a generator that is known here ({error!r})") from error
     except CheckpointError as error:
         raise RunError(f"{weights_file} does not fit {description_file.name}: {error}") from error

@@ -262,7 +262,7 @@ def is_event(value: Any) -> bool:
         return False
     try:
         msgspec.convert(value, EVENTS.get(kind, Event))
-    except (msgspec.ValidationError, RecursionError):
+    except (msgspec.ValidationError, ValueError, RecursionError):  # half a surrogate is no text for msgspec
         return False
     return True
 

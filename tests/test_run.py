@@ -38,7 +38,17 @@ def test_events_come_back_as_they_were_added(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "half", [b'{"event": "log", "st', b"\xff\xfe\x00", b"\n\n", b"[1, 2]\n", b'"event"\n', b"3\n", b'{"step": 3}\n']
+    "half",
+    [
+        b'{"event": "log", "step": 3, "d_loss": "\\ud800"}\n',
+        b'{"event": "log", "st',
+        b"\xff\xfe\x00",
+        b"\n\n",
+        b"[1, 2]\n",
+        b'"event"\n',
+        b"3\n",
+        b'{"step": 3}\n',
+    ],
 )
 def test_lines_that_are_no_event_are_left_out(half: bytes, run: Run) -> None:
     run.add_event("started", 0)

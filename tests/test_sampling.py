@@ -254,6 +254,15 @@ def test_an_unknown_network_is_refused(bare_run: Run) -> None:
         load(bare_run.path)
 
 
+@pytest.mark.parametrize("slope", ["", None, [1], True, -1.0])
+def test_a_size_of_the_wrong_kind_is_refused(slope: Any, bare_run: Run) -> None:
+    network = json.loads(bare_run.generator_description.read_bytes())["network"]
+    network["sizes"]["negative_slope"] = slope
+    change_json(bare_run.generator_description, network=network)
+    with pytest.raises(RunError, match=r"generator\.json does not describe a generator .*negative_slope"):
+        load(bare_run.path)
+
+
 def test_another_format_is_refused(bare_run: Run) -> None:
     change_json(bare_run.generator_description, format=sampling.FORMAT + 1)
     with pytest.raises(RunError, match=r"generator.json has format 2, but this version reads format 1"):

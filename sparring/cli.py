@@ -13,7 +13,6 @@ if __name__ == "__main__":  # of `python -m sparring.cli`
 import contextlib
 import copy as copying
 import dataclasses
-import difflib
 import io
 import itertools
 import json
@@ -34,7 +33,7 @@ import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from sparring import interrupts, numerics, progress
+from sparring import interrupts
 from sparring.arguments import parse_whole
 from sparring.errors import DamageWarning, ProcessLost, SparringError, UsageError, without_addresses
 from sparring.plain import plain_console, printable, say, say_block, shell_quoted
@@ -483,6 +482,8 @@ def _sample_classes(given: Sample, generator: Generator) -> tuple[Images, list[s
         labels = classes.labels_of(counts)
         made = generator.images(generator.draw_latents(len(labels), given.seed), labels)
     else:
+        from sparring import progress
+
         with progress.shown(str(given.run)) as tell:
             judge = choosing.class_judge(training, tell)
         chosen = choosing.choose(generator, counts, names, judge, given.seed)
@@ -680,7 +681,7 @@ def measure(words: list[str]) -> int:
     _check_range("--count", given.count, 20, 10_000)
     _check_range("--seed", given.seed, 0, 2**32 - 1)
 
-    from sparring import comparison, measuring
+    from sparring import comparison, measuring, progress
 
     not_kept: list[str] = []
     with progress.shown(str(given.subject)) as tell:
@@ -747,7 +748,7 @@ def compare(words: list[str]) -> int:
 
 def _verdicts(runs: tuple[Path, ...]) -> list[Verdict]:
     """What was last measured of each; measured now where that is nothing, or of an earlier step."""
-    from sparring import measuring
+    from sparring import measuring, progress
 
     verdicts = []
     for path in runs:
@@ -890,7 +891,7 @@ def bench(words: list[str]) -> int:
     given = _parse(Bench, words, "sparring bench")
     named = [named_recipe(name) for name in given.recipes]
 
-    from sparring import speed
+    from sparring import progress, speed
 
     groups = speed.alike(make() for make in RECIPES.values())
     chosen = named or [first for first, *_ in groups]
@@ -1025,11 +1026,15 @@ def _dispatch(words: list[str]) -> int:
         say(f"sparring {version('sparring')}")
         return 0
     if words[0] not in COMMANDS:
+        import difflib  # here and elsewhere below: what `--help` does not need is imported where it is needed
+
         near = difflib.get_close_matches(words[0], [*COMMANDS, "--help", "--version"], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(COMMANDS)}"
         raise UsageError(f"there is no command {words[0]!r}; {hint}")
     if {"-h", "--help"} & set(words):
         return COMMANDS[words[0]](words[1:])
+    from sparring import numerics
+
     for setting in numerics.leave_environment():
         what = "is not used, so that the same seed gives the same images everywhere"
         say(f"sparring: {setting} {what}", stderr=True)

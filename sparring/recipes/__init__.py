@@ -1,6 +1,5 @@
 """NAMED SET-UPS: the dictionaries below show all of them. A recipe is a function that returns a typed `Recipe`."""
 
-import difflib
 from collections.abc import Callable
 
 from sparring.arguments import shown
@@ -46,6 +45,8 @@ def named_recipe(name: str = DEFAULT) -> Recipe:
     if not isinstance(name, str):
         raise UsageError(f"a recipe is called by its name, not by {shown(name)}; known are {', '.join(RECIPES)}")
     if name not in RECIPES:
+        import difflib  # here, for `--help` does not need it
+
         near = difflib.get_close_matches(name, RECIPES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(RECIPES)}"
         raise RecipeError(f"there is no recipe {name!r}; {hint}")

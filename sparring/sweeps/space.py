@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import itertools
 import math
 from collections import Counter
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from sparring import extras
 from sparring.arguments import parse_whole, plain, shown
 from sparring.errors import RecipeError, UsageError
 from sparring.recipe import Recipe, settings_of
@@ -108,6 +106,8 @@ def hint_of(recipe: Recipe, name: str) -> Any:
     if not isinstance(name, str):
         raise UsageError(f"settings are called by their names, not by {shown(name)}")
     if name not in known:
+        import difflib  # here, for `--help` does not need it
+
         near = difflib.get_close_matches(name, known, n=1)
         raise RecipeError(f"{recipe.name} has no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     head, _, tail = name.rpartition(".")
@@ -228,6 +228,8 @@ def _undo(axis: Axis, drawn: Any) -> Any:
 
 def load_optuna() -> Any:
     """The package. Raises `MissingExtra` where it is not installed."""
+    from sparring import extras
+
     return extras.load("optuna", "sweep", "a sweep")
 
 

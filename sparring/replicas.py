@@ -36,7 +36,7 @@ from sparring.randomness import random_key
 from sparring.recipe import Recipe
 from sparring.recipes import DEFAULT, recipe_called
 from sparring.run import Run
-from sparring.scoring import judge
+from sparring.scoring import judge_aloud
 from sparring.session import (
     Material,
     Reporter,
@@ -116,7 +116,7 @@ def train_replicas(
     if processes.count() > 1:
         raise RecipeError("replicas are trained in one process; leave the others out")
     check(window)
-    told = terminal.reporter() if reporter is None else reporter
+    told = speaker = terminal.reporter() if reporter is None else reporter
     image_set = load_images(resolved, strict, None if out is None else _first_run(Path(out)))
     resolved = resolved.fitted(training_count(image_set, resolved))
     recipes = [resolved.replace(seed=resolved.seed + i) for i in range(count)]
@@ -147,7 +147,7 @@ def train_replicas(
     held_out = hold_out(image_set, resolved.held_out)[1]
     finished = all(_is_finished(run, each) for run, each in zip(found, recipes, strict=True))
     can_judge = finished and held_out is not None and len(held_out.images) >= LEAST_HELD_OUT
-    return Replicas(folder, tuple(found), _scores(found, told) if can_judge else (), not finished)
+    return Replicas(folder, tuple(found), _scores(found, told, speaker) if can_judge else (), not finished)
 
 
 def _first_run(folder: Path) -> Run | None:
@@ -290,10 +290,11 @@ def _hand_out(sessions: Sequence[Session], state: TrainState) -> None:
         session.verify()
 
 
-def _scores(runs: Sequence[Run], told: Reporter) -> tuple[dict[str, Any], ...]:
+def _scores(runs: Sequence[Run], told: Reporter, speaker: Reporter) -> tuple[dict[str, Any], ...]:
+    """`told` hears the result; `speaker`, the reporter itself, decides whether progress is shown."""
     scores = []
     for run in runs:
-        scores.append(judge(run))
+        scores.append(judge_aloud(run, speaker))
         told.say(f"{run.path.name}: distance {distance_words(scores[-1]['score'], scores[-1]['error'], scores[-1])}")
     return tuple(scores)
 

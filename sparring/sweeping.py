@@ -27,7 +27,7 @@ from sparring.recipe import Recipe
 from sparring.recipes import DEFAULT, recipe_called
 from sparring.run import Run
 from sparring.run_images import place_of
-from sparring.scoring import judge
+from sparring.scoring import judge_aloud
 from sparring.session import Reporter
 from sparring.stopping import stop_requests
 from sparring.sweeps import ranking
@@ -137,7 +137,7 @@ def _work(folder: SweepFolder, setup: Setup, told: Reporter, tensorboard: bool, 
                     stop=stop,
                 )
                 if run.ended() == "finished":
-                    found = _judge_finite(run)
+                    found = _judge_finite(run, told)
                     words = ranking.distance_words(found["score"], found["error"], found)
                     told.say(f"{run.path.name}: distance {words}, trained for {duration(found['seconds'])}")
                     shared.finish(number, found.pop("score"), **found)
@@ -155,8 +155,8 @@ def _ranked(folder: SweepFolder, known: Sequence[Trial]) -> tuple[Place, ...]:
     return tuple(ranking.rank(known, [folder.run(trial.number).path for trial in known]))
 
 
-def _judge_finite(run: Run) -> dict[str, Any]:
-    found = judge(run)
+def _judge_finite(run: Run, told: Reporter) -> dict[str, Any]:
+    found = judge_aloud(run, told)
     if not math.isfinite(found["score"]):
         raise TrainingDiverged("its distance from real images is no number")
     return found

@@ -81,7 +81,9 @@ def test_a_grid_is_trained_judged_and_ranked(recipe: Recipe, tmp_path: Path) -> 
     assert not done.stopped and [place.rank for place in done.places] == [1, 2]
     scores = {trial.number: trial.about["value"] for place in done.places for trial in place.trials}
     assert done.places[0].score == min(scores[0] + scores[2], scores[1] + scores[3]) / 2
-    assert scores[1] == judge(trained[1])["score"]
+    stages: list[str] = []
+    assert scores[1] == judge(trained[1], lambda what, done=0, total=0: stages.append(what))["score"]
+    assert len(set(stages)) == len(stages) > 2
     assert "trial 2 of 4: seed 0, generator_optimizer.learning_rate 0.03" in told.said
     assert any(text.startswith("trial-0001: distance ") for text in told.said)
 

@@ -58,13 +58,14 @@ def _read(file: File) -> Any:
     """The JSON in a file. Raises `ValueError`."""
     try:
         content = file.read(LARGEST_JSON + 1)
-        if len(content) > LARGEST_JSON:
-            raise ValueError(f"it is larger than {LARGEST_JSON >> 20} MiB")
-        return json.loads(content)
     except (Unreadable, OSError) as error:
         raise ValueError(f"it cannot be read ({error})") from None
-    except (RecursionError, UnicodeDecodeError, json.JSONDecodeError):
-        raise ValueError("it is not JSON") from None
+    if len(content) > LARGEST_JSON:
+        raise ValueError(f"it is larger than {LARGEST_JSON >> 20} MiB")
+    try:
+        return json.loads(content)
+    except (RecursionError, ValueError):  # Python's own for a number of thousands of digits
+        raise ValueError("it is not JSON that can be read") from None
 
 
 def _checked(labels: Any) -> dict[str, int]:

@@ -110,6 +110,7 @@ def train_replicas(
     Raises what `sparring.train` raises, and `RecipeError` for an impossible number of replicas.
     """
     resolved, count = recipe_called(recipe).replace(**changes), arguments.whole("count", count, 0)
+    out, runs = None if out is None else arguments.path("out", out), arguments.path("runs", runs)
     check_options(checkpoint_seconds, window, tensorboard=tensorboard, strict=strict)
     if not 2 <= count <= MOST:
         raise RecipeError(f"replicas must lie between 2 and {MOST}, not {count}")
@@ -117,7 +118,7 @@ def train_replicas(
         raise RecipeError("replicas are trained in one process; leave the others out")
     check(window)
     told = speaker = terminal.reporter() if reporter is None else reporter
-    image_set = load_images(resolved, strict, None if out is None else _first_run(Path(out)))
+    image_set = load_images(resolved, strict, None if out is None else _first_run(out))
     resolved = resolved.fitted(training_count(image_set, resolved))
     recipes = [resolved.replace(seed=resolved.seed + i) for i in range(count)]
     if image_set.notice:
@@ -125,7 +126,7 @@ def train_replicas(
     surroundings = environment.describe(image_set, 1, 1, resolved.data)
     by_name = {f"seed-{each.seed}": each for each in recipes}
     stem = f"{resolved.name}-x{count}"
-    folder = choose_folder(Path(runs), stem, by_name, surroundings) if out is None else Path(out)
+    folder = choose_folder(runs, stem, by_name, surroundings) if out is None else out
     found = [Run(folder / name) for name in by_name]
     with ExitStack() as locked:
         for run, each in zip(found, recipes, strict=True):

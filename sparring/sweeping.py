@@ -106,8 +106,9 @@ def sweep(
 
 def resume(path: str | Path, **options: Any) -> Sweep:
     """Go on with the sweep in `path`, or take part in it. `options` are those of `sweep` that change no trial."""
-    setup = SweepFolder(Path(path)).setup()
-    recipe = setup.recipe.replace(data=place_of(setup.recipe.data, Path(path)))
+    path = arguments.path("path", path)
+    setup = SweepFolder(path).setup()
+    recipe = setup.recipe.replace(data=place_of(setup.recipe.data, path))
     return sweep(recipe, setup.space, trials=setup.trials, draw_seed=setup.draw_seed, out=path, **options)
 
 

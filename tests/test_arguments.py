@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import sparring
-from sparring import arguments, measuring
+from sparring import arguments, export, measuring, replicas, sweeping
 from sparring.cli import main
 from sparring.errors import UsageError
 from sparring.recipe import Recipe
@@ -152,12 +152,27 @@ def test_what_is_no_path_is_one_error_that_names_it(
         lambda: sparring.train("mlp-256", runs=value),
         lambda: sparring.sweep("mlp-256", {"seed": [0, 1]}, out=given),
         lambda: sparring.measure("samples.npz", extractor=given),
+        lambda: replicas.train_replicas(2, "mlp-256", out=given),
+        lambda: replicas.train_replicas(2, "mlp-256", runs=value),
+        lambda: sweeping.resume(value),
+        lambda: export.export(value, "html"),
+        lambda: export.export("run", "html", out=given),
     ]
     if not isinstance(value, np.ndarray):
         calls.append(lambda: sparring.measure(value))
     for call in calls:
         with pytest.raises(UsageError, match="should be a path or a run, not"):
             call()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"), [({"format": "pdf"}, "format"), ({"licence": None}, "licence"), ({"best": "yes"}, "best")]
+)
+def test_an_export_is_of_a_known_format(wrong: dict[str, Any], named: str, tiny_run: Run, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"format": "safetensors", "out": tmp_path / "made"} | wrong
+    with pytest.raises(UsageError, match=f"{named} should be "):
+        export.export(tiny_run.path, **given)
     assert not list(tmp_path.iterdir())
 
 

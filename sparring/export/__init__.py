@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from sparring import atomic, extras, marks, measuring, sampling
+from sparring import arguments, atomic, extras, marks, measuring, sampling
 from sparring.atomic import MayReplace
 from sparring.errors import RunError, UsageError
 from sparring.export import card, onnx, page
@@ -37,13 +37,19 @@ def export(
     three files, `generator.safetensors`, `generator.json` and the model card `README.md`.
 
     Raises `RunError` where there is no generator, `OverwriteError` where a file is there that Sparring did not make,
-    unless `force`, `ExportError` where what was made makes other images, `MissingExtra` where a package is missing.
+    unless `force`, `ExportError` where what was made makes other images, `MissingExtra` where a package is missing,
+    `UsageError` for an argument of the wrong kind.
     """
+    if format not in get_args(Format):
+        raise UsageError(f"format should be one of {', '.join(get_args(Format))}, not {arguments.shown(format)}")
+    if not isinstance(licence, str):
+        raise UsageError(f"licence should be a text, not {arguments.shown(licence)}")
     if format == "onnx":
         extras.require("onnx", "ONNX")
-    path = Path(path)
+    path, out = arguments.path("path", path), None if out is None else arguments.path("out", out)
+    best, force = arguments.flag("best", best), arguments.flag("force", force)
     folder = (path if path.is_dir() else path.parent) / "export"
-    target = Path(out) if out is not None else folder if format == "safetensors" else folder / f"generator.{format}"
+    target = out if out is not None else folder if format == "safetensors" else folder / f"generator.{format}"
     if out is None and folder.is_symlink():
         raise RunError(f"{folder} is a link, and nothing is written behind links; say with --out where")
     may_replace = _claim(target, format, force)

@@ -49,7 +49,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "html": ("a web page, perhaps an error that was saved in place of the file", "fetch it again"),
     "json": ("a JSON file", NEEDED),
     "xml": ("an XML file", NEEDED),
-    "text": ("a text", NEEDED),
+    "text": ("a text file", NEEDED),
     "onnx": ("an ONNX network", NEEDED),
     "program": ("a program", NEEDED),
     "database": ("an SQLite database", ARRAYS),

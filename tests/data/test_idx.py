@@ -94,7 +94,12 @@ def test_empty_file(file: Path) -> None:
     assert "found nothing" in refusal(file, gzip.compress(b""))
 
 
-@pytest.mark.parametrize("content", [b"hello, world", b"\x89PNG\r\n\x1a\n", b"\0", b"\0\x01\x08\x03" + bytes(40)])
+def test_a_text_is_called_one(file: Path) -> None:
+    for content in (b"hello, world", gzip.compress(b"hello, world")):
+        assert "a text file" in refusal(file, content)
+
+
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n", b"\0", b"\0\x01\x08\x03" + bytes(40)])
 def test_not_an_idx_file(file: Path, content: bytes) -> None:
     assert "is not an IDX file: expected it to begin with 00 00 08, found" in refusal(file, content)
     assert "is not an IDX file" in refusal(file, gzip.compress(content))

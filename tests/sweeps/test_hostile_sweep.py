@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -234,3 +236,11 @@ def test_a_journal_without_checksums_is_read_and_gone_on_with(folder: SweepFolde
 def test_without_its_journal_the_sweep_goes_on_with_the_runs(folder: SweepFolder) -> None:
     folder.journal.unlink()
     assert work(folder) == 0
+
+
+@pytest.mark.ci
+def test_hostile_folders_by_chance_have_no_findings() -> None:
+    """The long one: python benchmarks/fault_sweeps.py --seconds 600."""
+    program = Path(__file__).parents[2] / "benchmarks" / "fault_sweeps.py"
+    done = subprocess.run([sys.executable, program, "--seconds", "20", "--seed", "2"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

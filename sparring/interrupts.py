@@ -54,9 +54,12 @@ _asked_to_end = False
 
 
 def listen() -> None:
-    """Hear signals from now on, in a thread. Signals that the process was started to ignore (`nohup`) stay ignored."""
+    """Hear signals from now on, in a thread. Signals that the process was started to ignore (`nohup`) stay ignored.
+
+    Windows has no such signals: there Ctrl-C ends the program as the system does.
+    """
     global _listening, _terminals
-    if _listening or threading.current_thread() is not threading.main_thread():
+    if os.name == "nt" or _listening or threading.current_thread() is not threading.main_thread():
         return
     _listening, _terminals = True, terminals()
     reader, writer = os.pipe()

@@ -162,6 +162,8 @@ def _clear_dead(folder: Path) -> None:
 
 
 def _is_running(process: int) -> bool:
+    if os.name == "nt":  # there this call would be a Ctrl-C
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:

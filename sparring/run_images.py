@@ -22,8 +22,10 @@ def load_again(run: Run, given: str, load: Callable[[str], Loaded], checksum: Ca
     for. Raises `DataError` where no place has images.
     """
     recorded = run.environment()["data"]
-    elsewhere = list(_other_places(given, recorded.get("path"), run.path)) if given == run.recipe().data else []
-    if not elsewhere:
+    if given != run.recipe().data:
+        return load(given)
+    elsewhere = list(_other_places(given, recorded.get("path"), run.path))
+    if not elsewhere and (given in NAMES or Path(given).exists()):
         return load(given)
     found: list[Loaded] = []
     problems: list[str] = []

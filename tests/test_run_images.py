@@ -125,3 +125,12 @@ def test_a_recorded_place_that_is_no_text_is_damage(path: object, run: Run) -> N
         sealed.write(file, content)
     with pytest.raises(RunError, match=r"environment\.json is damaged: .*data\.path"):
         load(run)
+
+
+def test_images_that_are_gone_and_nowhere_else_are_asked_for(run: Run, project: Path, tmp_path: Path) -> None:
+    gone = (project / "pics").rename(tmp_path / "gone")
+    try:
+        with pytest.raises(DataError, match="say with --data where"):
+            load(run)
+    finally:
+        gone.rename(project / "pics")

@@ -88,7 +88,7 @@ def test_a_training_writes_what_its_events_say(tiny_recipe: Recipe, tmp_path: Pa
         (name, event["step"], value)
         for event in logged
         for name, value in event.items()
-        if name not in ("event", "step", "time", "seconds")
+        if name not in ("event", "step", "time", "seconds", "run")
     ]
     found = points(run.tensorboard)
     assert len(found) == 4 * 6
@@ -104,7 +104,7 @@ def test_a_training_writes_what_its_events_say(tiny_recipe: Recipe, tmp_path: Pa
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(
-        MissingExtra, match=r"needs tensorboardX; install it with: pip install 'sparring\[tensorboard\]'"
+        MissingExtra, match=r"needs the package tensorboardX; install it with: pip install 'sparring\[tensorboard\]'"
     ):
         TensorBoard(tmp_path / "board", 0)
     assert not (tmp_path / "board").exists()

@@ -77,7 +77,7 @@ def assert_same_run(a: Run, b: Run) -> None:
 
 def curves(run: Run) -> list[dict[str, Any]]:
     return [
-        {key: value for key, value in event.items() if key not in ("time", "seconds")}
+        {key: value for key, value in event.items() if key not in ("time", "seconds", "run")}
         for event in run.events()
         if event["event"] == "log"
     ]

@@ -198,7 +198,7 @@ def runs(tiny_run: Run, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFa
     failed = Run(folder / "failed")
     failed.grids.mkdir(parents=True)
     atomic.write_json(failed.recipe_file, tiny_recipe.to_json())
-    shutil.copy(tiny_run.environment_file, failed.environment_file)
+    atomic.write_json(failed.environment_file, tiny_run.environment())
     failed.add_event("started", 0)
     failed.add_event("failed", 7, reason="the losses are no longer finite at step 7")
     return folder

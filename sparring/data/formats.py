@@ -29,7 +29,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "hdf5": ("an HDF5 file", ARRAYS.replace("in Python", "with h5py")),
     "tfrecord": ("a TFRecord file", ARRAYS),
     "lmdb": ("an LMDB database", ARRAYS),
-    "torch": ("a file of PyTorch", ARRAYS.replace("in Python", "with torch.load")),
+    "torch": ("a file of PyTorch", ARRAYS.replace("in Python", "with torch.load and weights_only=True")),
     "pickle": ("a Python pickle, which can hold code and is never opened", ARRAYS),
     "safetensors": ("a safetensors file", ARRAYS),
     "cifar": ("perhaps a binary file of CIFAR: it has no header", ARRAYS),

@@ -54,7 +54,7 @@ from sparring.state import TrainState, stack_states
 from sparring.stopping import Heard, Stop, stop_requests, unless_stopped
 from sparring.sweeps.ranking import distance_words
 from sparring.training import CHECKPOINT_SECONDS, CHUNK_SECONDS, check_options, load_images, training_count
-from sparring.windows import Feed, check
+from sparring.windows import Feed
 from sparring.writer import Writer
 
 MOST = 64
@@ -116,7 +116,6 @@ def train_replicas(
         raise RecipeError(f"replicas must lie between 2 and {MOST}, not {count}")
     if processes.count() > 1:
         raise RecipeError("replicas are trained in one process; leave the others out")
-    check(window)
     told = speaker = terminal.reporter() if reporter is None else reporter
     image_set = load_images(resolved, strict, None if out is None else _first_run(out))
     resolved = resolved.fitted(training_count(image_set, resolved))

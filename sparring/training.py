@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from sparring import arguments, checkpoint, data, environment, extras, processes, terminal, windows
+from sparring import arguments, checkpoint, data, environment, extras, processes, terminal
 from sparring.chunk import CAPACITY, Chunk, compile_chunk
 from sparring.continuation import choose_run, refuse_changes
 from sparring.data import ImageSet
@@ -89,8 +89,8 @@ def train(
     Raises `UsageError` for an argument of the wrong kind, `RecipeError` for an impossible setting, `DataError` for
     unusable data, `ResumeError` where the run in `out` was made with other settings or data, `RunError` where it is in
     use, `TrainingDiverged` where a loss is no number even so, `DiskError` where something cannot be written,
-    `DeviceError` where there are not so many devices, they cannot share a batch evenly, or a window has no room,
-    `ProcessError` where another process failed, is gone, or was started with other settings or data.
+    `DeviceError` where there are not so many devices or they cannot share a batch evenly, `ProcessError` where another
+    process failed, is gone, or was started with other settings or data.
     """
     if "run" in changes:
         raise UsageError("train begins a run; to go on with one, call sparring.resume(run)")
@@ -103,7 +103,6 @@ def train(
     processes.refuse_different("settings", checkpoint.sha256(json.dumps(resolved.to_json()).encode()))
     with processes.together():
         used = _choose_devices(devices, resolved)
-        windows.check(window)
         image_set = load_images(resolved, strict, None if out is None else Run(Path(out)))
     left_open = resolved.augment == "auto"
     resolved = resolved.fitted(training_count(image_set, resolved))
@@ -156,7 +155,7 @@ def check_options(checkpoint_seconds: Any, window: Any, **flags: Any) -> None:
     a package that is not there."""
     arguments.not_negative("checkpoint_seconds", checkpoint_seconds)
     if window is not None:
-        arguments.whole("window", window, 0)
+        arguments.whole("window, in MiB,", window, 1)
     for name, value in flags.items():
         arguments.flag(name, value)
     if flags["tensorboard"]:

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from sparring import memory, processes
 from sparring.data import batches
 from sparring.devices import Devices
-from sparring.errors import DeviceError
 from sparring.examples import Examples
 from sparring.numerics import in_thread
 from sparring.randomness import random_key, step_keys
@@ -210,12 +209,6 @@ def _on_cpu() -> Any:
 
 
 # ------------------------------------------------------------------------------------------------ which of the two
-
-
-def check(mebibytes: int | None) -> None:
-    """Raise `DeviceError` for an impossible size."""
-    if mebibytes is not None and mebibytes < 1:
-        raise DeviceError(f"images that are streamed need room: --window must be 1 or more MiB, not {mebibytes}")
 
 
 def steps_in_window(

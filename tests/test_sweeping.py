@@ -219,7 +219,9 @@ def test_without_optuna_one_is_told_what_to_install(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(MissingExtra, match=r"a sweep needs the package optuna; install it with: pip install 'sparring\[sweep\]'"):
+    with pytest.raises(
+        MissingExtra, match=r"needs the package optuna; install it with: pip install 'sparring\[sweep\]'"
+    ):
         sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s")
 
 

@@ -16,7 +16,7 @@ from sparring import memory, replicas, windows
 from sparring.cli import main
 from sparring.data import batches
 from sparring.devices import ONE_DEVICE
-from sparring.errors import DeviceError
+from sparring.errors import UsageError
 from sparring.examples import Examples
 from sparring.recipe import Recipe
 from sparring.session import Silence
@@ -216,12 +216,12 @@ def test_the_command_line_takes_it_and_says_so(
     assert main([*words, "--out", str(tmp_path / "run"), "--window", "50"]) == 0
     assert "the 153 KiB of images do not stay on the device".replace("KiB", "MiB") in capsys.readouterr().out
     assert main([*words, "--out", str(tmp_path / "none"), "--window", "0"]) == 2
-    assert "--window must be 1 or more MiB, not 0" in capsys.readouterr().err
+    assert "window, in MiB, should be 1 or more, not 0" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
 
 def test_no_room_is_refused_before_anything_is_written(tiny_recipe: Recipe, tmp_path: Path) -> None:
     for train in (sparring.train, lambda recipe, **how: replicas.train_replicas(2, recipe, **how)):
-        with pytest.raises(DeviceError, match="--window must be 1 or more MiB, not -3"):
+        with pytest.raises(UsageError, match="window, in MiB, should be 1 or more, not -3"):
             train(tiny_recipe, out=tmp_path / "run", window=-3, reporter=Silence())
     assert not (tmp_path / "run").exists()

@@ -35,7 +35,11 @@ def test_pytorch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     recipe = named_recipe(name)
     state = first_state(game_of(recipe, (28, 28, 1)), jax.random.key(0))
     sampling.write(
-        sampling.Generator(sampling.describe(recipe, (28, 28, 1), {}, {}), state.generator, state.generator_statistics),
+        sampling.Generator(
+            sampling.describe(recipe, (28, 28, 1), {}, {"recipe": recipe.name, "step": 0}),
+            state.generator,
+            state.generator_statistics,
+        ),
         tmp_path / "generator.safetensors",
     )
     names = executed(TORCH, tmp_path, monkeypatch)

@@ -171,14 +171,16 @@ def test_signals_at_any_moment(digits: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["sweep --seed 0,1", "watch .", "compare a b", "sample run", "recipes", "--help"])
 def test_ctrl_c_at_the_start_of_a_command_shows_no_traceback(command: str, tmp_path: Path) -> None:
     """While it imports. Before its first line, in Python's own start, nothing of ours runs yet; hence the wait."""
-    code = "import sys, time; from sparring import __main__; print('begun', flush=True); sys.exit(__main__.main())"
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a script's child ignores it
+        "from sparring import __main__; print('begun', flush=True); sys.exit(__main__.main())"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", code, *command.split()],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None and process.stdout.readline() == "begun\n"
     time.sleep(random.Random(command).uniform(0, 0.2))

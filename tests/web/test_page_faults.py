@@ -79,7 +79,7 @@ def test_cookies_of_another_port_keep_the_owner_in(attributes: str, tab: Any, ad
         tab.reload()
         tab.get_by_role("heading", name="plain", exact=True).wait_for()
         second.evaluate("for (let i = 0; i < 150; i++) document.cookie = `flood${i}=${'x'.repeat(4000)}; path=/`")
-        assert sum(len(cookie["value"]) for cookie in tab.context.cookies()) > 32_000
+        until(tab, lambda: sum(len(cookie["value"]) for cookie in tab.context.cookies()) > 32_000)
         for fresh in (False, True):
             tab.goto("about:blank")
             tab.goto(address)

@@ -112,4 +112,6 @@ def test_no_command_runs_anything_from_here(here: Path, canary: Path, tiny_run: 
         ["compare", "run", "replicas/seed-0"],
     ):
         done = subprocess.run([PROGRAM, *words], cwd=here, capture_output=True, text=True, timeout=SECONDS)
-        assert done.returncode == 0 and not canary.exists(), (words, done.stderr)
+        allowed = (0, 2) if words[0] == "compare" else (0,)  # what was measured differently is not compared
+        assert done.returncode in allowed and not canary.exists(), (words, done.stderr)
+        assert "Traceback" not in done.stderr

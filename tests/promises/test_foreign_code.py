@@ -108,8 +108,8 @@ def test_no_command_runs_anything_from_here(here: Path, canary: Path, tiny_run: 
         ["export", "run", "--format", "safetensors"],
         ["animate", "run"],
         ["bench", "mlp-256"],
-        ["measure", "run"],
-        ["compare", "run", "replicas/seed-0"],
+        ["measure", "new"],
+        ["compare", "new", "replicas/seed-0"],
     ):
         done = subprocess.run([PROGRAM, *words], cwd=here, capture_output=True, text=True, timeout=SECONDS)
         allowed = (0, 2) if words[0] == "compare" else (0,)  # what was measured differently is not compared

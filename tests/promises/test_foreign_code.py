@@ -112,6 +112,6 @@ def test_no_command_runs_anything_from_here(here: Path, canary: Path, tiny_run: 
         ["compare", "new", "replicas/seed-0"],
     ):
         done = subprocess.run([PROGRAM, *words], cwd=here, capture_output=True, text=True, timeout=SECONDS)
-        allowed = (0, 2) if words[0] == "compare" else (0,)  # what was measured differently is not compared
+        allowed = (0, 2) if words[0] in ("measure", "compare") else (0,)  # there may be too few images to judge by
         assert done.returncode in allowed and not canary.exists(), (words, done.stderr)
         assert "Traceback" not in done.stderr

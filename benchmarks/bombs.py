@@ -31,12 +31,12 @@ SIDE = 28
 BASE = {"check": 1 << 30, "train": 6 << 30}
 """Bytes of address space that a command has with small data: JAX reserves far more than it uses."""
 PROGRAM = """
-import resource, sys
+import re, resource, sys
 limit = int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 from sparring.cli import main
 status = main(sys.argv[1:])
-print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+print("peak", re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
 sys.exit(status)
 """
 

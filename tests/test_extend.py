@@ -46,12 +46,13 @@ def test_there_are_four() -> None:
 @pytest.mark.ci
 def test_a_recipe_a_loss_an_architecture_and_a_data_source(extended: Path, digits: Path) -> None:
     assert "soft" in run(extended, "recipes")
-    images = np.random.default_rng(0).integers(0, 256, (60, 12, 10, 1)).astype(np.uint8)
-    np.save(extended / "images.npy", images)
-    options = ["--data", "images.npy", "--steps", "3", "--batch-size", "8", "--held-out", "0", "--loss", "smoothed"]
+    rows = np.random.default_rng(0).integers(0, 256, (60, 1 + 3 * 32 * 32), np.uint8)
+    rows[:, 0] %= 10
+    rows.tofile(extended / "batch.bin")
+    options = ["--data", "batch.bin", "--steps", "3", "--batch-size", "8", "--held-out", "0", "--loss", "smoothed"]
     code = (
         "import sys, sparring\nfrom sparring.parts import WavesGenerator\n"
-        "settings = dict(generator=WavesGenerator(waves=3), data='images.npy', steps=3, batch_size=8)\n"
+        "settings = dict(generator=WavesGenerator(waves=3), data='batch.bin', steps=3, batch_size=8)\n"
         "run = sparring.train('mlp-256', held_out=0.0, out='waves', **settings)\n"
         "print(sparring.load(run.path).sample(2).shape)"
     )
@@ -60,5 +61,5 @@ def test_a_recipe_a_loss_an_architecture_and_a_data_source(extended: Path, digit
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=extended, env=environment, check=False
     )
     assert made.returncode == 0, made.stderr
-    assert "(2, 12, 10, 1)" in made.stdout
+    assert "(2, 32, 32, 3)" in made.stdout
     assert "finished" in run(extended, "train", "soft", *options[:-2], "--out", "soft")

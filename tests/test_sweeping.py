@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sparring import checkpoint, data, sweeping, training
+from sparring import checkpoint, data, sealed, sweeping, training
 from sparring.cli import main
 from sparring.errors import DataError, MissingExtra, RecipeError, ResumeError, RunError
 from sparring.metrics import glance
@@ -19,7 +19,7 @@ from sparring.metrics.features import shipped_judge
 from sparring.recipe import Recipe
 from sparring.run import Run
 from sparring.scoring import judge
-from sparring.session import Silence
+from sparring.session import Reporter, Silence
 from sparring.sweeps.folder import SweepFolder
 from sparring.sweeps.space import Range
 
@@ -135,11 +135,11 @@ def test_a_diverging_trial_fails_and_the_sweep_goes_on(recipe: Recipe, tmp_path:
 def test_another_error_ends_the_sweep_and_gives_the_trial_back(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(run: Run) -> dict[str, Any]:
+    def broken(run: Run, reporter: Reporter) -> dict[str, Any]:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(sweeping, "judge", broken)
+        patched.setattr(sweeping, "judge_aloud", broken)
         with pytest.raises(ZeroDivisionError):
             sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s", reporter=Silence())
     assert optuna_states(tmp_path / "s") == ["WAITING"]
@@ -151,7 +151,7 @@ def test_another_error_ends_the_sweep_and_gives_the_trial_back(
 @pytest.mark.ci
 def test_what_was_killed_before_there_was_a_run_begins_anew(recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "s" / "trial-0001" / "grids").mkdir(parents=True)
-    (tmp_path / "s" / "trial-0001" / "environment.json").write_text("{}")
+    sealed.write(tmp_path / "s" / "trial-0001" / "environment.json", {"device": "CPU"})
     with pytest.raises(RunError, match="neither empty nor a sweep"):
         sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s", reporter=Silence())
     (tmp_path / "s" / "trial-0001").rename(tmp_path / "kept")

@@ -25,14 +25,14 @@ import jax  # noqa: E402 (it reads the two lines above)
 import jax.numpy as jnp  # noqa: E402
 
 from sparring import data  # noqa: E402
-from sparring.chunk import CAPACITY, compile_chunk  # noqa: E402
 from sparring.data import batches  # noqa: E402
-from sparring.devices import choose_devices  # noqa: E402
-from sparring.examples import Examples  # noqa: E402
-from sparring.game import game_of  # noqa: E402
-from sparring.randomness import random_key  # noqa: E402
+from sparring.gan.batch import Examples  # noqa: E402
+from sparring.gan.gan import game_of  # noqa: E402
+from sparring.gan.randomness import random_key  # noqa: E402
+from sparring.gan.state import first_state  # noqa: E402
 from sparring.recipes import RECIPES, named_recipe  # noqa: E402
-from sparring.state import first_state  # noqa: E402
+from sparring.training.devices import choose_devices  # noqa: E402
+from sparring.training.loop import CAPACITY, compile_chunk  # noqa: E402
 
 
 def main() -> None:

@@ -31,10 +31,16 @@ from typing import Any
 import numpy as np
 from faults import Fault, damaged, faults
 
-from sparring import cli, measuring, monitor, plots, sealed, session, training
-from sparring.recipe import Recipe
+from sparring.cli import main as cli
+from sparring.evaluation import monitor
+from sparring.files import checksummed
 from sparring.recipes import named_recipe
-from sparring.run import Run
+from sparring.recipes.recipe import Recipe
+from sparring.reports import measure as measuring
+from sparring.reports import plots
+from sparring.runs.run import Run
+from sparring.training import session
+from sparring.training import train as training
 from sparring.web.app import Page
 
 SECONDS = 60.0
@@ -144,7 +150,7 @@ def _arrays(path: Path) -> dict[str, bytes]:
 
 
 def _numbers(path: Path) -> Any:
-    return {name: part for name, part in sealed.read(path).items() if name not in ("subject", "sealed")}
+    return {name: part for name, part in checksummed.read(path).items() if name not in ("subject", "sealed")}
 
 
 Command = tuple[Callable[[Path, Path], list[str]], Callable[[Path], Any]]

@@ -37,22 +37,20 @@ import jax
 import numpy as np
 from tyro.conf import Positional
 
-from sparring import (
-    atomic,
-    catalogue,
-    cli,
-    game,
-    measuring,
-    plots,
-    sampling,
-    session,
-    state,
-    training,
-)
-from sparring.data import store
-from sparring.recipe import Recipe
+from sparring.cli import catalogue
+from sparring.cli import main as cli
+from sparring.data.pictures import store
+from sparring.files import atomic
+from sparring.gan import gan as game
+from sparring.gan import state
 from sparring.recipes import RECIPES, named_recipe
+from sparring.recipes.recipe import Recipe
+from sparring.reports import measure as measuring
+from sparring.reports import plots
+from sparring.runs import generator as sampling
 from sparring.sweeps import space
+from sparring.training import session
+from sparring.training import train as training
 
 LONGEST = 600
 """Characters of a sentence."""
@@ -295,19 +293,19 @@ def harmless(box: Sandbox) -> Iterator[Callable[[int], None]]:
     here = Path.cwd()
     depth = [0]
     replaced: dict[str, Any] = {
-        "sparring.training.make_material": partial(_material, session.make_material, depth),
-        "sparring.replicas.make_material": partial(_material, session.make_material, depth),
+        "sparring.training.train.make_material": partial(_material, session.make_material, depth),
+        "sparring.training.replicas.make_material": partial(_material, session.make_material, depth),
         "jax.stages.Lowered.compile": _compile(jax.stages.Lowered.compile, depth),
-        "sparring.plots.write_plots": lambda run: None,
-        "sparring.measuring._extractor": partial(_extractor, measuring._extractor),
-        "sparring.choosing.class_judge": _enough,
-        "sparring.speed.measure": _enough,
-        "sparring.catalogue.entry": cache(catalogue.entry),
-        "sparring.sampling.Generator.draw_latents": _few(sampling.Generator.draw_latents),
-        "sparring.sampling.load": _loaded_once(sampling.load),
-        "sparring.data.pictures.stored": partial(_stored, store.stored),
+        "sparring.reports.plots.write_plots": lambda run: None,
+        "sparring.reports.measure._extractor": partial(_extractor, measuring._extractor),
+        "sparring.evaluation.rejection_sampling.class_judge": _enough,
+        "sparring.training.benchmark.measure": _enough,
+        "sparring.cli.catalogue.entry": cache(catalogue.entry),
+        "sparring.runs.generator.Generator.draw_latents": _few(sampling.Generator.draw_latents),
+        "sparring.runs.generator.load": _loaded_once(sampling.load),
+        "sparring.data.pictures.collection.stored": partial(_stored, store.stored),
         "sparring.web.server.beside": lambda folder: contextlib.nullcontext("http://"),
-        "sparring.atomic.write_file": partial(_write_inside, box.folder, atomic.write_file),
+        "sparring.files.atomic.write_file": partial(_write_inside, box.folder, atomic.write_file),
         "inspect.getsourcelines": cache(inspect.getsourcelines),  # which is half of the time of parsing
         "jax.distributed.initialize": _not_met,
         "logging.config.dictConfig": lambda config: None,  # which closes what others write their logs to

@@ -20,15 +20,15 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.chunk import CAPACITY, compile_chunk
-from sparring.devices import ONE_DEVICE
-from sparring.examples import Examples
-from sparring.game import game_of
-from sparring.randomness import random_key
-from sparring.recipe import Recipe
+from sparring.gan.batch import Examples
+from sparring.gan.gan import game_of
+from sparring.gan.randomness import random_key
+from sparring.gan.state import first_state
 from sparring.recipes import RECIPES, named_recipe
-from sparring.state import first_state
-from sparring.windows import Feed, Held, Order, Windows, steps_in_window
+from sparring.recipes.recipe import Recipe
+from sparring.training.devices import ONE_DEVICE
+from sparring.training.feed import Feed, Held, Order, Windows, steps_in_window
+from sparring.training.loop import CAPACITY, compile_chunk
 
 RECIPES_TIMED = ["mlp-256", "mlp-128", "quick"]
 SECONDS = 2.0

@@ -6,7 +6,7 @@ Python comes to them, in its own start, nothing can be done: a Ctrl-C there show
 
 import sys
 
-from sparring.isolation import leave_current_folder
+from sparring.system.isolation import leave_current_folder
 
 if __name__ == "__main__":
     leave_current_folder()
@@ -24,7 +24,7 @@ def main() -> int:
     interrupts.listen()
     if __name__ != "__main__":
         leave_current_folder()
-    from sparring import cli
+    from sparring.cli import main as cli
 
     return cli.program()
 

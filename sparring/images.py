@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring import atomic, marks, sample_folder
-from sparring.atomic import MayReplace
 from sparring.errors import RunError, UsageError
-from sparring.plain import LARGEST_PICTURE, open_plain
+from sparring.files import atomic, marks, sample_folder
+from sparring.files.atomic import MayReplace
+from sparring.files.untrusted import LARGEST_PICTURE, open_plain
 
 Images = NDArray[np.uint8]
 """(N, H, W, C), 0 to 255; C is 1 (gray), 3 (colour) or 4 (colour and alpha)."""

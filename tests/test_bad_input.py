@@ -13,11 +13,12 @@ import fuzz_commands
 import pytest
 from fuzz_commands import NUMBERS, TEXTS, Fuzz, Sandbox, harmless, make_sandbox, options, parsers, trouble
 
-from sparring import cli, images
+from sparring import images
+from sparring.cli import main as cli
 from sparring.errors import RecipeError, UsageError
-from sparring.recipe import Recipe
 from sparring.recipes import RECIPES, named_recipe
-from sparring.run import Run
+from sparring.recipes.recipe import Recipe
+from sparring.runs.run import Run
 from sparring.sweeps import space
 
 COMMANDS = [*parsers()]
@@ -209,7 +210,8 @@ def test_a_name_that_the_output_cannot_hold_is_written_in_ascii(box: Sandbox, mo
 def test_an_export_from_images_whose_name_is_no_text(
     kind: str, copied_run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sparring import export, sampling
+    from sparring import export
+    from sparring.runs import generator as sampling
 
     generator = sampling.load(copied_run.path)
     generator.description["trained"]["data"] = "/x/\udcff.npz"
@@ -268,7 +270,7 @@ def test_more_images_than_there_is_room_for(
 def test_images_for_which_there_is_no_memory(
     box: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sparring.memory.free_here", lambda: 10**6)
+    monkeypatch.setattr("sparring.training.memory.free_here", lambda: 10**6)
     said = answer(capsys, "sample", str(box.run), "--count", "100000", "--out", "x.npz")
     assert said == "100,000 images take 14 MB of memory, and 1 MB are free"
 

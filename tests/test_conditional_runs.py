@@ -8,16 +8,20 @@ import pytest
 from conftest import printed_digit
 from PIL import Image
 
-from sparring import atomic, checkpoint, data, sampling, training
-from sparring.cli import main
+from sparring import data
+from sparring.cli.main import main
 from sparring.errors import DataError
+from sparring.evaluation import protocol
+from sparring.evaluation.features import shipped_judge
+from sparring.files import atomic
 from sparring.images import save_images
-from sparring.metrics import protocol
-from sparring.metrics.features import shipped_judge
-from sparring.progress import silent
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.session import Silence
+from sparring.recipes.recipe import Recipe
+from sparring.runs import checkpoint
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
+from sparring.terminal.progress import silent
+from sparring.training import train as training
+from sparring.training.session import Silence
 
 
 @pytest.fixture(scope="module")

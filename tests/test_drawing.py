@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from sparring import checkpoint, plots, replicas, training
 from sparring.errors import DamageWarning, DiskError
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.session import Silence
-from sparring.tensorboard import TensorBoard
+from sparring.recipes.recipe import Recipe
+from sparring.reports import plots
+from sparring.reports.tensorboard import TensorBoard
+from sparring.runs import checkpoint
+from sparring.runs.run import Run
+from sparring.training import replicas
+from sparring.training import train as training
+from sparring.training.session import Silence
 
-DRAW = "import sys; from pathlib import Path; from sparring.plots import write_plots; from sparring.run import Run\n"
-DRAW += "write_plots(Run(Path(sys.argv[1])))"
+DRAW = "import sys; from pathlib import Path; from sparring.reports.plots import write_plots\n"
+DRAW += "from sparring.runs.run import Run\nwrite_plots(Run(Path(sys.argv[1])))"
 HOSTILE = "text.usetex: True\nno colon\nbackend: nonsense\naxes.facecolor: red\nfigure.dpi: 7\nsavefig.format: pdf\n"
 
 
@@ -75,7 +78,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     def save(path: Path, *given: object) -> None:
         raise DiskError(f"{path} could not be written: No space left on device")
 
-    monkeypatch.setattr("sparring.plots._save", save)
+    monkeypatch.setattr("sparring.reports.plots._save", save)
 
 
 @pytest.mark.parametrize("breaks", [broken_import, full_disk])

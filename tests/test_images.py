@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring import atomic
+from sparring.files import atomic
 from sparring.images import (
     WRITERS,
     Images,

@@ -165,6 +165,7 @@ def test_what_is_registered_for_the_end_is_done_before_signals_are_left_to_the_s
 
 
 def test_a_python_program_keeps_its_own_handlers() -> None:
-    code = "import signal; import sparring.cli, sparring.stopping; sparring.cli.main(['recipes', '--json']); "
+    code = "import signal; import sparring.training.stopping; from sparring.cli.main import main; "
+    code += "main(['recipes', '--json']); "
     code += "sys.exit(signal.getsignal(signal.SIGINT) != signal.default_int_handler)"
     assert subprocess.run([sys.executable, "-c", "import sys; " + code], stdout=subprocess.DEVNULL).returncode == 0

@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 
 import sparring
-from sparring import data, errors, measuring, recipe, recipes, run, sampling, sweeping, training
-from sparring.metrics import verdict
+from sparring import data, errors, recipes
+from sparring.evaluation import verdict
+from sparring.recipes import recipe
+from sparring.reports import measure as measuring
+from sparring.runs import generator as sampling
+from sparring.runs import run
 from sparring.sweeps import space
+from sparring.sweeps import study as sweeping
+from sparring.training import train as training
 
 HOMES: dict[str, Any] = {
     "RECIPES": recipes.RECIPES,
@@ -57,7 +63,7 @@ def test_recipes_do_not_wait_for_jax() -> None:
 def test_names_stay_what_they_are_whatever_is_imported() -> None:
     """`sparring.resume` and `sparring.data` are modules of the package too, and an import puts these into it."""
     program = (
-        "import sparring, sparring.training, sparring.cli\n"
+        "import sparring, sparring.training.train, sparring.cli.main\n"
         "for name in sorted(sparring.__all__):\n"
         "    for time in ('first', 'second'):\n"
         "        print(name, type(getattr(sparring, name)).__name__)\n"

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparring import data, measuring
-from sparring.cli import COMMANDS, main
+from sparring import data
+from sparring.cli.main import COMMANDS, main
+from sparring.evaluation.features import shipped_judge
 from sparring.images import save_images
-from sparring.metrics.features import shipped_judge
+from sparring.reports import measure as measuring
 
 DOCS = Path(__file__).parent.parent / "docs"
 GUIDES = [

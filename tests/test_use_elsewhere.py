@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import sparring
-from sparring import export, sampling
-from sparring.game import game_of
+from sparring import export
+from sparring.gan.gan import game_of
+from sparring.gan.state import first_state
 from sparring.recipes import named_recipe
-from sparring.run import Run
-from sparring.state import first_state
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
 
 TORCH, ONNX = re.findall(
     r"```python\n(.*?)```", (Path(__file__).parent.parent / "docs" / "use-elsewhere.md").read_text(), re.DOTALL

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sparring.cli import main
-from sparring.run import Run
+from sparring.cli.main import main
+from sparring.runs.run import Run
 
 pytest.importorskip("starlette", reason="needs the extra `watch`")
 
@@ -26,7 +26,7 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\?token=[\w-]+")
 
 
 def started(*words: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "sparring.cli", *words]
+    command = [sys.executable, "-m", "sparring.cli.main", *words]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -87,7 +87,7 @@ class Terminal:
 
     def __init__(self, *words: str) -> None:
         self._own, other = pty.openpty()
-        command = [sys.executable, "-m", "sparring.cli", *words]
+        command = [sys.executable, "-m", "sparring.cli.main", *words]
         self.process = subprocess.Popen(command, stdin=other, stdout=other, stderr=other, start_new_session=True)
         os.close(other)
         self.printed = ""

@@ -9,8 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from sparring import atomic, data
-from sparring.metrics.judge import Augmentation, accuracy, pack_judge, train_judge
+from sparring import data
+from sparring.evaluation.classifier import Augmentation, accuracy, pack_judge, train_judge
+from sparring.files import atomic
 
 SETTINGS = {
     "mnist": {"epochs": 16, "augmentation": Augmentation(pixels=0.07, degrees=10, scale=0.1)},

@@ -1,4 +1,16 @@
-"""Data sets: `load` takes a name or a path and gives an `ImageSet`."""
+"""IMAGES: `load` takes the name of a data set or a path and gives an `ImageSet`.
+
+image_set.py   images in memory or on the disk, perhaps with labels
+selection.py   some of many images, read when they are asked for
+arrays/        files that hold arrays: IDX, NPZ, NPY
+named/         data sets with a name
+pictures/      the user's own pictures
+samples.py     samples that another program made, to be judged
+classes.py     how many images of each class are asked for
+batches.py     which images make a batch, as a function of (seed, step)
+validation.py  the validation images, which no network is trained on
+check.py       `sparring data check`
+"""
 
 import dataclasses
 import difflib
@@ -7,16 +19,16 @@ from pathlib import Path
 
 import numpy as np
 
-from sparring.data import archive, folder
-from sparring.data.arrays import NPY_MAGIC, as_images, class_labels, is_npz, read_npy, read_npz
-from sparring.data.decode import HEAD, is_picture
-from sparring.data.idx import SPLIT_FILES, Split, find_idx, is_file, is_folder, load_idx_file, load_idx_folder
-from sparring.data.idx_set import idx_in_folder, idx_in_zip
-from sparring.data.images import ImageSet
-from sparring.data.named import NAMED, NamedSet, load_named, recognised
-from sparring.data.pictures import Collection, collect_array, collect_pictures, whole_set
-from sparring.data.shaping import Shaping, shaping_of
-from sparring.data.stacked import STACKED, load_stacked
+from sparring.data.arrays.idx import SPLIT_FILES, Split, find_idx, is_file, is_folder, load_idx_file, load_idx_folder
+from sparring.data.arrays.idx_set import idx_in_folder, idx_in_zip
+from sparring.data.arrays.npz import NPY_MAGIC, as_images, class_labels, is_npz, read_npy, read_npz
+from sparring.data.image_set import ImageSet
+from sparring.data.named.sets import NAMED, NamedSet, load_named, recognised
+from sparring.data.named.stacked import STACKED, load_stacked
+from sparring.data.pictures import archive, folder
+from sparring.data.pictures.collection import Collection, collect_array, collect_pictures, whole_set
+from sparring.data.pictures.decode import HEAD, is_picture
+from sparring.data.pictures.shaping import Shaping, shaping_of
 from sparring.errors import DataError
 
 __all__ = [
@@ -52,7 +64,7 @@ def load(source: str, split: Split = "train", shaping: Shaping = AS_THEY_ARE, st
             the file beside it that is named alike; an NPY file with an array of images; or a folder or a zip file of
             IDX files, named as MNIST's are.
         split: Which part of the set. A folder without sub-folders such as "train" and "test" is all training data and
-            has no test split; the same goes for files (`sparring.data.splits` has the names).
+            has no test split; the same goes for files (`sparring.data.pictures.splits` has the names).
         shaping: The size and the channels that they shall have, and how their files are read.
         strict: Whether a picture that cannot be read is an error; else it is left out, and the notice counts it.
 

@@ -17,18 +17,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from sparring.atomic import MayReplace
-from sparring.data.files import shown
-from sparring.data.images import ImageSet, all_alike
-from sparring.data.pictures import Collection
-from sparring.data.ranges import range_words
-from sparring.data.shaping import SIDES, Shaping
-from sparring.data.splits import USES, Part
+from sparring.data.arrays.ranges import range_words
+from sparring.data.image_set import ImageSet, all_alike
+from sparring.data.pictures.collection import Collection
+from sparring.data.pictures.listing import shown
+from sparring.data.pictures.shaping import SIDES, Shaping
+from sparring.data.pictures.splits import USES, Part
+from sparring.data.selection import ManyImages, pieces
 from sparring.errors import DataError
+from sparring.files.atomic import MayReplace
+from sparring.files.untrusted import shell_joined
 from sparring.images import grid, grid_scale, picture, save_picture, save_png, some_places
-from sparring.plain import shell_joined
-from sparring.recipe import Recipe
-from sparring.selection import ManyImages, pieces
+from sparring.recipes.recipe import Recipe
 
 LISTED = 20
 """Lines of a list in the text; JSON has all."""

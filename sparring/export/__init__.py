@@ -1,4 +1,10 @@
-"""EXPORT: a trained generator for the world outside, as weights with a model card, an ONNX file, or a page."""
+"""EXPORT: a trained generator for use elsewhere.
+
+layers.py  a generator as a list of plain layers
+onnx.py    an ONNX file
+page.py    a page that makes images in any browser
+card.py    the model card of safetensors
+"""
 
 from __future__ import annotations
 
@@ -7,13 +13,17 @@ import os
 from pathlib import Path
 from typing import Literal, get_args
 
-from sparring import arguments, atomic, extras, marks, measuring, sampling
-from sparring.atomic import MayReplace
 from sparring.errors import RunError, UsageError
 from sparring.export import card, onnx, page
-from sparring.numerics import fixed
-from sparring.run import Run
-from sparring.sampling import Generator
+from sparring.files import atomic, marks
+from sparring.files.atomic import MayReplace
+from sparring.recipes import arguments
+from sparring.reports import measure as measuring
+from sparring.runs import generator as sampling
+from sparring.runs.generator import Generator
+from sparring.runs.run import Run
+from sparring.system import extras
+from sparring.system.numerics import fixed
 
 Format = Literal["safetensors", "onnx", "html"]
 

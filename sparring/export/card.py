@@ -11,12 +11,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sparring.comparison import judged_words, measure_words
-from sparring.data.holdout import held_out_count
-from sparring.metrics.verdict import Verdict
-from sparring.plain import printable
-from sparring.recipe import Recipe
-from sparring.sampling import Generator
+from sparring.data.validation import held_out_count
+from sparring.evaluation.comparison import judged_words, measure_words
+from sparring.evaluation.verdict import Verdict
+from sparring.files.untrusted import printable
+from sparring.recipes.recipe import Recipe
+from sparring.runs.generator import Generator
 
 IDENTIFIER, YAML_WORDS = re.compile(r"[a-z][a-z0-9.+-]*"), {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 """What YAML reads as the text that it is, and what it reads as something else."""

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.networks import dcgan, dcgan_tanh, mlp, patch
-from sparring.networks.convolution import transposed_in_phases
-from sparring.sampling import Generator
+from sparring.networks.fast.convolution import transposed_in_phases
+from sparring.runs.generator import Generator
 
 Values = NDArray[np.float32]
 

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring import atomic, extras, marks
-from sparring.atomic import MayReplace
 from sparring.errors import ExportError
 from sparring.export.layers import (
     Convolution,
@@ -31,7 +29,10 @@ from sparring.export.layers import (
     Tanh,
     layers_of,
 )
-from sparring.sampling import Generator
+from sparring.files import atomic, marks
+from sparring.files.atomic import MayReplace
+from sparring.runs.generator import Generator
+from sparring.system import extras
 
 OPSET = 17
 IR_VERSION = 8

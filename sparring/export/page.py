@@ -20,12 +20,12 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring import atomic, marks
-from sparring.atomic import MayReplace
 from sparring.export.layers import Layer, Residual, layers_of
-from sparring.plain import html_escaped as escape
-from sparring.plain import printable
-from sparring.sampling import Generator
+from sparring.files import atomic, marks
+from sparring.files.atomic import MayReplace
+from sparring.files.untrusted import html_escaped as escape
+from sparring.files.untrusted import printable
+from sparring.runs.generator import Generator
 
 LARGEST = 3_000_000
 """Bytes of a file with float16; where it would have more, it has int8."""

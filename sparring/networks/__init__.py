@@ -1,4 +1,15 @@
-"""ARCHITECTURES, one file each. The two dictionaries show all; a network is used as a pure function of its weights."""
+"""ARCHITECTURES, a file each; the two dictionaries below list them. A network is a pure function of its params.
+
+patch.py        our own: residual convolutions on patches
+dcgan.py        DCGAN, for the classics
+dcgan_tanh.py   the convolutional tutorial
+mlp.py          perceptrons
+conditional.py  any of them with classes
+features.py     the judge's network
+layers.py       dense layers, initial params, pooling
+batched.py      many rows through a compiled function, a batch at a time
+fast/           convolutions that are fast on a CPU
+"""
 
 import dataclasses
 import math

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from sparring.networks.convolution import strided_convolve, transposed_convolve
+from sparring.networks.fast.convolution import strided_convolve, transposed_convolve
 from sparring.networks.layers import halved
 
 SMALLEST = 7

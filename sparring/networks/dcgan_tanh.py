@@ -5,7 +5,7 @@ from flax import nnx
 from jax import Array
 
 from sparring.errors import RecipeError
-from sparring.networks.convolution import convolution, upsample_convolve
+from sparring.networks.fast.convolution import convolution, upsample_convolve
 from sparring.networks.layers import dense, max_pool
 
 EPSILON = 1e-3

@@ -3,7 +3,7 @@
 from flax import nnx
 from jax import Array
 
-from sparring.networks.convolution import convolution
+from sparring.networks.fast.convolution import convolution
 from sparring.networks.layers import dense, max_pool, space_to_depth
 
 FEATURES = 128

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from sparring.networks.convolution import convolution
+from sparring.networks.fast.convolution import convolution
 from sparring.networks.layers import dense, depth_to_space, halved, he_normal, space_to_depth
 
 PATCH = 4

@@ -1,16 +1,25 @@
-"""NAMED SET-UPS: the dictionaries below show all of them. A recipe is a function that returns a typed `Recipe`."""
+"""RECIPES: functions that return a typed `Recipe`; the dictionaries below list them.
+
+recipe.py     every setting that decides what a run learns; to and from JSON
+parts.py      the settings of networks and optimizers
+checks.py     checks of settings
+arguments.py  checks of the arguments of public functions
+ours.py       quick, good, best
+classics.py   four papers
+tutorials.py  the five tutorials
+"""
 
 from collections.abc import Callable
 
-from sparring.arguments import shown
 from sparring.errors import RecipeError, UsageError
-from sparring.recipe import Recipe
-from sparring.recipes import classics, modern, tutorials
+from sparring.recipes import classics, ours, tutorials
+from sparring.recipes.arguments import shown
+from sparring.recipes.recipe import Recipe
 
 OURS: dict[str, Callable[[], Recipe]] = {
-    "quick": modern.quick,
-    "good": modern.good,
-    "best": modern.best,
+    "quick": ours.quick,
+    "good": ours.good,
+    "best": ours.best,
 }
 CLASSICS: dict[str, Callable[[], Recipe]] = {
     "dcgan": classics.dcgan,

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparring import atomic, sealed
 from sparring.errors import ResumeError, RunError
-from sparring.recipe import Recipe, settings_of
-from sparring.run import Run, read_json
+from sparring.files import atomic, checksummed
+from sparring.recipes.recipe import Recipe, settings_of
+from sparring.runs.run import Run, read_json
 from sparring.sweeps import space
 from sparring.sweeps.space import MOST_TRIALS, Point, Space
 
@@ -163,7 +163,7 @@ class SweepFolder:
         """
         self.refuse_strangers()
         if not self.exists():
-            sealed.write(self.setup_file, wanted.to_json())
+            checksummed.write(self.setup_file, wanted.to_json())
             return wanted
         begun = self.setup()
         if changed := changes(begun, wanted):

@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sparring import atomic, sealed
 from sparring.errors import RunError
-from sparring.plain import open_plain
+from sparring.files import atomic, checksummed
+from sparring.files.untrusted import open_plain
 from sparring.sweeps.space import Point, simple
 
 STUDY = "sweep"
@@ -35,7 +35,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, points: Sequence[Point], kinds: Mapping[str, Any]) -> None:
-        self._path, self._lines = path, sealed.Lines()
+        self._path, self._lines = path, checksummed.Lines()
         self._points = [{name: simple(value) for name, value in point.items()} for point in points]
         self._kinds = kinds
         self._records: list[Record] = []
@@ -58,7 +58,7 @@ class Journal:
 
     def append_logs(self, logs: list[Record]) -> None:
         """Write records at the end. Raises `DiskError`."""
-        atomic.append(self._path, "".join(map(sealed.line, logs)).encode())
+        atomic.append(self._path, "".join(map(checksummed.line, logs)).encode())
         atomic.sync(self._path)
 
     def mend(self) -> None:

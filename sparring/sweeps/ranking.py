@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from sparring.comparison import number
-from sparring.plain import shell_quoted
+from sparring.evaluation.comparison import distance_words
+from sparring.files.untrusted import shell_quoted
 from sparring.sweeps.sharing import Trial
 from sparring.sweeps.space import Point, point_to_json, value_words
-from sparring.terminal import duration
+from sparring.terminal.progress import duration
 
 SEED = "seed"
 NARROW = 72
@@ -162,14 +162,6 @@ def _table(places: Sequence[Place], names: list[str] | None, with_seeds: bool, w
         runs = ", ".join(path.name for path in place.paths)
         table.add_row("" if place.rank is None else str(place.rank), *values, *seeds, _score(place), *times, runs)
     return table
-
-
-def distance_words(score: float, spread: float, about: dict[str, Any]) -> str:
-    """A distance and its spread; a Frechet distance as a multiple of what real images have."""
-    if about["measure"] == "frechet":
-        score, spread = score / about["floor"], spread / about["floor"]
-        return f"{number(score, share=False)} ± {number(spread, share=False, beside=score)}"
-    return f"{score:.3g} ± {spread:.0f}" if spread >= 1 else f"{score:.3g} ± {spread:.1g}"
 
 
 def _score(place: Place) -> str:

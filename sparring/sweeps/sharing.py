@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, TypeGuard
 
-from sparring.plain import open_plain
+from sparring.files.untrusted import open_plain
 from sparring.sweeps.folder import Setup, SweepFolder
 from sparring.sweeps.journal import STUDY, Journal
 from sparring.sweeps.space import Point, distributions, load_optuna, simple

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from sparring.arguments import parse_whole, plain, shown
 from sparring.errors import RecipeError, UsageError
-from sparring.recipe import Recipe, settings_of
+from sparring.recipes.arguments import parse_whole, plain, shown
+from sparring.recipes.recipe import Recipe, settings_of
 
 MOST_TRIALS = 1000
 """More than that nobody waits for."""
@@ -228,7 +228,7 @@ def _undo(axis: Axis, drawn: Any) -> Any:
 
 def load_optuna() -> Any:
     """The package. Raises `MissingExtra` where it is not installed."""
-    from sparring import extras
+    from sparring.system import extras
 
     return extras.load("optuna", "sweep", "a sweep")
 

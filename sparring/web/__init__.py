@@ -1,10 +1,15 @@
-"""THE PAGE: runs in a browser, while they learn and afterwards. It reads run directories, and writes nothing.
+"""THE PAGE: runs in a browser, while they learn and afterwards. It reads run folders and writes nothing.
 
-    shelf.py    which runs there are, each under an id      tail.py    a run's events, as they come
-    view.py     what the page is told of a run               player.py  a run's two networks, to play with
-    guard.py    who may ask                                  app.py     what is answered to whom
-    server.py   the process                                  static/    what runs in the browser
-    plain.py    what is opened of a run                      patience.py   with whom, and for how long
+run_index.py  the runs in a folder, each with an id
+tail.py       the events of a run, as they are written
+view.py       what the page shows of a run, as JSON
+explorer.py   the networks of a run, to explore
+auth.py       who may see the page
+app.py        which address answers what
+limits.py     how much of a run is read
+timeouts.py   connections that send or read nothing
+server.py     the process
+static/       what runs in the browser
 
-No module of it knows the trainer, and the networks are loaded only where somebody plays with them.
+No module here imports the training; networks are loaded only for the explorer.
 """

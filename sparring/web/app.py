@@ -25,19 +25,19 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from sparring.errors import SparringError
+from sparring.files.untrusted import open_plain, shell_quoted
 from sparring.images import picture
-from sparring.plain import open_plain, shell_quoted
-from sparring.recipe import settings_of
-from sparring.run import Run
+from sparring.recipes.recipe import settings_of
+from sparring.runs.run import Run
 from sparring.web import view
-from sparring.web.guard import Refused
-from sparring.web.patience import PIECE
-from sparring.web.plain import check_about, check_whole
-from sparring.web.shelf import Shelf
+from sparring.web.auth import Refused
+from sparring.web.limits import check_about, check_whole
+from sparring.web.run_index import Shelf
 from sparring.web.tail import Tail
+from sparring.web.timeouts import PIECE
 
 if TYPE_CHECKING:
-    from sparring.web.player import Player
+    from sparring.web.explorer import Player
 
 STATIC = Path(__file__).parent / "static"
 SHARED = {"latents.js": STATIC.parent.parent / "export" / "latents.js"}
@@ -190,8 +190,8 @@ class Page:
         return await to_thread.run_sync(self._play, run, do, newest, limiter=self._playing)
 
     def _play(self, run: Run, do: Callable[[Player], Result], newest: bool) -> Result:
-        from sparring.compiled import keep_compiled  # JAX is not needed before
-        from sparring.web.player import Player, newest_step
+        from sparring.system.compilation_cache import keep_compiled  # JAX is not needed before
+        from sparring.web.explorer import Player, newest_step
 
         keep_compiled()
         player = self._players.get(run.path)

@@ -21,9 +21,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sparring import extras, interrupts, isolation
+from sparring import interrupts
 from sparring.errors import SparringError, UsageError
-from sparring.plain import say
+from sparring.files.untrusted import say
+from sparring.system import extras, isolation
 
 LOOPBACK = "127.0.0.1"
 PORT, PORTS = 8765, 20
@@ -44,8 +45,8 @@ def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: C
         import uvicorn
 
         from sparring.web.app import make_app
-        from sparring.web.guard import MOST_HEAD, Guard
-        from sparring.web.patience import Impatient
+        from sparring.web.auth import MOST_HEAD, Guard
+        from sparring.web.timeouts import Impatient
     except ImportError as error:  # what these need themselves
         raise extras.missing(error.name or "", "watch", "the page") from error
     with contextlib.suppress(OSError):

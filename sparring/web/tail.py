@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sparring.plain import open_plain
-from sparring.run import is_event
-from sparring.sealed import Lines
+from sparring.files.checksummed import Lines
+from sparring.files.untrusted import open_plain
+from sparring.runs.run import is_event
 
 Event = dict[str, Any]
 MOST_BYTES = 64 << 20

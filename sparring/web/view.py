@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from sparring import curves
-from sparring.charts import grouped
-from sparring.curves import Drawn, Event, is_number
 from sparring.errors import SparringError
-from sparring.metrics.balance import bands
-from sparring.plain import open_plain
-from sparring.recipe import Recipe, settings_of
-from sparring.run import Run
+from sparring.evaluation.metrics.balance import bands
+from sparring.files.untrusted import open_plain
+from sparring.recipes.recipe import Recipe, settings_of
+from sparring.reports import curves
+from sparring.reports.charts import grouped
+from sparring.reports.curves import Drawn, Event, is_number
+from sparring.runs.run import Run
 
 QUIET_SECONDS = 20.0
 """A run that no process is seen to hold, and that wrote nothing for so long, is no longer trained."""

@@ -9,11 +9,11 @@ import pytest
 from made_pictures import colourful, encoded, gray, write_files
 from PIL import Image
 
-from sparring import training
-from sparring.cli import main
+from sparring.cli.main import main
 from sparring.data import check, collect
-from sparring.data.shaping import Shaping
+from sparring.data.pictures.shaping import Shaping
 from sparring.recipes import named_recipe
+from sparring.training import train as training
 
 Printed = pytest.CaptureFixture[str]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from sparring.data.download import fetch, no_progress, shown_progress
+from sparring.data.named.download import fetch, no_progress, shown_progress
 from sparring.errors import DataError, DownloadError
 
 CONTENT = hashlib.shake_256(b"sparring").digest(600_000) + bytes(400_000)

@@ -23,13 +23,16 @@ from fuzz_loaders import Member, idx, zip_of
 from made_pictures import colourful, encoded, gray, write_files
 from PIL import Image
 
-from sparring.data import Collection, ImageSet, Shaping, check, collect, folder, index, load, named, pictures
-from sparring.data.archive import list_zip
-from sparring.data.decode import Unreadable, decode, look
-from sparring.data.files import LONGEST_SHOWN, shown
-from sparring.data.folder import list_folder
-from sparring.data.labels import arrange
-from sparring.data.parallel import Budget, in_order
+from sparring.data import Collection, ImageSet, Shaping, check, collect, load
+from sparring.data.named import sets as named
+from sparring.data.pictures import collection as pictures
+from sparring.data.pictures import folder, index
+from sparring.data.pictures.archive import list_zip
+from sparring.data.pictures.decode import Unreadable, decode, look
+from sparring.data.pictures.folder import list_folder
+from sparring.data.pictures.labels import arrange
+from sparring.data.pictures.listing import LONGEST_SHOWN, shown
+from sparring.data.pictures.parallel import Budget, in_order
 from sparring.errors import DataError
 from sparring.recipes import named_recipe
 
@@ -157,7 +160,7 @@ def test_a_damaged_member_of_any_compression_is_a_reason(tmp_path: Path) -> None
     ids=["scans", "segments", "chunks", "a tile", "strips"],
 )
 def test_what_would_keep_a_decoder_busy_is_refused(content: bytes, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparring.data.decode._Counted.left", 10_000)  # so that the test is a short one
+    monkeypatch.setattr("sparring.data.pictures.decode._Counted.left", 10_000)  # so that the test is a short one
     with pytest.raises(Unreadable, match=words):
         look(content)
         decode(content)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparring.data import Shaping, collect, load
-from sparring.data.ranges import BYTES, choose_range, numbers_of
+from sparring.data.arrays.ranges import BYTES, choose_range, numbers_of
+from sparring.data.samples import read_samples
 from sparring.errors import DataError, RecipeError
 from sparring.recipes import named_recipe
-from sparring.samples import read_samples
 from sparring.sweeps.space import make_space, parse_axis
 
 DIGITS = np.stack([printed_digit(i % 10, np.random.default_rng(i)) for i in range(20)])

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 from made_pictures import encoded, gray, write_files
 
-from sparring import measuring, mounts
-from sparring.cli import main
-from sparring.data import collect, search
-from sparring.data.folder import list_folder
+from sparring.cli.main import main
+from sparring.data import collect
+from sparring.data.pictures import search
+from sparring.data.pictures.folder import list_folder
+from sparring.data.samples import read_samples
 from sparring.errors import DataError
-from sparring.samples import read_samples
-from sparring.web import shelf
-from sparring.web.shelf import Shelf
+from sparring.reports import measure as measuring
+from sparring.system import mounts
+from sparring.web import run_index
+from sparring.web.run_index import Shelf
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's list of mounts")
 PICTURE = encoded(gray())
@@ -144,7 +146,7 @@ def test_the_page_searches_for_some_seconds_and_says_so(tmp_path: Path, monkeypa
     assert len(made.runs()) == 2
     assert made.whole
     ticks = itertools.count()
-    monkeypatch.setattr("sparring.web.shelf.time.monotonic", lambda: 2.0 * next(ticks))
+    monkeypatch.setattr("sparring.web.run_index.time.monotonic", lambda: 2.0 * next(ticks))
     made = Shelf(tmp_path)
     assert len(made.runs()) < 2
     assert not made.whole
@@ -159,8 +161,8 @@ def test_looking_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: py
         return [], True
 
     now = [0.0]
-    monkeypatch.setattr(shelf, "_found", slow)
-    monkeypatch.setattr("sparring.web.shelf.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(run_index, "_found", slow)
+    monkeypatch.setattr("sparring.web.run_index.time.monotonic", lambda: now[0])
     made = Shelf(tmp_path)
     while now[0] < 100:
         made.runs()

@@ -5,11 +5,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from sparring.game import game_of
-from sparring.recipe import Recipe
+from sparring.gan.gan import game_of
+from sparring.gan.state import first_state
 from sparring.recipes import named_recipe
-from sparring.sampling import Generator, describe
-from sparring.state import first_state
+from sparring.recipes.recipe import Recipe
+from sparring.runs.generator import Generator, describe
 
 Shape = tuple[int, int, int]
 NARROW: dict[str, dict[str, Any]] = {

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 import sparring
-from sparring import export, measuring, training
-from sparring.cli import main
+from sparring import export
+from sparring.cli.main import main
+from sparring.evaluation.features import shipped_judge
 from sparring.export import onnx
-from sparring.metrics.features import shipped_judge
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.session import Silence
+from sparring.recipes.recipe import Recipe
+from sparring.reports import measure as measuring
+from sparring.runs.run import Run
+from sparring.training import train as training
+from sparring.training.session import Silence
 
 Printed = pytest.CaptureFixture[str]
 

@@ -11,7 +11,7 @@ from made_generators import MADE, made_generator
 from PIL import Image
 
 from sparring.export import page
-from sparring.sampling import Generator
+from sparring.runs.generator import Generator
 
 
 @pytest.fixture

@@ -19,13 +19,13 @@ import optax
 import pytest
 from numpy.typing import NDArray
 
-from sparring import optimizers
-from sparring.examples import Examples
-from sparring.game import Game, game_of
-from sparring.parts import Optimizer
+from sparring.gan import optimizers
+from sparring.gan.batch import Examples
+from sparring.gan.gan import Game, game_of
+from sparring.gan.state import TrainState, first_state
+from sparring.gan.step import METRICS, train_step
 from sparring.recipes import RECIPES
-from sparring.state import TrainState, first_state
-from sparring.step import METRICS, train_step
+from sparring.recipes.parts import Optimizer
 
 TOLERANCE = 1e-5
 """The largest relative difference that counts as agreement."""

@@ -16,8 +16,8 @@ import reference_torch  # noqa: E402
 from agreement import Record, our_game, seen_to_differ  # noqa: E402
 
 from sparring import networks  # noqa: E402
-from sparring.parts import Adam  # noqa: E402
 from sparring.recipes import RECIPES  # noqa: E402
+from sparring.recipes.parts import Adam  # noqa: E402
 
 pytestmark = pytest.mark.parity
 

@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sparring import checkpoint, session
-from sparring.continuation import refuse_changes
 from sparring.errors import DiskError, RunError
 from sparring.images import save_picture
 from sparring.recipes import named_recipe
-from sparring.run import Run
+from sparring.runs import checkpoint
+from sparring.runs.resume import refuse_changes
+from sparring.runs.run import Run
+from sparring.training import session
 
 MOMENTS = ("before", "within", "after")
 ENDED, KILLED, NO_ROOM, UNHURT = 0, -signal.SIGKILL, 7, 8

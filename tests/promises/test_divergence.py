@@ -12,14 +12,16 @@ from jax import Array
 from safetensors.numpy import load_file
 
 import sparring
-from sparring import checkpoint, chunk, sampling
 from sparring.errors import TrainingDiverged
-from sparring.game import Game
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.session import Silence
-from sparring.state import TrainState
-from sparring.step import train_step
+from sparring.gan.gan import Game
+from sparring.gan.state import TrainState
+from sparring.gan.step import train_step
+from sparring.recipes.recipe import Recipe
+from sparring.runs import checkpoint
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
+from sparring.training import loop as chunk
+from sparring.training.session import Silence
 
 Poison = Callable[[TrainState, Array, Array], tuple[TrainState, Array]]
 

@@ -12,11 +12,15 @@ from pathlib import Path
 import faults
 import pytest
 
-from sparring import checkpoint, environment, measuring, report, sampling, sealed
 from sparring.errors import SparringError
 from sparring.export import card
-from sparring.run import Run
-from sparring.run_images import load_again
+from sparring.files import checksummed
+from sparring.reports import measure as measuring
+from sparring.reports import report
+from sparring.runs import checkpoint, environment
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
+from sparring.runs.run_images import load_again
 from sparring.web.app import Page
 from sparring.web.tail import Tail
 
@@ -69,11 +73,11 @@ def test_json_of_the_wrong_kind_is_damage_like_any_other_long(copied_run: Run, t
 
 def test_no_value_in_the_environment_breaks_what_is_made_of_it(copied_run: Run) -> None:
     """Of each value once, whatever is read of an environment, or the sentence that says it is damaged."""
-    whole, recipe = sealed.read(copied_run.environment_file), copied_run.recipe()
+    whole, recipe = checksummed.read(copied_run.environment_file), copied_run.recipe()
     copied_run.environment_file.with_suffix(".copy.json").unlink()
     for place in faults.json_places(whole):
         for wrong in (faults.MISSING, None, 5, "x", [1], {"x": [1]}):
-            sealed.write(copied_run.environment_file, faults.put_in(whole, place, wrong))
+            checksummed.write(copied_run.environment_file, faults.put_in(whole, place, wrong))
             try:
                 found = copied_run.environment()
             except SparringError:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sparring.continuation import choose_folder, refuse_changes
 from sparring.errors import RunError
-from sparring.recipe import Recipe
-from sparring.run import Run
+from sparring.recipes.recipe import Recipe
+from sparring.runs.resume import choose_folder, refuse_changes
+from sparring.runs.run import Run
 from sparring.sweeps.folder import SweepFolder
 
 BEGUN = ("lock", "environment.copy.json", "environment.json", "recipe.copy.json", ".partial-4711-recipe.json")

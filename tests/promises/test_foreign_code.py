@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from planted import plant
 
-from sparring import isolation
-from sparring.run import Run
+from sparring.runs.run import Run
+from sparring.system import isolation
 
 PROGRAM = shutil.which("sparring", path=str(Path(sys.executable).parent))
 installed = pytest.mark.skipif(PROGRAM is None, reason="the command is not installed beside this Python")

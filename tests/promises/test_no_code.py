@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import sparring
-from sparring import data, sampling
-from sparring.cli import main
+from sparring import data
+from sparring.cli.main import main
+from sparring.data.samples import read_samples
 from sparring.errors import SparringError
-from sparring.run import Run
-from sparring.samples import read_samples
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
 
 SOURCES = sorted(Path(sparring.__file__).parent.rglob("*.py"))
 UNPICKLING = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "torch", "yaml", "jsonpickle"}

@@ -15,11 +15,13 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import sparring
-from sparring import animation, checkpoint, sampling, trained
-from sparring.recipe import Recipe
 from sparring.recipes import named_recipe
-from sparring.run import Run
-from sparring.session import Silence
+from sparring.recipes.recipe import Recipe
+from sparring.reports import animation
+from sparring.runs import checkpoint, trained
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
+from sparring.training.session import Silence
 from sparring.web import view
 from sparring.web.tail import Tail
 

@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 import sparring
-from sparring import sealed
-from sparring.cli import main
+from sparring.cli.main import main
+from sparring.files import checksummed
+from sparring.files.untrusted import html_escaped, plain_console, say, say_block, shell_quoted
 from sparring.images import save_images
-from sparring.plain import html_escaped, plain_console, say, say_block, shell_quoted
-from sparring.run import Run
+from sparring.runs.run import Run
 
 PACKAGE = Path(sparring.__file__).parent
 HOSTILE = "a\x1b]0;pwned\x07\x1b[31m\u202e\n\x9bb\u2066"
@@ -98,9 +98,9 @@ def hostile(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run, pictures and a hostile name, and hostile names within."""
     folder = tmp_path_factory.mktemp("hostile") / HOSTILE
     run = Run(Path(shutil.copytree(tiny_run.path, folder / f"run {HOSTILE}")))
-    recipe = sealed.read(run.recipe_file) | {"name": f"mlp{HOSTILE}"}
+    recipe = checksummed.read(run.recipe_file) | {"name": f"mlp{HOSTILE}"}
     for path in (run.recipe_file, run.path / "recipe.copy.json"):
-        sealed.write(path, recipe)
+        checksummed.write(path, recipe)
     images = np.random.default_rng(0).integers(0, 256, (60, 28, 28, 1), dtype=np.uint8)
     save_images(folder / f"data {HOSTILE}", images, 8)
     (folder / f"data {HOSTILE}" / HOSTILE).mkdir()
@@ -143,7 +143,7 @@ def test_a_traceback_is_printed_without_codes(tmp_path: Path) -> None:
 
 
 def test_nothing_else_prints() -> None:
-    """All output goes through `sparring.plain`."""
+    """All output goes through `sparring.files.untrusted`."""
     for path in PACKAGE.rglob("*.py"):
         if path == PACKAGE / "plain.py":
             continue

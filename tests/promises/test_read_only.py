@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from sparring import cli, measuring, training
+from sparring.cli import main as cli
 from sparring.errors import DamageWarning
-from sparring.metrics.features import shipped_judge
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.session import Silence
+from sparring.evaluation.features import shipped_judge
+from sparring.recipes.recipe import Recipe
+from sparring.reports import measure as measuring
+from sparring.runs.run import Run
+from sparring.training import train as training
+from sparring.training.session import Silence
 
 Capture = pytest.CaptureFixture[str]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparring.run import Run
+from sparring.runs.run import Run
 
 RACERS, ROUNDS, HELD_SECONDS = 10, 15, 0.05
 
@@ -62,7 +62,7 @@ def test_in_a_race_no_two_hold_the_lock_at_once(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_a_dead_process_is_no_lock(tmp_path: Path) -> None:
-    holder = "import sys, time; from pathlib import Path; from sparring.run import Run\n"
+    holder = "import sys, time; from pathlib import Path; from sparring.runs.run import Run\n"
     holder += "with Run(Path(sys.argv[1])).lock(): print('held', flush=True); time.sleep(100)"
     for _ in range(3):
         process = subprocess.Popen([sys.executable, "-c", holder, tmp_path], stdout=subprocess.PIPE, text=True)

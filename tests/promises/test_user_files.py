@@ -13,14 +13,15 @@ import pytest
 from PIL import Image
 
 import sparring
-from sparring import atomic, data, marks, sample_folder, sealed
-from sparring.cli import main
+from sparring import data
+from sparring.cli.main import main
+from sparring.data.samples import read_samples
 from sparring.errors import OverwriteError
+from sparring.files import atomic, checksummed, marks, sample_folder
 from sparring.images import save_images, save_picture
-from sparring.plots import write_plots
-from sparring.run import Run
-from sparring.samples import read_samples
-from sparring.session import Silence
+from sparring.reports.plots import write_plots
+from sparring.runs.run import Run
+from sparring.training.session import Silence
 
 PACKAGE = Path(sparring.__file__).parent
 MINE = b"years of work"
@@ -263,7 +264,7 @@ def test_a_mark_of_somebody_else_reaches_no_file_outside(tmp_path: Path, victim:
     before = (precious / "1.png").read_bytes()
     made.mkdir()
     (made / "cats").symlink_to(precious)
-    sealed.write(made / sample_folder.UNFINISHED, {"sets": [sample_folder.set_of(before), "../victim.txt"]})
+    checksummed.write(made / sample_folder.UNFINISHED, {"sets": [sample_folder.set_of(before), "../victim.txt"]})
     with pytest.raises(OverwriteError, match="cats"):
         save_images(made, IMAGES[:3], 8)
     save_images(made, IMAGES[:3], 8, ["dogs"] * 3, force=True)

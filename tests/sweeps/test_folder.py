@@ -9,7 +9,7 @@ import pytest
 
 from sparring.errors import RecipeError, ResumeError, RunError
 from sparring.recipes import named_recipe
-from sparring.run_images import place_of
+from sparring.runs.run_images import place_of
 from sparring.sweeps.folder import Setup, SweepFolder, changes
 from sparring.sweeps.space import Range
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sparring.sweeps.ranking import Place, distance_words, print_ranking, rank
+from sparring.evaluation.comparison import distance_words
+from sparring.sweeps.ranking import Place, print_ranking, rank
 from sparring.sweeps.sharing import State, Trial
 
 RATE = "generator_optimizer.learning_rate"

@@ -15,9 +15,9 @@ from PIL import Image
 from slow import later
 from tabs import SECONDS, opened, pixels, until, until_changed, until_settled
 
-from sparring import sampling
-from sparring.recipe import Recipe
-from sparring.run import Run
+from sparring.recipes.recipe import Recipe
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
 from sparring.web import server
 
 pytest.importorskip("starlette", reason="needs the extra `watch`")
@@ -109,8 +109,8 @@ def test_a_run_is_trained_while_somebody_watches(tab: Any, tiny_recipe: Recipe, 
     """Grids and curves change by themselves, and the end is told. (test_load.py: it trains the same.)"""
     recipe = tiny_recipe.replace(steps=60_000, grid_every=500, log_every=50)
     code = (
-        "import json, sys\nfrom sparring import recipe, training\n"
-        "training.train(recipe.Recipe.from_json(json.loads(sys.argv[1])), out=sys.argv[2])"
+        "import json, sys\nfrom sparring import Recipe, train\n"
+        "train(Recipe.from_json(json.loads(sys.argv[1])), out=sys.argv[2])"
     )
     run = Run(tmp_path / "runs" / "live")
     run.path.parent.mkdir()

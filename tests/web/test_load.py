@@ -16,10 +16,10 @@ import load_page
 import pytest
 from load_page import Address, Found, Held
 
-from sparring import training
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.web import patience, server
+from sparring.recipes.recipe import Recipe
+from sparring.runs.run import Run
+from sparring.training import train as training
+from sparring.web import server, timeouts
 
 pytest.importorskip("starlette", reason="needs the extra `watch`")
 pytest.importorskip("uvicorn", reason="needs the extra `watch`")
@@ -114,17 +114,17 @@ class Transport:
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "READING_SECONDS", 0.2)
-    monkeypatch.setattr(patience, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(timeouts, "READING_SECONDS", 0.2)
+    monkeypatch.setattr(timeouts, "MOST_CONNECTIONS", 3)
 
 
-def connection(state: Any) -> tuple[patience.Impatient, Transport]:
+def connection(state: Any) -> tuple[timeouts.Impatient, Transport]:
     """A new one, and what it stands on."""
     import uvicorn
 
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
-    made = patience.Impatient(uvicorn.Config(app, lifespan="off", log_level="critical"), state, {})
+    made = timeouts.Impatient(uvicorn.Config(app, lifespan="off", log_level="critical"), state, {})
     transport: Any = Transport()
     made.connection_made(transport)
     return made, transport
@@ -167,7 +167,7 @@ def test_unfinished_requests_take_little_memory_in_all(brief: None, monkeypatch:
     """A head may be a mebibyte, for the cookies of others; four hundred of these are not held."""
     from uvicorn.server import ServerState
 
-    monkeypatch.setattr(patience, "MOST_HEADS", 1000)
+    monkeypatch.setattr(timeouts, "MOST_HEADS", 1000)
 
     async def begun() -> list[str]:
         state = ServerState()

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 from tabs import SECONDS, opened, pixels, same, until, until_said, until_same, until_settled
 
-from sparring import sealed
-from sparring.run import Run
+from sparring.files import checksummed
+from sparring.runs.run import Run
 from sparring.web import server
 
 # ------------------------------------------------------------------------------------------------ others' marks
@@ -26,10 +26,10 @@ def test_marks_in_names_are_text_in_every_chart(tab: Any, runs: Path, tmp_path: 
     for name in (evil, "other"):
         run = Run(Path(shutil.copytree(runs / "judged", tmp_path / "runs" / name)))
         run.add_event("alarm", 30, kind="flat", text=f"flat {evil}")
-        about = sealed.read(run.environment_file)
+        about = checksummed.read(run.environment_file)
         about["data"]["classes"] = {f"{evil}{i}": 20 for i in range(10)}
         for path in (run.environment_file, run.path / "environment.copy.json"):
-            sealed.write(path, about)
+            checksummed.write(path, about)
     marks = "c => Array.from(c.querySelectorAll('a, [style*=bold]')).map(e => e.outerHTML)"
     with server.beside(tmp_path / "runs") as told:
         opened(tab, told, evil)
@@ -122,7 +122,7 @@ def test_a_server_that_was_started_anew_is_said(tab: Any, runs: Path) -> None:
         port = urlsplit(told).port
     with socket.create_server(("127.0.0.1", port or 0)) as listening:
         listening.close()
-        command = [sys.executable, "-m", "sparring.cli", "watch", str(runs), "--port", str(port)]
+        command = [sys.executable, "-m", "sparring.cli.main", "watch", str(runs), "--port", str(port)]
         again = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         tab.get_by_text("Open the address that it printed").wait_for()
@@ -180,7 +180,7 @@ def test_a_killed_training_is_said_at_once(tab: Any, tiny_run: Run, tmp_path: Pa
         pytest.skip("needs Linux")
     run = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "runs" / "live")))
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom sparring.run import Run\nrun = Run(Path(sys.argv[1]))\n"
+        "import sys, time\nfrom pathlib import Path\nfrom sparring.runs.run import Run\nrun = Run(Path(sys.argv[1]))\n"
         "with run.lock():\n    run.add_event('resumed', 30)\n    time.sleep(100)\n"
     )
     with server.beside(run.path.parent) as told:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparring import sealed
-from sparring.run import Run
-from sparring.sealed import Lines
+from sparring.files import checksummed
+from sparring.files.checksummed import Lines
+from sparring.runs.run import Run
 from sparring.web import tail
 from sparring.web.tail import Event, Tail
 
@@ -45,7 +45,7 @@ def test_only_what_is_new_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_line_is_read_when_it_is_whole(run: Run) -> None:
     made = Tail(run.events_file)
     run.add_event("started", 0)
-    line = sealed.line({"event": "log", "step": 10, "d_loss": 0.5}).encode()
+    line = checksummed.line({"event": "log", "step": 10, "d_loss": 0.5}).encode()
     for place in range(len(line)):
         with run.events_file.open("ab") as file:
             file.write(line[place : place + 1])

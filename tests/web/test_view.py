@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from starlette.exceptions import HTTPException
 
-from sparring import sealed
-from sparring.run import Run
+from sparring.files import checksummed
+from sparring.runs.run import Run
 from sparring.web import view
 from sparring.web.app import Page
 from sparring.web.tail import Event, Tail
@@ -131,7 +131,7 @@ def test_the_time_left_follows_the_latest_rate(new_run: Run) -> None:
 
 
 def test_judgements_alarms_and_classes(new_run: Run, tiny_run: Run) -> None:
-    sealed.write(new_run.environment_file, tiny_run.environment())
+    checksummed.write(new_run.environment_file, tiny_run.environment())
     judged = {"floor": 1.5, "measure": "frechet", "histogram": [50] * 5 + [0] * 5, "variation": 0.5, "cost": 1}
     for step, score in ((10, 9.0), (20, 4.0), (30, 5.0)):
         new_run.add_event("judged", step, score=score, **judged)
@@ -151,7 +151,7 @@ def test_judgements_alarms_and_classes(new_run: Run, tiny_run: Run) -> None:
 
 @pytest.mark.parametrize("histogram", [[1, 2], None, [0] * 10, ["a"] * 10, [-1] * 10, [True] * 10, 7])
 def test_what_is_no_histogram_is_not_shown(histogram: Any, new_run: Run, tiny_run: Run) -> None:
-    sealed.write(new_run.environment_file, tiny_run.environment())
+    checksummed.write(new_run.environment_file, tiny_run.environment())
     new_run.add_event("judged", 10, score=1.0, histogram=histogram)
     assert whole(new_run)["classes"] is None
 
@@ -169,7 +169,7 @@ def test_all_that_is_told_is_json_without_nan(new_run: Run) -> None:
     for value in (float("nan"), float("inf"), "text", None, [1], 10**400):
         line = {"event": "log", "step": 1, "time": value, "seconds": value, "d_loss": value, "g_loss": 1.0}
         with new_run.events_file.open("a") as file:
-            file.write(sealed.line(line))
+            file.write(checksummed.line(line))
         new_run.add_event("judged", 2, score=value, floor=value, histogram=value)
     json.dumps(whole(new_run), allow_nan=False)
 

@@ -1,0 +1,159 @@
+"""THE GLANCE: the cheap part of the judge, for a run that is being trained: 1,000 samples against held-out images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from sparring.data import ImageSet
+from sparring.data.classes import Labels, usual_labels
+from sparring.data.selection import ManyImages
+from sparring.evaluation.features import BATCH, ready_extractor
+from sparring.evaluation.metrics.balance import balance, class_frequencies, clear
+from sparring.evaluation.metrics.discriminator import discrimination, logits_of
+from sparring.evaluation.metrics.frechet import frechet_distance, frechet_error, moments
+from sparring.evaluation.metrics.kernel import kernel_distance
+from sparring.evaluation.metrics.memorisation import Memorisation, lookup, memorisation
+from sparring.evaluation.metrics.modes import modes
+from sparring.gan.gan import Game, Latents
+from sparring.gan.randomness import random_key
+from sparring.gan.state import TrainState
+from sparring.images import Images, some_places, to_uint8
+from sparring.networks.batched import batched
+
+SAMPLES = 4 * BATCH
+"""Samples of one judgement, always of the same latents."""
+LOOKED_UP = 250
+"""Samples, and held-out images, of which the nearest training image is looked up."""
+LEAST_HELD_OUT = 50
+"""With fewer held-out images there is nothing to judge by."""
+FRECHET_LEAST = 500
+"""With fewer held-out images the score is the kernel distance, which does not depend on how many there are."""
+
+
+class Glance:
+    """Judges states of one run. Keeps what is the same in every judgement; making it takes about a second."""
+
+    def __init__(self, game: Game, latents: Latents, seed: int, training: ImageSet, held_out: ImageSet) -> None:
+        self._noise = np.asarray(latents.draw(random_key(seed, "glances"), SAMPLES))
+        self._labels = usual_labels(SAMPLES, training.class_counts) if game.classes else None
+        self._generate = jax.jit(
+            lambda weights, statistics, z: game.generator.apply(weights, statistics, *z, train=False)[0]
+        )
+        self._logits = logits_of(game.discriminator)
+        self._training = training.only(some_places(len(training.images), SAMPLES))
+        self._held_out = held_out.only(some_places(len(held_out.images), SAMPLES))
+        self._extractor = ready_extractor(training)
+        self._classes = training.class_names
+        self._frequencies = class_frequencies(training)
+        self._real = self._extractor(held_out.images).values
+        self._moments = moments(self._real)
+        like_samples = self._extractor(self._training.images)
+        self._floor = self._score(like_samples.values)
+        self._modes_real = (
+            modes(like_samples.probabilities).captured
+            if self._extractor.modes and like_samples.probabilities is not None
+            else None
+        )
+        self._find = lookup(training.images)
+        self._images = training.images
+        self._unseen = self._find(self._held_out.images[:LOOKED_UP])
+        self.closest: Images | None = None
+        """Of the last judgement the samples that are closest to training images, each before its training image:
+        (2 pairs, H, W, C)."""
+
+    def judge(self, state: TrainState) -> dict[str, Any]:
+        """The numbers of one judgement, as they are written into the events."""
+        samples = self._draw(state)
+        features = self._extractor(samples)
+        copied = memorisation(self._find(samples[:LOOKED_UP]), self._unseen)
+        self.closest = self._beside(samples, copied)
+        told = discrimination(
+            *(
+                self._logits(state.discriminator, state.discriminator_statistics, images, labels)
+                for images, labels in (
+                    self._shown(self._training),
+                    self._shown(self._held_out),
+                    (samples, self._labels),
+                )
+            )
+        )
+        values: dict[str, Any] = {
+            "score": self._score(features.values),
+            "floor": self._floor,
+            "measure": "frechet" if self._by_frechet else "kernel",
+            "diversity": float(features.values.var(axis=0).sum() / self._real.var(axis=0).sum()),
+            "copies": copied.copies,
+            "copies_alarm": copied.alarm,
+            "suspicious": sum(pair.suspicious for pair in copied.closest),
+            "right_unseen": told.right_unseen,
+            "right_fake": told.right_fake,
+            "memorising": told.memorising,
+            "memorising_alarm": told.alarm,
+        }
+        if not isinstance(state.augmentation, dict):
+            values["augmentation"] = float(state.augmentation)
+        if features.probabilities is not None and self._frequencies is not None:
+            values |= self._classes_of(features.probabilities, self._frequencies)
+        return values
+
+    def error(self, state: TrainState) -> float:
+        """Standard error of that state's score, for the chance in drawing the samples."""
+        features = self._extractor(self._draw(state)).values
+        if self._by_frechet:
+            return frechet_error(features, self._moments)
+        return kernel_distance(features, self._real).error
+
+    def _classes_of(self, answers: NDArray[np.float32], frequencies: NDArray[np.float64]) -> dict[str, Any]:
+        """What the samples are taken for. So few of a thousand classes say nothing of their balance: even real ones
+        would be off by 37%. Of those the modes are counted."""
+        values: dict[str, Any]
+        if self._modes_real is None:
+            spread = balance(answers, frequencies)
+            histogram = spread.histogram
+            values = {
+                "histogram": list(histogram),
+                "variation": spread.variation,
+                "variation_band": spread.variation_band,
+            }
+        else:
+            counted = modes(answers)
+            histogram = counted.histogram
+            values = {"modes": counted.captured, "modes_real": self._modes_real}
+        top = int(np.argmax(histogram))
+        return values | {
+            "confident": float(clear(answers).mean()),
+            "top_class": self._classes[top],
+            "top_share": histogram[top] / len(answers),
+            "top_due": float(frequencies[top]),
+        }
+
+    def _draw(self, state: TrainState) -> Images:
+        """The samples of the fixed latents."""
+
+        def images(asked: tuple[NDArray[np.float32], Labels | None]) -> Images:
+            return to_uint8(np.asarray(self._generate(state.sampled, state.generator_statistics, asked)))
+
+        samples: Images = batched(images, (self._noise, self._labels), BATCH)
+        return samples
+
+    def _beside(self, samples: Images, copied: Memorisation) -> Images:
+        pairs = [(samples[pair.sample], self._images[pair.training]) for pair in copied.closest]
+        return np.stack([image for pair in pairs for image in pair])
+
+    def _shown(self, real: ImageSet) -> tuple[ManyImages, Labels | None]:
+        """Real images as the discriminator is shown them."""
+        return real.images, None if self._labels is None else real.labels
+
+    @property
+    def _by_frechet(self) -> bool:
+        return len(self._real) >= FRECHET_LEAST
+
+    def _score(self, features: NDArray[np.float32]) -> float:
+        """The distance from the held-out images: lower is better."""
+        if self._by_frechet:
+            return frechet_distance(moments(features), self._moments)
+        return kernel_distance(features, self._real).value

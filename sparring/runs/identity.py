@@ -1,0 +1,130 @@
+"""THE IDENTITY of a run: which run a file belongs to, and with which recipe a checkpoint was trained.
+
+A run gets a random id when it begins. Its recipe, environment, manifests, generator, events and measures carry it. Runs
+of before there were ids have none, and neither has what they leave when they go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sparring.errors import RecipeError, RunError
+from sparring.files import checksummed
+from sparring.files.checksummed import shortened
+from sparring.recipes.recipe import Recipe, differences, digest_of
+
+KEY = "run"
+"""What the id is called in every file."""
+DECISIVE = ("versions", "device", "processes", "threads", "xla_flags")
+DECISIVE_DATA = ("shape", "checksum", "classes")
+"""What `environment.json` and its copy must agree on."""
+
+Place = tuple[str, int, int, int]
+"""A path with what changes when the file does: inode, size and time."""
+
+
+class Identity(NamedTuple):
+    """What a checkpoint must say of itself to belong to a run."""
+
+    run: str | None
+    recipe: str
+    """`digest_of` the recipe."""
+
+
+def new_id() -> str:
+    """An id that no other run has."""
+    return os.urandom(16).hex()
+
+
+def mark(own: str | None) -> dict[str, str]:
+    """What a file carries of that id: nothing in runs of before there were ids."""
+    return {} if own is None else {KEY: own}
+
+
+def id_of(paths: Sequence[Path]) -> str | None:
+    """The id that these files of one run carry. Raises `RunError` where they are of different runs.
+
+    Files that are missing or damaged do not count.
+    """
+    return _id_of(tuple(found for path in paths if (found := _place(path)) is not None))
+
+
+def _place(path: Path) -> Place | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return str(path), found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=256)
+def _id_of(places: tuple[Place, ...]) -> str | None:
+    from sparring.runs import schemas  # here, for it takes its time to load
+
+    ids: dict[Any, list[str]] = {}
+    for path, *_ in places:
+        with contextlib.suppress(OSError, ValueError, RecipeError):  # a damaged file says nothing
+            value = checksummed.read(Path(path))
+            found = value.pop(KEY, None)
+            if Path(path).name.startswith("recipe"):
+                Recipe.from_json(value)
+            else:
+                schemas.check(value, schemas.Environment)
+            if found is None or isinstance(found, str):
+                ids.setdefault(found, []).append(path)
+    if len(ids) > 1:
+        usual, odd = sorted(ids.values(), key=len)[-1], sorted(ids.values(), key=len)[0]
+        raise RunError(
+            f"{' and '.join(odd)} belong{'s' if len(odd) == 1 else ''} to another run than {' and '.join(usual)}; "
+            "put back the file of this run"
+        )
+    return next(iter(ids), None)
+
+
+def refuse_different_recipes(path: Path, copy: Path, recipes: Sequence[Recipe], checkpoints: Path) -> None:
+    """Raise `RunError` where a recipe and its copy, both whole, decide different things."""
+    changed = [change for change in differences(*recipes) if change[0] != "data"]  # their checksum decides
+    if not changed:
+        return
+    named = "; ".join(_difference(*change) for change in changed)
+    trained, hint = _newest_digest(checkpoints), ""
+    for place, recipe in zip((path, copy), recipes, strict=True):
+        if trained is not None and digest_of(recipe) == trained:
+            hint = f" (the newest checkpoint was trained with {place.name})"
+    raise RunError(
+        f"{path} and {copy} differ, and both are whole: {named}{hint}; copy the right one over the wrong one"
+    )
+
+
+def _difference(name: str, ours: Any, theirs: Any) -> str:
+    return f"{name} is {shortened(repr(ours))} in the first and {shortened(repr(theirs))} in the second"
+
+
+def refuse_different_environments(path: Path, copy: Path, found: Sequence[dict[str, Any]]) -> None:
+    """The same of two environments."""
+    ours, theirs = (
+        {name: one.get(name) for name in DECISIVE} | {f"data.{name}": one["data"].get(name) for name in DECISIVE_DATA}
+        for one in found
+    )
+    for name in ours:
+        if ours[name] != theirs[name]:
+            raise RunError(
+                f"{path} and {copy} differ, and both are whole: {_difference(name, ours[name], theirs[name])}; "
+                "copy the right one over the wrong one"
+            )
+
+
+def _newest_digest(checkpoints: Path) -> str | None:
+    """The digest of the recipe in the newest manifest that can be read."""
+    for path in sorted(checkpoints.glob("[0-9]*/manifest.json"), reverse=True):
+        try:
+            found = checksummed.read(path, always=True).get("recipe")
+        except (OSError, ValueError):
+            continue
+        return found if isinstance(found, str) else None
+    return None

@@ -1,0 +1,62 @@
+"""THE IMAGES OF A RUN, found again. Their checksum says whether they are the same; a path is only where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from sparring.data import NAMES
+from sparring.errors import DataError
+from sparring.runs.run import Run
+
+Loaded = TypeVar("Loaded")
+
+
+def load_again(run: Run, given: str, load: Callable[[str], Loaded], checksum: Callable[[Loaded], str]) -> Loaded:
+    """What `load` makes of the images that a run was trained on, `given` as they were then, wherever they are now.
+
+    Where no place has images of the run's checksum, those of the first place that has any are returned, so that the
+    caller can say how they differ. Where other images than the run's are given, these are loaded and nothing is looked
+    for. Raises `DataError` where no place has images.
+    """
+    recorded = run.environment()["data"]
+    if given != run.recipe().data:
+        return load(given)
+    elsewhere = list(_other_places(given, recorded.get("path"), run.path))
+    if not elsewhere and (given in NAMES or Path(given).exists()):
+        return load(given)
+    found: list[Loaded] = []
+    problems: list[str] = []
+    for place in [given, *elsewhere]:
+        try:
+            found.append(load(place))
+        except DataError as error:
+            problems.append(str(error))
+        else:
+            if checksum(found[-1]) == recorded["checksum"]:
+                return found[-1]
+    if found:
+        return found[0]
+    raise DataError(f"{problems[0]}; say with --data where the images of {run.path} are now")
+
+
+def place_of(given: str, folder: Path) -> str:
+    """The place of images that were `given` when the sweep in `folder` began: as given, or beside the folder."""
+    return given if Path(given).exists() else next(_other_places(given, None, folder), given)
+
+
+def _other_places(given: str, recorded: str | None, folder: Path) -> Iterator[str]:
+    """Where images of a relative path may lie besides the current folder: where they lay when the run began, and
+    beside the folders that the run lies in. Only what is there."""
+    path = Path(given)
+    if given in NAMES or not given or given.startswith("~"):
+        return
+    beside = [] if path.is_absolute() else [parent / path for parent in folder.absolute().parents]
+    seen = [path]
+    for place in [*([Path(recorded)] if recorded else []), *beside]:
+        with suppress(OSError):
+            if place.exists() and not any(other.exists() and place.samefile(other) for other in seen):
+                seen.append(place)
+                yield str(place)

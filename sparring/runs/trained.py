@@ -1,0 +1,46 @@
+"""WHAT WAS TRAINED: the networks of a run with the state of one of its checkpoints."""
+
+import warnings
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+
+from sparring.errors import DamageWarning, RunError
+from sparring.gan.gan import Game, ImageShape, game_of
+from sparring.gan.state import TrainState, first_state
+from sparring.runs import checkpoint
+from sparring.runs.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A state of a run, and the game that it is a state of."""
+
+    game: Game
+    image_shape: ImageShape
+    classes: dict[str, int]
+    """How many images of each class the data have, by its name; empty without labels."""
+    step: int
+    state: TrainState
+
+
+def load_trained(run: Run, best: bool = False) -> Trained:
+    """The newest whole checkpoint of the run, or the one that was judged best while it trained.
+
+    Of damaged ones that were passed over a `DamageWarning` tells. Raises `RunError` where there is none.
+    """
+    recipe = run.recipe()
+    data = run.environment()["data"]
+    _, height, width, channels = data["shape"]
+    image_shape, classes = (height, width, channels), data.get("classes", {})  # older runs have no classes
+    game = game_of(recipe, image_shape, len(classes))
+    template = jax.eval_shape(partial(first_state, game), jax.random.key(0))
+    newest = checkpoint.load_newest(run.best if best else run.checkpoints, template, made_by=run.identity)
+    if newest is None:
+        why = "it was not judged while it trained" if best else "nothing was saved before it stopped"
+        raise RunError(f"{run.path} has no {'best ' if best else ''}checkpoint: {why}")
+    step, state, damaged = newest
+    for problem in damaged:
+        warnings.warn(f"passed over {problem}", DamageWarning, stacklevel=2)
+    return Trained(game, image_shape, classes, step, state)

@@ -1,0 +1,224 @@
+"""THE SWEEP: trains one recipe with several values of its settings, one run a trial, and ranks them by the judge.
+
+sweep -> the folder (new, or where it stopped) -> claim a trial -> train it -> judge it on held-out images -> next one
+Several processes that are given the same folder share the trials (see `sparring.sweeps.sharing`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+from rich.console import Console
+
+from sparring import data
+from sparring.data.validation import hold_out
+from sparring.errors import DataError, RecipeError, RunError, TrainingDiverged
+from sparring.evaluation.comparison import distance_words
+from sparring.evaluation.features import ready_extractor
+from sparring.evaluation.glance import LEAST_HELD_OUT
+from sparring.files.untrusted import plain_console
+from sparring.recipes import DEFAULT, arguments, recipe_called
+from sparring.recipes.recipe import Recipe
+from sparring.runs.run import Run
+from sparring.runs.run_images import place_of
+from sparring.sweeps import ranking
+from sparring.sweeps.folder import Setup, SweepFolder, changes
+from sparring.sweeps.ranking import Place
+from sparring.sweeps.sharing import Trial, Trials, at_work, exclusively, known_trials
+from sparring.sweeps.space import Range, make_points, make_space, point_words, quiet_optuna
+from sparring.system.numerics import fixed
+from sparring.terminal.progress import duration
+from sparring.training import live
+from sparring.training import train as training
+from sparring.training.score import judge_aloud
+from sparring.training.session import Reporter
+from sparring.training.stopping import stop_requests
+from sparring.training.train import CHECKPOINT_SECONDS, check_options
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is known of a sweep."""
+
+    path: Path
+    places: tuple[Place, ...]
+    """The ranking, the best first."""
+    stopped: bool
+    """Whether somebody asked it to stop before its end."""
+
+    @property
+    def best(self) -> Run | None:
+        """The run with the best settings, of several seeds the best one; None where none is finished."""
+        best = self.places[0].best
+        return None if best is None else Run(best)
+
+    def print(self, console: Console | None = None) -> None:
+        """Print the ranking."""
+        ranking.print_ranking(self.places, console or plain_console())
+
+
+@fixed()
+def sweep(
+    recipe: Recipe | str = DEFAULT,
+    space: Mapping[str, Sequence[Any] | Range] | None = None,
+    *,
+    trials: int | None = None,
+    draw_seed: int = 0,
+    out: str | Path | None = None,
+    sweeps: str | Path = "sweeps",
+    tensorboard: bool = False,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> Sweep:
+    """Train a recipe with several values of its settings and rank the runs; or go on with a sweep that was stopped.
+
+    `space` names settings and what to try of each: a list of values, or a `Range`. All combinations are tried, or with
+    `trials` so many different ones drawn by chance (which ones, `draw_seed` decides). `settings` are those that all
+    trials have in common. The sweep lies in `out`; without it in a new folder below `sweeps`, unless the newest sweep
+    of this recipe there is the same one and not finished.
+
+    A run that is finished is judged on the images that its recipe holds out, by 1,000 samples of its last state. A run
+    that diverges, or needs more memory than there is, counts as failed, and the sweep goes on.
+
+    Ctrl-C stops the run and the sweep; the same call goes on with both. Processes that make the same call at the same
+    time with the same `out` share the trials.
+
+    Raises `RecipeError` for an impossible setting, `DataError` for unusable data, `ResumeError` where another sweep
+    lies in `out`, `MissingExtra` without Optuna.
+    """
+    base = recipe_called(recipe).replace(**settings)
+    check_options(checkpoint_seconds, None, tensorboard=tensorboard)
+    out, sweeps = None if out is None else arguments.path("out", out), arguments.path("sweeps", sweeps)
+    trials = None if trials is None else arguments.whole("trials", trials, -arguments.LARGEST)
+    draw_seed = arguments.whole("draw_seed", draw_seed, 0)
+    with quiet_optuna():
+        setup, notice = _set_up(base, space or {}, trials, draw_seed)
+        told = live.reporter(transient=True) if reporter is None else reporter
+        if notice:
+            told.say(notice)
+        folder = SweepFolder(Path(out)) if out is not None else _choose_folder(Path(sweeps), setup)
+        return _work(folder, setup, told, tensorboard, checkpoint_seconds)
+
+
+def resume(path: str | Path, **options: Any) -> Sweep:
+    """Go on with the sweep in `path`, or take part in it. `options` are those of `sweep` that change no trial."""
+    path = arguments.path("path", path)
+    setup = SweepFolder(path).setup()
+    recipe = setup.recipe.replace(data=place_of(setup.recipe.data, path))
+    return sweep(recipe, setup.space, trials=setup.trials, draw_seed=setup.draw_seed, out=path, **options)
+
+
+# ------------------------------------------------------------------------------------------------ one process's part
+
+
+def _work(folder: SweepFolder, setup: Setup, told: Reporter, tensorboard: bool, checkpoint_seconds: float) -> Sweep:
+    """Train the trials that nobody else trains, until none is left to begin or somebody asks to stop."""
+    folder.refuse_strangers()
+    folder.refuse_foreign()
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with exclusively(folder):
+        setup = folder.begin(setup)
+    with stop_requests() as stop, at_work(folder) as worker:
+        shared = Trials(folder, setup, worker)
+        while not stop.requested and (number := shared.claim()) is not None:
+            told.say(f"trial {number + 1} of {len(setup.points)}: {point_words(setup.points[number])}")
+            run = folder.run(number)
+            try:
+                training.train(
+                    setup.recipe_of(number),
+                    out=run.path,
+                    tensorboard=tensorboard,
+                    checkpoint_seconds=checkpoint_seconds,
+                    retries=0,  # with other rates it would be another trial
+                    reporter=told,
+                    stop=stop,
+                )
+                if run.ended() == "finished":
+                    found = _judge_finite(run, told)
+                    words = distance_words(found["score"], found["error"], found)
+                    told.say(f"{run.path.name}: distance {words}, trained for {duration(found['seconds'])}")
+                    shared.finish(number, found.pop("score"), **found)
+            except (TrainingDiverged, jax.errors.JaxRuntimeError) as error:
+                reason = str(error).strip().partition("\n")[0]
+                shared.fail(number, reason)
+                told.say(f"{run.path.name} failed: {reason}")
+            finally:
+                shared.give_back(number)
+        known = shared.all()
+    return Sweep(folder.path, _ranked(folder, known), stop.requested)
+
+
+def _ranked(folder: SweepFolder, known: Sequence[Trial]) -> tuple[Place, ...]:
+    return tuple(ranking.rank(known, [folder.run(trial.number).path for trial in known]))
+
+
+def _judge_finite(run: Run, told: Reporter) -> dict[str, Any]:
+    found = judge_aloud(run, told)
+    if not math.isfinite(found["score"]):
+        raise TrainingDiverged("its distance from real images is no number")
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ what is meant
+
+
+def _set_up(
+    base: Recipe, wanted: Mapping[str, Sequence[Any] | Range], trials: int | None, draw_seed: int
+) -> tuple[Setup, str | None]:
+    """The sweep that is meant, and what its user should know of the data. Raises an error where one of its trials could
+    not be trained or judged."""
+    space = make_space(base, wanted)
+    points = make_points(base, space, trials, draw_seed)
+    tried = [name for name, axis in space.items() if isinstance(axis, Range) or len(axis) > 1]
+    first = base.replace(**points[0])
+    image_set = data.load(first.data, shaping=data.shaping_of(first))
+    image_set.refuse_alike()
+    training_images, held_out = hold_out(image_set, first.held_out)
+    judged_by = 0 if held_out is None else len(held_out.images)
+    if judged_by < LEAST_HELD_OUT:
+        raise RecipeError(
+            f"a sweep is ranked by held-out images and needs {LEAST_HELD_OUT} of them or more; "
+            f"held_out {first.held_out:g} of {len(image_set.images):,} images is {judged_by}"
+        )
+    ready_extractor(training_images)  # which refuses images that it cannot judge
+    largest = max(base.replace(**point).reals_per_step for point in points)
+    if largest > len(training_images.images):
+        raise DataError(
+            f"{first.data} holds {len(training_images.images):,} images to train on, but a step takes {largest:,}"
+        )
+    setup = Setup(
+        recipe=first,
+        space={name: space[name] for name in tried},
+        trials=trials,
+        draw_seed=draw_seed,
+        checksum=image_set.checksum(),
+        points=tuple({name: point[name] for name in tried} for point in points),
+    )
+    return setup, image_set.notice
+
+
+def _choose_folder(sweeps: Path, setup: Setup) -> SweepFolder:
+    """The newest sweep of that recipe below `sweeps` if it is the same one and not finished; else a new one."""
+    name = setup.recipe.name
+    found = [folder for folder in map(SweepFolder, sorted(sweeps.glob(f"{name}-*"))) if folder.exists()]
+    if found and _is_open(found[-1], setup):
+        return found[-1]
+    stem = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    candidates = (SweepFolder(sweeps / f"{stem}{suffix}") for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
+    return next(folder for folder in candidates if not folder.path.exists())
+
+
+def _is_open(folder: SweepFolder, setup: Setup) -> bool:
+    try:
+        begun = folder.setup()
+        same = not changes(begun, setup)
+        return same and any(trial.state in ("waiting", "running") for trial in known_trials(folder, begun))
+    except RunError:  # a sweep that cannot be read is not the one that is meant
+        return False

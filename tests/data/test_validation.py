@@ -1,0 +1,69 @@
+"""The held-out slice: never trained on, the same for every seed, and a fair part of every class."""
+
+import numpy as np
+import pytest
+
+from sparring.data import ImageSet
+from sparring.data.validation import hold_out
+
+
+def numbered(count: int, labels: bool = True) -> ImageSet:
+    """Images that each show their own number; sorted by class, as folders of own images are."""
+    images = np.arange(count, dtype=np.uint32).view(np.uint8).reshape(count, 2, 2, 1)
+    classes = (np.arange(count) * 10 // count).astype(np.int32)
+    names = tuple("abcdefghij")
+    return ImageSet("numbers", images, classes if labels else None, names if labels else (), "the test")
+
+
+def numbers(images: ImageSet) -> list[int]:
+    return np.ascontiguousarray(images.images).reshape(-1, 4).view(np.uint32).ravel().tolist()
+
+
+@pytest.mark.parametrize("share", [0.04, 0.25, 0.5])
+def test_every_image_is_in_one_part_and_both_keep_the_order(share: float) -> None:
+    training, held = hold_out(numbered(1000), share)
+    assert held is not None
+    assert len(held.images) == 1000 * share
+    assert sorted(numbers(training) + numbers(held)) == list(range(1000))
+    assert numbers(training) == sorted(numbers(training)) and numbers(held) == sorted(numbers(held))
+
+
+def test_labels_stay_with_their_images() -> None:
+    training, held = hold_out(numbered(1000), 0.2)
+    assert held is not None
+    for part in (training, held):
+        assert part.labels is not None
+        assert [n // 100 for n in numbers(part)] == part.labels.tolist()
+        assert part.class_names == numbered(1000).class_names
+
+
+def test_sorted_data_leave_some_of_every_class() -> None:
+    _, held = hold_out(numbered(5000), 0.04)
+    assert held is not None and held.labels is not None
+    counts = np.bincount(held.labels, minlength=10)
+    assert counts.sum() == 200 and counts.min() >= 8 and counts.max() <= 36
+
+
+def test_it_is_the_same_every_time() -> None:
+    first, second = (hold_out(numbered(300), 0.1)[1] for _ in range(2))
+    assert first is not None and second is not None
+    assert numbers(first) == numbers(second)
+
+
+def test_mnist_leaves_2400() -> None:
+    from sparring.recipes.recipe import HELD_OUT
+
+    training, held = hold_out(numbered(60_000), HELD_OUT)
+    assert held is not None
+    assert (len(training.images), len(held.images)) == (57_600, 2_400)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001])
+def test_where_the_share_comes_to_none_all_are_trained_on(share: float) -> None:
+    whole = numbered(100, labels=False)
+    assert hold_out(whole, share) == (whole, None)
+
+
+def test_one_image_is_always_left_to_train_on() -> None:
+    training, _ = hold_out(numbered(1), 0.99)
+    assert len(training.images) == 1

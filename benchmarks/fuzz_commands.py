@@ -304,7 +304,7 @@ def harmless(box: Sandbox) -> Iterator[Callable[[int], None]]:
         "sparring.runs.generator.Generator.draw_latents": _few(sampling.Generator.draw_latents),
         "sparring.runs.generator.load": _loaded_once(sampling.load),
         "sparring.data.pictures.collection.stored": partial(_stored, store.stored),
-        "sparring.web.server.beside": lambda folder: contextlib.nullcontext("http://"),
+        "sparring.web.server.serve_in_background": lambda folder: contextlib.nullcontext("http://"),
         "sparring.files.atomic.write_file": partial(_write_inside, box.folder, atomic.write_file),
         "inspect.getsourcelines": cache(inspect.getsourcelines),  # which is half of the time of parsing
         "jax.distributed.initialize": _not_met,

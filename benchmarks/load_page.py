@@ -62,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         watched, alone = Run(Path(folder) / "runs" / "watched"), Run(Path(folder) / "alone")
         watched.path.parent.mkdir()
-        with server.beside(watched.path.parent) as address:
+        with server.serve_in_background(watched.path.parent) as address:
             trainer = subprocess.Popen(training(given.recipe, watched, 10_000_000), stdout=subprocess.DEVNULL)
             os.nice(NICENESS)
             try:

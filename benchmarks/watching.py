@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / "run")
         command = [sys.executable, "-P", "-m", "sparring.cli.main", "train", given.recipe, "--out", str(run.path)]
-        with server.beside(Path(folder)) as address:
+        with server.serve_in_background(Path(folder)) as address:
             trainer = subprocess.Popen(
                 [*command, "--steps", "10000000", "--schedule-steps", "0"], stdout=subprocess.DEVNULL
             )

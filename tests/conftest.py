@@ -208,7 +208,7 @@ def runs(tiny_run: Run, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFa
 def address(runs: Path) -> Iterator[str]:
     from sparring.web import server
 
-    with server.beside(runs) as told:
+    with server.serve_in_background(runs) as told:
         yield told
 
 

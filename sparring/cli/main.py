@@ -205,7 +205,7 @@ def _watched(given: Train) -> Iterator[None]:
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with server.beside(folder) as address:
+        with server.serve_in_background(folder) as address:
             say(f"watch it learn: {address}", flush=True)
             yield
             _keep_page(address)
@@ -633,13 +633,13 @@ def watch(words: list[str]) -> int:
     if not given.i_know and not server.is_loopback(given.host):
         raise UsageError(f"on {given.host} other machines can ask, and nothing is encrypted: add --i-know if they may")
 
-    from sparring.web.run_index import Shelf
+    from sparring.web.run_index import RunIndex
 
-    shelf = Shelf(given.folder)
-    if not shelf.runs() and not shelf.whole:
+    index = RunIndex(given.folder)
+    if not index.runs() and not index.complete:
         say(f"no runs were found in the first folders of {given.folder}, and no more are searched: give theirs")
-    elif not shelf.whole:
-        say(f"{len(shelf.runs()):,} runs were found, and {given.folder} has more folders than are searched")
+    elif not index.complete:
+        say(f"{len(index.runs()):,} runs were found, and {given.folder} has more folders than are searched")
 
     def show(address: str) -> None:
         say(f"the page of {given.folder}: {address}")

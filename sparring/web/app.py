@@ -32,7 +32,7 @@ from sparring.runs.run import Run
 from sparring.web import view
 from sparring.web.auth import Refused
 from sparring.web.limits import check_about, check_whole
-from sparring.web.run_index import Shelf
+from sparring.web.run_index import RunIndex
 from sparring.web.tail import Tail
 from sparring.web.timeouts import PIECE
 
@@ -85,7 +85,7 @@ class Page:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.shelf = Shelf(folder)
+        self.index = RunIndex(folder)
         self._tails: dict[Path, Tail] = {}
         self._cards: dict[Path, tuple[str, dict[str, Any]]] = {}
         self._players: OrderedDict[Path, Player] = OrderedDict()
@@ -97,7 +97,7 @@ class Page:
         return await self._read(self._find, request.path_params["run"])
 
     def _find(self, key: str) -> Run:
-        run = self.shelf.find(key)
+        run = self.index.find(key)
         if run is None:
             raise HTTPException(404, "there is no such run (any more)")
         return run
@@ -117,7 +117,7 @@ class Page:
         """How the recipes of these runs differ, as JSON."""
 
         def look() -> bytes:
-            return _json({"differences": differences([self.shelf.find(key) for key in keys])})
+            return _json({"differences": differences([self.index.find(key) for key in keys])})
 
         return await self._read(look)
 
@@ -134,9 +134,9 @@ class Page:
 
     def _stamp(self, key: str | None) -> str:
         if key is None:
-            all_stamps = "|".join(f"{name}:{self._stamp_in_list(run)}" for name, run in self.shelf.runs().items())
+            all_stamps = "|".join(f"{name}:{self._stamp_in_list(run)}" for name, run in self.index.runs().items())
             return hashlib.sha256(all_stamps.encode()).hexdigest()
-        run = self.shelf.find(key)
+        run = self.index.find(key)
         return "gone" if run is None else f"{view.stamp(run)}.{view.is_trained(run)}"
 
     def _stamp_in_list(self, run: Run) -> str:
@@ -151,18 +151,18 @@ class Page:
 
     def _list(self) -> bytes:
         """All runs, the newest first."""
-        found = self.shelf.runs()
+        found = self.index.runs()
         there = {run.path for run in found.values()}
         for known in (self._tails, self._cards):
             for path in known.keys() - there:
                 del known[path]
         cards = [self._card(key, run) for key, run in found.items()]
         cards.sort(key=lambda card: (card["state"] != "running", -card["changed"]))
-        return _json({"folder": self.shelf.folder.name, "runs": cards})
+        return _json({"folder": self.index.folder.name, "runs": cards})
 
     def _card(self, key: str, run: Run) -> dict[str, Any]:
         """The card of a run; of one that is not trained and has not changed the card of before."""
-        stamp, name = view.stamp(run), self.shelf.name(run)
+        stamp, name = view.stamp(run), self.index.name(run)
         before, card = self._cards.get(run.path, ("", {}))
         if before != stamp or card["state"] in LIVE:
             try:
@@ -178,7 +178,7 @@ class Page:
         run = self._find(key)
         try:
             check_about(run)
-            return _json(view.whole(self.shelf.name(run), key, run, self._events(run)))
+            return _json(view.whole(self.index.name(run), key, run, self._events(run)))
         except NO_RUN:
             raise HTTPException(409, "this run cannot be read") from None
 

@@ -20,21 +20,21 @@ MOST_SECONDS = 5.0
 """So long is searched at most: in what is found until then the runs lie that anybody wants to see."""
 
 
-class Shelf:
+class RunIndex:
     """The runs in a folder, or the one run that the folder is."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self._runs: dict[str, Run] = {}
         self._fresh_until = float("-inf")
-        self.whole = True
+        self.complete = True
         """Whether all folders could be looked through."""
 
     def runs(self) -> dict[str, Run]:
         """The runs that there are now, by their ids, in the order of their paths; but for those behind a link."""
         began = time.monotonic()
         if began > self._fresh_until:
-            found, self.whole = _found(self.folder)
+            found, self.complete = _found(self.folder)
             self._runs = {run_id(self.name(run)): run for run in found}
             ended = time.monotonic()
             self._fresh_until = ended + (FRESH_SECONDS if ended - began < SHARE else (ended - began) / SHARE)

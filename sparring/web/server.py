@@ -1,7 +1,7 @@
 """THE SERVER: the process of the page. It is bound to this machine, prints the address with its token, and yields to
 whoever trains.
 
-`beside` starts it for the time of a training: it then ends when the trainer does, however that ends.
+`serve_in_background` starts it for the time of a training: it then ends when the trainer does, however that ends.
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ def require() -> None:
 
 
 @contextmanager
-def beside(folder: Path) -> Iterator[str]:
+def serve_in_background(folder: Path) -> Iterator[str]:
     """The page of a folder in a process of its own, for as long as the block takes: its address.
 
     Raises `MissingExtra` without the extra `watch`, `UsageError` where it cannot start.
     """
     require()
     process = subprocess.Popen(
-        isolation.command("sparring.web.server", "answer_beside", str(folder)),
+        isolation.command("sparring.web.server", "background_main", str(folder)),
         env=isolation.environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -108,8 +108,8 @@ def beside(folder: Path) -> Iterator[str]:
         process.communicate()
 
 
-def answer_beside(folder: str) -> None:
-    """The process that `beside` starts: it ends when nobody holds its standard input any more."""
+def background_main(folder: str) -> None:
+    """The process that `serve_in_background` starts: it ends when nobody holds its standard input any more."""
 
     def wait() -> None:
         sys.stdin.read()

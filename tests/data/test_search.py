@@ -18,7 +18,7 @@ from sparring.errors import DataError
 from sparring.reports import measure as measuring
 from sparring.system import mounts
 from sparring.web import run_index
-from sparring.web.run_index import Shelf
+from sparring.web.run_index import RunIndex
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's list of mounts")
 PICTURE = encoded(gray())
@@ -142,14 +142,14 @@ def test_the_page_searches_for_some_seconds_and_says_so(tmp_path: Path, monkeypa
     for name in ("a", "b/c"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "recipe.json").write_text("{}")
-    made = Shelf(tmp_path)
+    made = RunIndex(tmp_path)
     assert len(made.runs()) == 2
-    assert made.whole
+    assert made.complete
     ticks = itertools.count()
     monkeypatch.setattr("sparring.web.run_index.time.monotonic", lambda: 2.0 * next(ticks))
-    made = Shelf(tmp_path)
+    made = RunIndex(tmp_path)
     assert len(made.runs()) < 2
-    assert not made.whole
+    assert not made.complete
 
 
 def test_looking_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_looking_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: py
     now = [0.0]
     monkeypatch.setattr(run_index, "_found", slow)
     monkeypatch.setattr("sparring.web.run_index.time.monotonic", lambda: now[0])
-    made = Shelf(tmp_path)
+    made = RunIndex(tmp_path)
     while now[0] < 100:
         made.runs()
         now[0] += 1.0

@@ -94,7 +94,7 @@ def served(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     (runs / "linked" / "closest.png").symlink_to(folder / "secret")
     os.mkfifo(runs / "linked" / "grids" / "00000050.png")
     (runs / "outside").symlink_to(folder)
-    with server.beside(runs) as address:
+    with server.serve_in_background(runs) as address:
         told = urlsplit(address)
         assert told.port
         with urllib.request.urlopen(address) as door:
@@ -511,7 +511,8 @@ def test_the_token_is_in_no_list_of_processes(served: Served) -> None:
 def test_the_page_ends_with_who_started_it(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom sparring.web import server\n"
-        "with server.beside(Path(sys.argv[1])) as address:\n    print(address, flush=True)\n    time.sleep(60)\n"
+        "with server.serve_in_background(Path(sys.argv[1])) as address:\n"
+        "    print(address, flush=True)\n    time.sleep(60)\n"
     )
     trainer = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert trainer.stdout is not None
@@ -529,7 +530,7 @@ def test_the_page_ends_with_who_started_it(tmp_path: Path) -> None:
 
 
 def test_a_second_page_takes_the_next_port(tmp_path: Path) -> None:
-    with server.beside(tmp_path) as first, server.beside(tmp_path) as second:
+    with server.serve_in_background(tmp_path) as first, server.serve_in_background(tmp_path) as second:
         assert urlsplit(first).port != urlsplit(second).port
         assert parse_qs(urlsplit(first).query) != parse_qs(urlsplit(second).query)
 

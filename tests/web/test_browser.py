@@ -58,13 +58,13 @@ def test_runs_are_put_side_by_side(tab: Any, address: str) -> None:
 
 
 def test_the_one_run_of_a_folder_is_shown_at_once(tab: Any, runs: Path) -> None:
-    with server.beside(runs / "plain") as told:
+    with server.serve_in_background(runs / "plain") as told:
         tab.goto(told)
         tab.get_by_role("heading", name="plain", exact=True).wait_for()
 
 
 def test_an_empty_folder_says_what_to_do_and_a_run_appears_when_it_begins(tab: Any, runs: Path, tmp_path: Path) -> None:
-    with server.beside(tmp_path) as told:
+    with server.serve_in_background(tmp_path) as told:
         tab.goto(told)
         tab.get_by_text("No runs in").wait_for()
         tab.get_by_text("sparring train makes one").wait_for()
@@ -114,7 +114,7 @@ def test_a_run_is_trained_while_somebody_watches(tab: Any, tiny_recipe: Recipe, 
     )
     run = Run(tmp_path / "runs" / "live")
     run.path.parent.mkdir()
-    with server.beside(run.path.parent) as told:
+    with server.serve_in_background(run.path.parent) as told:
         command = [sys.executable, "-c", code, json.dumps(recipe.to_json()), str(run.path)]
         trainer = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:

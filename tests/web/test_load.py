@@ -39,7 +39,7 @@ def watched(recipe: Recipe, run: Run, viewers: int, seconds: float) -> Found:
     """What so many viewers meet, beside a training of that recipe."""
     run.path.mkdir(parents=True)
     found = Found()
-    with server.beside(run.path.parent) as printed:
+    with server.serve_in_background(run.path.parent) as printed:
         page = Address.of(printed)
         trainer = threading.Thread(target=training.train, args=[recipe], kwargs={"out": run.path})
         trainer.start()
@@ -183,7 +183,7 @@ def test_unfinished_requests_take_little_memory_in_all(brief: None, monkeypatch:
 
 def test_a_file_is_never_held_for_who_does_not_read(copied_run: Run) -> None:
     """Thirty that never read 4.7 MB each: the page holds a piece of them for each, no more."""
-    with server.beside(copied_run.path) as printed, contextlib.ExitStack() as open_ones:
+    with server.serve_in_background(copied_run.path) as printed, contextlib.ExitStack() as open_ones:
         page = Address.of(printed)
         awaited(load_page.crowd(page, 1, 1.0, Found()))
         process = load_page.page_process(page.port)

@@ -31,7 +31,7 @@ def test_marks_in_names_are_text_in_every_chart(tab: Any, runs: Path, tmp_path: 
         for path in (run.environment_file, run.path / "environment.copy.json"):
             checksummed.write(path, about)
     marks = "c => Array.from(c.querySelectorAll('a, [style*=bold]')).map(e => e.outerHTML)"
-    with server.beside(tmp_path / "runs") as told:
+    with server.serve_in_background(tmp_path / "runs") as told:
         opened(tab, told, evil)
         places = [
             tab.get_by_label("Distance (Frechet): samples", exact=False),
@@ -94,7 +94,7 @@ def lost(tab: Any) -> Any:
 
 def test_a_server_that_ended_is_said_in_every_view(browser: Any, runs: Path) -> None:
     context = browser.new_context()
-    with server.beside(runs) as told:
+    with server.serve_in_background(runs) as told:
         tabs = {part: context.new_page() for part in ("list", "run", "explore", "compare")}
         for tab in tabs.values():
             tab.set_default_timeout(SECONDS)
@@ -117,7 +117,7 @@ def test_a_server_that_ended_is_said_in_every_view(browser: Any, runs: Path) -> 
 
 
 def test_a_server_that_was_started_anew_is_said(tab: Any, runs: Path) -> None:
-    with server.beside(runs) as told:
+    with server.serve_in_background(runs) as told:
         opened(tab, told, "plain")
         port = urlsplit(told).port
     with socket.create_server(("127.0.0.1", port or 0)) as listening:
@@ -135,7 +135,7 @@ def test_a_server_that_was_started_anew_is_said(tab: Any, runs: Path) -> None:
 def test_a_page_goes_on_when_the_server_answers_again(tab: Any, runs: Path, tmp_path: Path) -> None:
     """As after a pause, or where the way to another machine was cut."""
     run = Run(Path(shutil.copytree(runs / "plain", tmp_path / "runs" / "plain")))
-    with server.beside(tmp_path / "runs") as told:
+    with server.serve_in_background(tmp_path / "runs") as told:
         tab.goto(told)
         tab.get_by_role("heading", name="plain", exact=True).wait_for()
         tab.route("**/api/**", lambda route: route.abort())
@@ -183,7 +183,7 @@ def test_a_killed_training_is_said_at_once(tab: Any, tiny_run: Run, tmp_path: Pa
         "import sys, time\nfrom pathlib import Path\nfrom sparring.runs.run import Run\nrun = Run(Path(sys.argv[1]))\n"
         "with run.lock():\n    run.add_event('resumed', 30)\n    time.sleep(100)\n"
     )
-    with server.beside(run.path.parent) as told:
+    with server.serve_in_background(run.path.parent) as told:
         trainer = subprocess.Popen([sys.executable, "-c", code, str(run.path)])
         tab.goto(told)
         tab.locator(".state.running").wait_for()

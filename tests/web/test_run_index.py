@@ -7,7 +7,7 @@ import pytest
 
 from sparring.runs.run import Run
 from sparring.web import run_index
-from sparring.web.run_index import Shelf, run_id
+from sparring.web.run_index import RunIndex, run_id
 
 
 @pytest.fixture(autouse=True)
@@ -21,18 +21,18 @@ def made_run(path: Path) -> Path:
     return path
 
 
-def names(made: Shelf) -> list[str]:
+def names(made: RunIndex) -> list[str]:
     return [made.name(run) for run in made.runs().values()]
 
 
 def test_runs_are_found_at_every_depth_but_not_within_runs(tmp_path: Path) -> None:
     for name in ("a", "sweeps/rates/trial-0000", "replicas/seed-0", "a/inside", ".hidden/run", "one/two/three/four"):
         made_run(tmp_path / name)
-    assert names(Shelf(tmp_path)) == ["a", "replicas/seed-0", "sweeps/rates/trial-0000"]
+    assert names(RunIndex(tmp_path)) == ["a", "replicas/seed-0", "sweeps/rates/trial-0000"]
 
 
 def test_a_folder_that_is_a_run_is_the_only_one(tmp_path: Path) -> None:
-    made = Shelf(made_run(tmp_path / "only"))
+    made = RunIndex(made_run(tmp_path / "only"))
     assert names(made) == ["only"]
     (key,) = made.runs()
     assert made.find(key) == Run(tmp_path / "only")
@@ -44,11 +44,11 @@ def test_what_lies_behind_a_link_is_not_shown(tmp_path: Path) -> None:
     made_run(watched / "open")
     (watched / "link").symlink_to(tmp_path / "elsewhere" / "secret")
     (watched / "links").symlink_to(tmp_path / "elsewhere")
-    assert names(Shelf(watched)) == ["open"]
+    assert names(RunIndex(watched)) == ["open"]
 
 
 def test_runs_come_and_go(tmp_path: Path) -> None:
-    made = Shelf(tmp_path)
+    made = RunIndex(tmp_path)
     assert made.runs() == {}
     run = made_run(tmp_path / "new")
     (key,) = made.runs()
@@ -59,7 +59,7 @@ def test_runs_come_and_go(tmp_path: Path) -> None:
 
 
 def test_a_run_that_vanished_since_the_last_look_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, made = made_run(tmp_path / "run"), Shelf(tmp_path)
+    run, made = made_run(tmp_path / "run"), RunIndex(tmp_path)
     (key,) = made.runs()
     monkeypatch.setattr(run_index, "FRESH_SECONDS", 1e9)
     shutil.rmtree(run)
@@ -69,7 +69,7 @@ def test_a_run_that_vanished_since_the_last_look_is_not_found(tmp_path: Path, mo
 @pytest.mark.parametrize("wanted", ["", "..", "../run", "run", "0" * 16, "%2e%2e"])
 def test_nobody_names_a_path(wanted: str, tmp_path: Path) -> None:
     made_run(tmp_path / "run")
-    assert Shelf(tmp_path).find(wanted) is None
+    assert RunIndex(tmp_path).find(wanted) is None
 
 
 def test_a_folder_without_an_end_is_not_searched_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,13 +77,13 @@ def test_a_folder_without_an_end_is_not_searched_to_its_end(tmp_path: Path, monk
     for i in range(10):
         (tmp_path / f"empty-{i}").mkdir()
     made_run(tmp_path / "zz")
-    assert names(Shelf(tmp_path)) == []
+    assert names(RunIndex(tmp_path)) == []
     monkeypatch.setattr(run_index, "MOST_FOLDERS", 100)
-    assert names(Shelf(tmp_path)) == ["zz"]
+    assert names(RunIndex(tmp_path)) == ["zz"]
 
 
 def test_a_folder_that_is_not_there_has_no_runs(tmp_path: Path) -> None:
-    assert Shelf(tmp_path / "missing").runs() == {}
+    assert RunIndex(tmp_path / "missing").runs() == {}
 
 
 def test_a_folder_that_may_not_be_read_hides_no_other(
@@ -100,4 +100,4 @@ def test_a_folder_that_may_not_be_read_hides_no_other(
         return is_file(path)
 
     monkeypatch.setattr(Path, "is_file", refused)
-    assert list(Shelf(tmp_path).runs()) == [run_id("b")]
+    assert list(RunIndex(tmp_path).runs()) == [run_id("b")]

@@ -90,7 +90,7 @@ def test_a_trainer_that_was_seen_here_is_known_to_be_killed_at_once(
 ) -> None:
     monkeypatch.setattr("sparring.web.app.SAME_SECONDS", -1.0)
     page = Page(new_run.path)
-    key = next(iter(page.shelf.runs()))
+    key = next(iter(page.index.runs()))
 
     def told() -> tuple[str, str, str, str]:
         one, every = (json.loads(awaited(page.told(which))) for which in (key, None))

@@ -6,9 +6,9 @@ from rich import box
 from rich.table import Table
 
 from sparring import networks
-from sparring.files.untrusted import plain_console
 from sparring.gan.gan import MNIST_SHAPE, game_of
 from sparring.recipes.recipe import Recipe
+from sparring.terminal.output import plain_console
 from sparring.terminal.progress import duration
 
 

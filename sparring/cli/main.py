@@ -35,12 +35,12 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from sparring import interrupts
 from sparring.errors import DamageWarning, ProcessLost, SparringError, UsageError, without_addresses
-from sparring.files.untrusted import plain_console, printable, say, say_block, shell_quoted
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 from sparring.recipes.arguments import parse_whole
 from sparring.recipes.recipe import Channels, Fit, Recipe
 from sparring.runs.run import Run
 from sparring.sweeps import space
+from sparring.terminal.output import plain_console, print_block, print_line, printable, shell_quoted
 from sparring.training.stopping import is_left_alone, stop_requests
 
 if TYPE_CHECKING:
@@ -152,13 +152,13 @@ def _train(given: Train) -> int:
         return INTERRUPTED if ended == "stopped" else 0
     folder = shell_quoted(str(run.path))
     if ended == "stopped":
-        say(f"stopped after step {run.reached():,}; everything is saved")
-        say(f"Go on with: sparring train --resume {folder}")
+        print_line(f"stopped after step {run.reached():,}; everything is saved")
+        print_line(f"Go on with: sparring train --resume {folder}")
         return INTERRUPTED
     end = "finished" if ended == "finished" else f"stopped after step {run.reached():,}, flat"
     drawn = [path for path in (run.animation, run.losses_plot, run.accuracy_plot) if path.is_file()]
-    say(f"{end}: see {', '.join(map(str, drawn)) or run.path}")
-    say(f"New images: sparring sample {folder}")
+    print_line(f"{end}: see {', '.join(map(str, drawn)) or run.path}")
+    print_line(f"New images: sparring sample {folder}")
     return 0
 
 
@@ -182,12 +182,12 @@ def _train_replicas(given: Train) -> int:
     if done.stopped:
         reached = [run.reached() for run in done.runs]
         steps = " to ".join(f"{step:,}" for step in sorted({min(reached), max(reached)}))
-        say(f"stopped after step {steps}; everything is saved in {folder}")
-        say("Go on with: the same command")
+        print_line(f"stopped after step {steps}; everything is saved in {folder}")
+        print_line("Go on with: the same command")
         return INTERRUPTED
     if done.scores:
-        say(f"{done.measure} over {len(done.runs)} seeds, on held-out images: {done.words()}")
-    say(f"Against the test images: sparring compare --by-recipe {folder}/seed-*")
+        print_line(f"{done.measure} over {len(done.runs)} seeds, on held-out images: {done.words()}")
+    print_line(f"Against the test images: sparring compare --by-recipe {folder}/seed-*")
     return 0
 
 
@@ -206,7 +206,7 @@ def _watched(given: Train) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with server.serve_in_background(folder) as address:
-            say(f"watch it learn: {address}", flush=True)
+            print_line(f"watch it learn: {address}", flush=True)
             yield
             _keep_page(address)
     except BaseException:
@@ -214,7 +214,7 @@ def _watched(given: Train) -> Iterator[None]:
             with contextlib.suppress(OSError):  # there is something in it by now
                 folder.rmdir()
         raise
-    say(f"Look at it again: sparring watch {shell_quoted(str(folder))}")
+    print_line(f"Look at it again: sparring watch {shell_quoted(str(folder))}")
 
 
 def _keep_page(address: str) -> None:
@@ -222,8 +222,8 @@ def _keep_page(address: str) -> None:
     with stop_requests() as stop:
         end = time.monotonic() + LAST_SECONDS
         if sys.stdout.isatty() and not interrupts.asked_to_end():
-            say(f"The page stays open: {address}")
-            say("Ctrl-C ends it", flush=True)
+            print_line(f"The page stays open: {address}")
+            print_line("Ctrl-C ends it", flush=True)
             end = math.inf
         while not stop.requested and time.monotonic() < end:
             time.sleep(0.1)
@@ -304,7 +304,7 @@ def sweep(words: list[str]) -> int:
         run = partial(sweeping.resume, given.resume)
     done = run(tensorboard=given.tensorboard, checkpoint_seconds=given.checkpoint_seconds, reporter=told)
     if given.json:
-        say_block(json.dumps([place.to_json() for place in done.places], indent=2))
+        print_block(json.dumps([place.to_json() for place in done.places], indent=2))
     else:
         done.print(plain_console())
     if done.stopped:
@@ -429,7 +429,7 @@ def sample(words: list[str]) -> int:
         _check_room(given, generator, given.count or 64, columns)
         made = generator.sample(given.count or 64, given.seed)
         images.save_images(given.out, made, columns, force=given.force)
-    say(f"{len(made)} images in {given.out}")
+    print_line(f"{len(made)} images in {given.out}")
     return 0
 
 
@@ -493,7 +493,7 @@ def _sample_classes(given: Sample, generator: Generator) -> tuple[Images, list[s
             judge = rejection_sampling.class_judge(training, tell)
         chosen = rejection_sampling.choose(generator, counts, names, judge, given.seed)
         made, labels = chosen.images, chosen.labels
-        say(
+        print_line(
             f"this generator is not told classes: of {chosen.drawn:,} images, {len(made):,} were kept by what the "
             f"judge takes them for ({judge.name})"
         )
@@ -532,7 +532,7 @@ def export(words: list[str]) -> int:
     path, words_of_it = exports.export(
         given.run, given.format, out=given.out, best=given.best, licence=given.licence, force=given.force
     )
-    say(f"{path}: {words_of_it}")
+    print_line(f"{path}: {words_of_it}")
     return 0
 
 
@@ -592,7 +592,7 @@ def animate(words: list[str]) -> int:
         run.recipe()  # says what is missing where this is no run
         out.parent.mkdir(parents=True, exist_ok=True)
         count = animation.save_training(run, out, **sizes, may_replace=may_replace)
-    say(f"{count} pictures in {out}, {out.stat().st_size / 1e6:.1f} MB")
+    print_line(f"{count} pictures in {out}, {out.stat().st_size / 1e6:.1f} MB")
     return 0
 
 
@@ -637,15 +637,15 @@ def watch(words: list[str]) -> int:
 
     index = RunIndex(given.folder)
     if not index.runs() and not index.complete:
-        say(f"no runs were found in the first folders of {given.folder}, and no more are searched: give theirs")
+        print_line(f"no runs were found in the first folders of {given.folder}, and no more are searched: give theirs")
     elif not index.complete:
-        say(f"{len(index.runs()):,} runs were found, and {given.folder} has more folders than are searched")
+        print_line(f"{len(index.runs()):,} runs were found, and {given.folder} has more folders than are searched")
 
     def show(address: str) -> None:
-        say(f"the page of {given.folder}: {address}")
-        say("Ctrl-C ends it", flush=True)
+        print_line(f"the page of {given.folder}: {address}")
+        print_line("Ctrl-C ends it", flush=True)
 
-    server.serve(given.folder, host=given.host, port=given.port, say=show)
+    server.serve(given.folder, host=given.host, port=given.port, report=show)
     return 0
 
 
@@ -712,14 +712,14 @@ def measure(words: list[str]) -> int:
     verdicts = [verdict, *_verdicts(given.against)]
     comparison.check_comparable(verdicts)
     if given.json:
-        say_block(json.dumps([v.to_json() for v in verdicts] if given.against else verdict.to_json(), indent=2))
+        print_block(json.dumps([v.to_json() for v in verdicts] if given.against else verdict.to_json(), indent=2))
     elif given.against:
         comparison.print_comparison(comparison.rows(verdicts, by_recipe=False), console)
     if not_kept:
         _say_not_kept(not_kept[0])
         return 2
     if not given.json:
-        say(f"the report: {measuring.report_of(verdict)}")
+        print_line(f"the report: {measuring.report_of(verdict)}")
     return 0
 
 
@@ -748,7 +748,7 @@ def compare(words: list[str]) -> int:
     comparison.check_comparable(verdicts)
     compared = comparison.rows(verdicts, given.by_recipe)
     if given.json:
-        say_block(json.dumps([row.to_json() for row in compared], indent=2))
+        print_block(json.dumps([row.to_json() for row in compared], indent=2))
     else:
         comparison.print_comparison(compared, plain_console())
     return 0
@@ -771,7 +771,7 @@ def _verdicts(runs: tuple[Path, ...]) -> list[Verdict]:
 
 def _say_not_kept(text: str) -> None:
     """That what was printed, or is about to be, could not be written: on a read-only run, say."""
-    say(f"sparring: {text}", stderr=True)
+    print_line(f"sparring: {text}", stderr=True)
 
 
 # ------------------------------------------------------------------------------------------------ data
@@ -839,15 +839,15 @@ def data(words: list[str]) -> int:
         except OSError as error:
             problem = error
     if given.json:
-        say_block(json.dumps(found, indent=2))
+        print_block(json.dumps(found, indent=2))
     else:
         check.print_report(found, plain_console())
     check.refuse_untrainable(collection)
     whole_set(collection, given.strict)
     if not given.json:
         if problem is None:
-            say(f"the contact sheet: {given.sheet}")
-        say(f"Train on them: {found['command']}")
+            print_line(f"the contact sheet: {given.sheet}")
+        print_line(f"Train on them: {found['command']}")
     if problem is not None:
         raise problem
     return 0
@@ -871,7 +871,7 @@ def recipes(words: list[str]) -> int:
     from sparring.cli import catalogue
 
     if given.json:
-        say_block(json.dumps([catalogue.entry(make()) for make in RECIPES.values()], indent=2))
+        print_block(json.dumps([catalogue.entry(make()) for make in RECIPES.values()], indent=2))
     else:
         catalogue.print_table([make() for make in RECIPES.values()], DEFAULT)
     return 0
@@ -911,12 +911,12 @@ def bench(words: list[str]) -> int:
             tell(f"timing {recipe.name}, {len(speeds) + 1} of {len(chosen)}")
             speeds.append(speed.measure(recipe))
     if given.json:
-        say_block(json.dumps(speed.to_json(speeds), indent=2))
+        print_block(json.dumps(speed.to_json(speeds), indent=2))
     else:
         speed.print_table(speeds)
         others = [f"{other.name} (as {first.name})" for first, *rest in groups for other in rest]
         if others and not named:
-            say(f"Not timed, for a step of theirs does the same work: {', '.join(others)}.")
+            print_line(f"Not timed, for a step of theirs does the same work: {', '.join(others)}.")
     return 0
 
 
@@ -1000,14 +1000,14 @@ def _main(words: list[str]) -> int:
         if debug or (isinstance(error, RuntimeError) and not str(error).startswith(NO_MEMORY)):
             raise
         interrupts.hold_if_ending()
-        say(f"sparring: {_sentence(error)}", stderr=True)
+        print_line(f"sparring: {_sentence(error)}", stderr=True)
         if isinstance(error, ProcessLost):
             interrupts.leave(2)  # JAX would wait for the one that is gone, and then abort
         return 2
     except KeyboardInterrupt:
         if debug:
             raise
-        say("sparring: interrupted", stderr=True)
+        print_line("sparring: interrupted", stderr=True)
         return INTERRUPTED
 
 
@@ -1015,25 +1015,25 @@ def _show_traceback(kind: type[BaseException], error: BaseException, trace: Trac
     """As Python shows it, but names in it cannot send codes to the terminal."""
     import traceback
 
-    say_block("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), stderr=True)
+    print_block("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), stderr=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
     """Our own as one line; those of libraries are not for the user of a command."""
     if issubclass(category, DamageWarning):
-        say(f"sparring: {message}", stderr=True)
+        print_line(f"sparring: {message}", stderr=True)
 
 
 def _dispatch(words: list[str]) -> int:
     if any("\0" in word for word in words):
         raise UsageError("no word may hold the character NUL")
     if not words or words[0] in ("-h", "--help"):
-        say_block(HELP)
+        print_block(HELP)
         return 0 if words else 2
     if words[0] == "--version":
         from importlib.metadata import version
 
-        say(f"sparring {version('sparring')}")
+        print_line(f"sparring {version('sparring')}")
         return 0
     if words[0] not in COMMANDS:
         import difflib  # here and elsewhere below: what `--help` does not need is imported where it is needed
@@ -1047,7 +1047,7 @@ def _dispatch(words: list[str]) -> int:
 
     for setting in numerics.leave_environment():
         what = "is not used, so that the same seed gives the same images everywhere"
-        say(f"sparring: {setting} {what}", stderr=True)
+        print_line(f"sparring: {setting} {what}", stderr=True)
     if words[0] in COMPILING:
         numerics.check_environment()
         from sparring.system.compilation_cache import keep_compiled

@@ -26,9 +26,9 @@ from sparring.data.pictures.splits import USES, Part
 from sparring.data.selection import ManyImages, pieces
 from sparring.errors import DataError
 from sparring.files.atomic import MayReplace
-from sparring.files.untrusted import shell_joined
 from sparring.images import grid, grid_scale, picture, save_picture, save_png, some_places
 from sparring.recipes.recipe import Recipe
+from sparring.terminal.output import shell_joined
 
 LISTED = 20
 """Lines of a list in the text; JSON has all."""

@@ -14,9 +14,9 @@ from typing import Any
 from sparring.data.validation import held_out_count
 from sparring.evaluation.comparison import judged_words, measure_words
 from sparring.evaluation.verdict import Verdict
-from sparring.files.untrusted import printable
 from sparring.recipes.recipe import Recipe
 from sparring.runs.generator import Generator
+from sparring.terminal.output import printable
 
 IDENTIFIER, YAML_WORDS = re.compile(r"[a-z][a-z0-9.+-]*"), {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 """What YAML reads as the text that it is, and what it reads as something else."""

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from sparring.export.layers import Layer, Residual, layers_of
 from sparring.files import atomic, marks
 from sparring.files.atomic import MayReplace
-from sparring.files.untrusted import html_escaped as escape
-from sparring.files.untrusted import printable
 from sparring.runs.generator import Generator
+from sparring.terminal.output import html_escaped as escape
+from sparring.terminal.output import printable
 
 LARGEST = 3_000_000
 """Bytes of a file with float16; where it would have more, it has int8."""

@@ -2,7 +2,7 @@
 
 atomic.py         a file is written whole or not at all
 checksummed.py    JSON with a checksum of itself
-untrusted.py      safe reading of files, and safe printing of texts, that anybody may have made
+untrusted.py      safe reading of files that anybody may have made
 ownership.py      folders that other users of the machine could write to
 lock.py           the lock of a run: one process trains it
 marks.py          how a file says that Sparring made it, so that it may be replaced

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparring.files.untrusted import html_escaped as escape
+from sparring.terminal.output import html_escaped as escape
 
 WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 46, 22, 14, 24

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sparring.files.untrusted import html_escaped as escape
 from sparring.images import open_picture
 from sparring.reports import curves
 from sparring.reports.charts import Line, line_chart
 from sparring.reports.curves import Drawn, Event
 from sparring.reports.html import embedded
 from sparring.runs.run import Run
+from sparring.terminal.output import html_escaped as escape
 
 MOST_GRIDS = 8
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from sparring.files.untrusted import html_escaped as escape
 from sparring.images import Images, grid, grid_scale, picture
 from sparring.reports import charts
+from sparring.terminal.output import html_escaped as escape
 
 LARGEST = 640
 """Pixels of a sheet's longer side."""

@@ -31,7 +31,6 @@ from sparring.evaluation.metrics.discriminator import Discrimination, discrimina
 from sparring.evaluation.protocol import FEW_UNSEEN, SAMPLES, SEED, RealImages
 from sparring.evaluation.verdict import Verdict
 from sparring.files import checksummed, marks
-from sparring.files.untrusted import shell_joined
 from sparring.images import Images, some_places
 from sparring.recipes import arguments
 from sparring.recipes.checks import parse_range
@@ -44,6 +43,7 @@ from sparring.runs.run_images import load_again
 from sparring.runs.trained import load_trained
 from sparring.system import extras
 from sparring.system.numerics import fixed
+from sparring.terminal.output import shell_joined
 from sparring.terminal.progress import Tell, silent
 
 DISCRIMINATED = 5_000

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.files import atomic, marks
-from sparring.files.untrusted import printable
 from sparring.reports.animation import save_training
 from sparring.runs.run import Run
+from sparring.terminal.output import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

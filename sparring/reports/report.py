@@ -26,14 +26,14 @@ from sparring.evaluation.protocol import RealImages
 from sparring.evaluation.verdict import DOUBT, MEASURES, About, Measure, Verdict
 from sparring.files import atomic, marks
 from sparring.files.atomic import MayReplace
-from sparring.files.untrusted import html_escaped as escape
-from sparring.files.untrusted import shell_joined
 from sparring.images import Images, some_places
 from sparring.recipes.recipe import settings_of
 from sparring.reports.charts import bar
 from sparring.reports.history import history
 from sparring.reports.html import facts, figure, sheet, table, whole
 from sparring.runs.run import Run
+from sparring.terminal.output import html_escaped as escape
+from sparring.terminal.output import shell_joined
 
 SHEET_SIDE = 8
 """Rows and columns of the two sheets of images."""

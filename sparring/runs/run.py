@@ -34,11 +34,12 @@ from typing import Any, TypeGuard, TypeVar
 from sparring.errors import DamageWarning, RecipeError, RunError
 from sparring.files import atomic, checksummed
 from sparring.files.lock import lock
-from sparring.files.untrusted import LARGEST_JSON, html_escaped, open_plain, read_plain
+from sparring.files.untrusted import LARGEST_JSON, open_plain, read_plain
 from sparring.recipes import arguments
 from sparring.recipes.recipe import Recipe, digest_of
 from sparring.runs import identity
 from sparring.runs.identity import Identity
+from sparring.terminal.output import html_escaped
 
 LARGEST_EVENTS, LONGEST_LINE = 1 << 30, 1 << 24
 """Characters of the events that are read, and of one of them."""

@@ -14,9 +14,9 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from sparring.evaluation.comparison import distance_words
-from sparring.files.untrusted import shell_quoted
 from sparring.sweeps.sharing import Trial
 from sparring.sweeps.space import Point, point_to_json, value_words
+from sparring.terminal.output import shell_quoted
 from sparring.terminal.progress import duration
 
 SEED = "seed"

@@ -22,7 +22,6 @@ from sparring.errors import DataError, RecipeError, RunError, TrainingDiverged
 from sparring.evaluation.comparison import distance_words
 from sparring.evaluation.features import ready_extractor
 from sparring.evaluation.glance import LEAST_HELD_OUT
-from sparring.files.untrusted import plain_console
 from sparring.recipes import DEFAULT, arguments, recipe_called
 from sparring.recipes.recipe import Recipe
 from sparring.runs.run import Run
@@ -33,6 +32,7 @@ from sparring.sweeps.ranking import Place
 from sparring.sweeps.sharing import Trial, Trials, at_work, exclusively, known_trials
 from sparring.sweeps.space import Range, make_points, make_space, point_words, quiet_optuna
 from sparring.system.numerics import fixed
+from sparring.terminal.output import plain_console
 from sparring.terminal.progress import duration
 from sparring.training import live
 from sparring.training import train as training

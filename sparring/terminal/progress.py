@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from sparring.files.untrusted import plain_console, printable
+from sparring.terminal.output import plain_console, printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,13 +14,13 @@ from rich import box
 from rich.table import Table
 
 from sparring.data import batches
-from sparring.files.untrusted import plain_console
 from sparring.gan.batch import Examples
 from sparring.gan.gan import MNIST_SHAPE, ImageShape, game_of
 from sparring.gan.randomness import random_key
 from sparring.gan.state import first_state, stack_states
 from sparring.recipes.recipe import Recipe
 from sparring.system.numerics import fixed
+from sparring.terminal.output import plain_console
 from sparring.terminal.tables import print_whole
 from sparring.training.loop import CAPACITY, compile_chunk
 from sparring.training.operations import CLASSES, FORMULA, step_operations

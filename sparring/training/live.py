@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sparring.evaluation.alarms import Judged
-from sparring.files.untrusted import plain_console, printable
 from sparring.images import Images, on_squares
 from sparring.recipes.recipe import Recipe
 from sparring.runs.run import Run
+from sparring.terminal.output import plain_console, printable
 from sparring.terminal.progress import duration
 
 PLAIN_SECONDS = 5.0

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from sparring import interrupts
 from sparring.errors import ProcessError, ProcessLost, SparringError
-from sparring.files.untrusted import say
+from sparring.terminal.output import print_line
 
 Word = dict[str, Any]
 """What a process tells all others, as JSON values; "failed" is why it cannot go on."""
@@ -94,7 +94,7 @@ def _check_place(coordinator: str | None, processes: int | None, process: int | 
 
 
 def _say_waiting(where: str) -> None:
-    say(f"waiting for the other processes at {where}; giving up after {JOIN_SECONDS} s", stderr=True)
+    print_line(f"waiting for the other processes at {where}; giving up after {JOIN_SECONDS} s", stderr=True)
 
 
 @contextmanager

@@ -25,10 +25,11 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from sparring.errors import SparringError
-from sparring.files.untrusted import open_plain, shell_quoted
+from sparring.files.untrusted import open_plain
 from sparring.images import picture
 from sparring.recipes.recipe import settings_of
 from sparring.runs.run import Run
+from sparring.terminal.output import shell_quoted
 from sparring.web import view
 from sparring.web.auth import Refused
 from sparring.web.limits import check_about, check_whole

@@ -23,8 +23,8 @@ from typing import Any
 
 from sparring import interrupts
 from sparring.errors import SparringError, UsageError
-from sparring.files.untrusted import say
 from sparring.system import extras, isolation
+from sparring.terminal.output import print_line
 
 LOOPBACK = "127.0.0.1"
 PORT, PORTS = 8765, 20
@@ -35,8 +35,10 @@ WAITING = 256 << 10
 """Bytes that the system keeps at most for a reader; by itself it would go up to 4 MiB."""
 
 
-def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: Callable[[str], None] = say) -> None:
-    """Answer until Ctrl-C; `say` is told the address. Without a port the first free one from `PORT` on is taken.
+def serve(
+    folder: Path, *, host: str = LOOPBACK, port: int | None = None, report: Callable[[str], None] = print_line
+) -> None:
+    """Answer until Ctrl-C; `report` is called with the address. Without a port the first free one from `PORT` on is taken.
 
     Raises `MissingExtra` without the extra `watch`, `UsageError` where the port is taken or the host is not ours.
     """
@@ -68,7 +70,7 @@ def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: C
             h11_max_incomplete_event_size=MOST_HEAD,
             lifespan="off",
         )
-        say(f"http://{_shown(host)}:{taken}/?token={token}")
+        report(f"http://{_shown(host)}:{taken}/?token={token}")
         with interrupts.welcome(), contextlib.suppress(KeyboardInterrupt):
             asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 
@@ -117,9 +119,9 @@ def background_main(folder: str) -> None:
 
     threading.Thread(target=wait, daemon=True).start()
     try:
-        serve(Path(folder), say=partial(say, flush=True))
+        serve(Path(folder), report=partial(print_line, flush=True))
     except SparringError as error:
-        say(str(error))
+        print_line(str(error))
 
 
 def _listener(host: str, port: int | None) -> socket.socket:

@@ -17,9 +17,9 @@ from rich.table import Table
 import sparring
 from sparring.cli.main import main
 from sparring.files import checksummed
-from sparring.files.untrusted import html_escaped, plain_console, say, say_block, shell_quoted
 from sparring.images import save_images
 from sparring.runs.run import Run
+from sparring.terminal.output import html_escaped, plain_console, print_block, print_line, shell_quoted
 
 PACKAGE = Path(sparring.__file__).parent
 HOSTILE = "a\x1b]0;pwned\x07\x1b[31m\u202e\n\x9bb\u2066"
@@ -32,8 +32,8 @@ def check(output: str) -> None:
 
 
 def test_every_character_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
-    say(f"one {HOSTILE} line")
-    say_block(f"{HOSTILE}")
+    print_line(f"one {HOSTILE} line")
+    print_block(f"{HOSTILE}")
     table = Table("name")
     table.add_row(HOSTILE)
     plain_console().print(table)
@@ -143,9 +143,9 @@ def test_a_traceback_is_printed_without_codes(tmp_path: Path) -> None:
 
 
 def test_nothing_else_prints() -> None:
-    """All output goes through `sparring.files.untrusted`."""
+    """All output goes through `sparring.terminal.output`."""
     for path in PACKAGE.rglob("*.py"):
-        if path == PACKAGE / "plain.py":
+        if path == PACKAGE / "terminal" / "output.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):

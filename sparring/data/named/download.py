@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 from sparring import interrupts
 from sparring.errors import DataError, DownloadError
 from sparring.files import atomic, ownership
-from sparring.files.untrusted import plain_console, say
+from sparring.terminal.output import plain_console, print_line
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes received so far and the bytes expected (None where the server does not say)."""
@@ -115,7 +115,7 @@ def shown_progress(label: str) -> Iterator[Progress]:
         label: What is fetched, in a few words.
     """
     if not sys.stderr.isatty():
-        say(f"Fetching {label}", stderr=True)
+        print_line(f"Fetching {label}", stderr=True)
         yield no_progress
         return
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn

@@ -35,8 +35,8 @@ from sparring.data.pictures.splits import Part
 from sparring.data.pictures.store import CHUNK_BYTES, Failed, Shape, Stored, key_of, stored
 from sparring.data.selection import ManyImages, pieces
 from sparring.errors import DataError
-from sparring.files.untrusted import shell_quoted
 from sparring.recipes.recipe import Channels
+from sparring.terminal.output import shell_quoted
 
 MOST_NAMED = 5
 """Files that a note names."""

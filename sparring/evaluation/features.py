@@ -34,7 +34,7 @@ from sparring.images import Images
 from sparring.networks.batched import batched
 from sparring.runs import checkpoint
 from sparring.system import extras
-from sparring.terminal.progress import Count, Tell, counting, silent
+from sparring.terminal.progress import Count, ReportProgress, counting, silent
 
 BATCH = 250
 """Images that go through a network at once."""
@@ -162,7 +162,7 @@ READY: dict[str, Callable[[], Extractor]] = {
 # ------------------------------------------------------------------------------------------------ other images
 
 
-def own_judge(images: ImageSet, tell: Tell = silent) -> Extractor:
+def own_judge(images: ImageSet, tell: ReportProgress = silent) -> Extractor:
     """A judge of the images' own labels, trained once and kept in the cache under the checksum of the data.
 
     It learns from nine tenths of them; how often it is right about the others is part of what it says of itself.
@@ -284,7 +284,7 @@ def onnx_extractor(path: Path, image_shape: ImageShape) -> Extractor:
     return Extractor(path.name, checkpoint.sha256(content), image_shape, False, caveat, apply)
 
 
-def choose_extractor(images: ImageSet, onnx: Path | None = None, tell: Tell = silent) -> Extractor:
+def choose_extractor(images: ImageSet, onnx: Path | None = None, tell: ReportProgress = silent) -> Extractor:
     """The extractor for images like these: the ONNX file, else a shipped judge, else one of their labels, which is
     trained if need be, else random features."""
     if onnx is not None:

@@ -33,7 +33,7 @@ from sparring.evaluation.metrics.modes import Modes
 from sparring.evaluation.metrics.neighbours import K, Neighbourhood, Overlap, neighbourhood, overlap
 from sparring.evaluation.verdict import Measure, Verdict
 from sparring.images import Images, some_places
-from sparring.terminal.progress import Tell, counting
+from sparring.terminal.progress import ReportProgress, counting
 
 SAMPLES = 10_000
 SEED = 0
@@ -107,7 +107,7 @@ def judge(
     real: RealImages,
     extractor: Extractor,
     told: Discrimination | None,
-    tell: Tell,
+    tell: ReportProgress,
     *,
     subject: dict[str, Any],
     seed: int | None,
@@ -211,7 +211,7 @@ class _Reference:
         self._moments: Moments = moments(unseen.values)
         self._neighbourhood: Neighbourhood = neighbourhood(unseen.values)
 
-    def measure(self, features: Features, tell: Tell) -> _Measured:
+    def measure(self, features: Features, tell: ReportProgress) -> _Measured:
         """All measures of a set of images by their features."""
         values: dict[str, tuple[float, float | None]] = {}
         distance = frechet_distance(moments(features.values), self._moments)

@@ -18,7 +18,7 @@ from sparring.runs.generator import Generator
 from sparring.runs.run import Run
 from sparring.runs.run_images import load_again
 from sparring.system.numerics import fixed
-from sparring.terminal.progress import Tell
+from sparring.terminal.progress import ReportProgress
 
 DRAWN = 500
 """Images that are drawn at once."""
@@ -51,7 +51,7 @@ def training_images(run: Run) -> ImageSet:
 
 
 @fixed()
-def class_judge(training: ImageSet, tell: Tell) -> Extractor:
+def class_judge(training: ImageSet, tell: ReportProgress) -> Extractor:
     """The judge that knows the classes of these images; where none is shipped, it is trained.
 
     Raises `ClassError` where there is nothing to tell apart.

@@ -44,7 +44,7 @@ from sparring.runs.trained import load_trained
 from sparring.system import extras
 from sparring.system.numerics import fixed
 from sparring.terminal.output import shell_joined
-from sparring.terminal.progress import Tell, silent
+from sparring.terminal.progress import ReportProgress, silent
 
 DISCRIMINATED = 5_000
 """Images of each kind that the discriminator is asked about."""
@@ -62,7 +62,7 @@ def measure(
     force: bool = False,
     range: str | None = None,
     follow_links: bool = False,
-    tell: Tell = silent,
+    tell: ReportProgress = silent,
     not_kept: Callable[[str], None] | None = None,
 ) -> Verdict:
     """Judge a run, or samples made elsewhere (an `.npz`, a folder of pictures, or an array), and write a report.
@@ -124,7 +124,7 @@ def _measure_run(
     seed: int,
     best: bool,
     onnx: Path | None,
-    tell: Tell,
+    tell: ReportProgress,
     not_kept: Callable[[str], None],
 ) -> Verdict:
     tell("real images")
@@ -219,7 +219,7 @@ def _measure_samples(
     data: str,
     onnx: Path | None,
     force: bool,
-    tell: Tell,
+    tell: ReportProgress,
     not_kept: Callable[[str], None],
     numbers: Range | None,
     follow_links: bool,
@@ -242,7 +242,7 @@ def _measure_samples(
 
 
 def _measure_array(
-    array: NDArray[Any], data: str, onnx: Path | None, tell: Tell, numbers: Range | None, follow_links: bool
+    array: NDArray[Any], data: str, onnx: Path | None, tell: ReportProgress, numbers: Range | None, follow_links: bool
 ) -> Verdict:
     samples, note = as_images("the array", array, numbers)
     subject = {"kind": "samples", "path": "array", "command": "sparring.measure(array)"}
@@ -250,7 +250,13 @@ def _measure_array(
 
 
 def _judge_samples(
-    samples: Images, note: str | None, data: str, onnx: Path | None, tell: Tell, follow_links: bool, subject: Any
+    samples: Images,
+    note: str | None,
+    data: str,
+    onnx: Path | None,
+    tell: ReportProgress,
+    follow_links: bool,
+    subject: Any,
 ) -> tuple[Verdict, RealImages]:
     tell("real images")
     shaping = _shaping_like(samples) if has_pictures(data) else AS_THEY_ARE
@@ -273,7 +279,7 @@ def report_of(verdict: Verdict) -> Path:
     return Run(path).report if verdict.subject["kind"] == "run" else _beside(path, "report.html")
 
 
-def _extractor(real: RealImages, onnx: Path | None, tell: Tell) -> Extractor:
+def _extractor(real: RealImages, onnx: Path | None, tell: ReportProgress) -> Extractor:
     return choose_extractor(real.training, onnx, tell)
 
 

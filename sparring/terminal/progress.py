@@ -17,7 +17,7 @@ QUIET_SECONDS, LINE_SECONDS = 5.0, 10.0
 """How long no line is written at first; and how often one is while a stage takes long."""
 
 
-class Tell(Protocol):
+class ReportProgress(Protocol):
     """Is told what is being done now and, where that can be counted, how much of it is done."""
 
     def __call__(self, what: str, done: int = 0, total: int = 0) -> None: ...
@@ -31,11 +31,11 @@ def silent(what: str, done: int = 0, total: int = 0) -> None:
     """Shows nothing."""
 
 
-_shown: Tell | None = None
+_shown: ReportProgress | None = None
 
 
 @contextmanager
-def shown(subject: str = "") -> Iterator[Tell]:
+def shown(subject: str = "") -> Iterator[ReportProgress]:
     """Show for as long as the block takes what is told: the stage of the work on `subject`, and the time left of it.
 
     On a terminal it is a bar that goes away. Elsewhere, once it has taken `QUIET_SECONDS`, there is a line for each
@@ -54,7 +54,7 @@ def shown(subject: str = "") -> Iterator[Tell]:
             _shown = None
 
 
-def counting(tell: Tell, what: str) -> Count:
+def counting(tell: ReportProgress, what: str) -> Count:
     """Tells how much of that stage is done."""
     return lambda done, total: tell(what, done, total)
 
@@ -67,7 +67,7 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def _bar(console: Console, subject: str) -> Iterator[Tell]:
+def _bar(console: Console, subject: str) -> Iterator[ReportProgress]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -102,7 +102,7 @@ class Stage:
 
 
 @contextmanager
-def _lines(console: Console, subject: str) -> Iterator[Tell]:
+def _lines(console: Console, subject: str) -> Iterator[ReportProgress]:
     stage, began, ended = Stage(""), time.monotonic(), threading.Event()
 
     def tell(what: str, done: int = 0, total: int = 0) -> None:

@@ -23,7 +23,7 @@ def judge_aloud(run: Run, reporter: Reporter) -> dict[str, Any]:
         return judge(run, tell)
 
 
-def judge(run: Run, tell: progress.Tell = progress.silent) -> dict[str, Any]:
+def judge(run: Run, tell: progress.ReportProgress = progress.silent) -> dict[str, Any]:
     """The last state of a run, judged by 1,000 samples against the images that its recipe holds out.
 
     `score` is the distance from these (lower is better) and `error` its standard error; `floor` is what as many real

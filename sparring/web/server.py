@@ -38,7 +38,7 @@ WAITING = 256 << 10
 def serve(
     folder: Path, *, host: str = LOOPBACK, port: int | None = None, report: Callable[[str], None] = print_line
 ) -> None:
-    """Answer until Ctrl-C; `report` is called with the address. Without a port the first free one from `PORT` on is taken.
+    """Answer until Ctrl-C; `report` gets the address. Without a port the first free one from `PORT` on is taken.
 
     Raises `MissingExtra` without the extra `watch`, `UsageError` where the port is taken or the host is not ours.
     """

@@ -23,7 +23,7 @@ def test_judging_is_shown_where_the_terminal_is_told_of_the_training(
     monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
     monkeypatch.setattr(progress, "plain_console", lambda stderr: Console(file=file, highlight=False, markup=False))
 
-    def judge(run: Run, tell: progress.Tell) -> dict[str, Any]:
+    def judge(run: Run, tell: progress.ReportProgress) -> dict[str, Any]:
         tell("judging 1,000 samples")
         time.sleep(0.4)
         return {"score": 1.0}

@@ -62,11 +62,11 @@ SETTINGS = "--steps 4 --batch-size 10 --held-out 0.3 --grid-rows 2 --grid-column
 def serve() -> None:
     """The child: runs a command for each line of words, and answers with its status and what it printed."""
     from sparring.cli import main as cli
-    from sparring.evaluation import features, glance
+    from sparring.evaluation import features, validation_judge
     from sparring.sweeps import study as sweeping
 
     judge = features.shipped_judge("mnist")
-    sweeping.ready_extractor = glance.ready_extractor = lambda images: judge
+    sweeping.ready_extractor = validation_judge.ready_extractor = lambda images: judge
     for line in sys.stdin:
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):

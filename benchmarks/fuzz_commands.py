@@ -331,16 +331,16 @@ def _not_met(*given: Any, **named: Any) -> Any:
     raise RuntimeError("nobody is there")
 
 
-def _material(make: Callable[..., Any], depth: list[int], image_set: Any, recipe: Recipe, *rest: Any) -> Any:
-    shape = session.image_shape(image_set)
-    made = game.game_of(recipe, shape, len(image_set.class_names))
+def _material(make: Callable[..., Any], depth: list[int], images: Any, recipe: Recipe, *rest: Any) -> Any:
+    shape = session.image_shape(images.training)
+    made = game.game_of(recipe, shape, len(images.training.class_names))
     sizes = jax.eval_shape(partial(state.first_state, made), jax.random.key(0))
     numbers = sum(leaf.size for leaf in jax.tree.leaves(sizes)) + recipe.reals_per_step * np.prod(shape)
     numbers += recipe.grid_rows * recipe.grid_columns * (np.prod(shape) + recipe.latent_size)
     numbers += recipe.batch_size * recipe.latent_size * recipe.discriminator_steps
     if not depth[0] or numbers > BYTES // 64 or recipe.steps > 100 or recipe.discriminator_steps > 10:
         raise Enough
-    return make(image_set, recipe, *rest)
+    return make(images, recipe, *rest)
 
 
 def _compile(compile: Callable[..., Any], depth: list[int]) -> Callable[..., Any]:

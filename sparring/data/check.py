@@ -24,6 +24,7 @@ from sparring.data.pictures.listing import shown
 from sparring.data.pictures.shaping import SIDES, Shaping
 from sparring.data.pictures.splits import USES, Part
 from sparring.data.selection import ManyImages, pieces
+from sparring.data.validation import LEAST_VALIDATION
 from sparring.errors import DataError
 from sparring.files.atomic import MayReplace
 from sparring.images import grid, grid_scale, picture, save_picture, save_png, some_places
@@ -36,8 +37,8 @@ SHEET_COLUMNS, SHEET_ROWS = 12, 20
 """Pictures of a class on the contact sheet, and classes; without classes it has as many rows as columns."""
 MARGIN = 120
 """Pixels for the name of a class."""
-LEAST_HELD_OUT, LARGEST_SHARE = 50, 0.2
-"""So many images are wanted unseen, to judge a run by, unless that is a larger share of all."""
+LARGEST_SHARE = 0.2
+"""The largest share of the images that the suggested command makes validation images."""
 EDGES = (*SIDES, 256, 512, 1024, 2048, 4096)
 """Shorter sides at which a new line of the table of sizes begins."""
 CHANNEL_WORDS = {1: "gray", 3: "color", 4: "color with alpha"}
@@ -129,8 +130,8 @@ def command(collection: Collection, shaping: Shaping, recipe: Recipe) -> str | N
     words += ["--range", range_words(shaping.range)] if shaping.range is not None else []
     words += ["--follow-links"] if shaping.follow_links else []
     share = recipe.held_out
-    if int(share * collection.count) < LEAST_HELD_OUT:
-        share = min(LARGEST_SHARE, math.ceil(100 * LEAST_HELD_OUT / collection.count) / 100)
+    if int(share * collection.count) < LEAST_VALIDATION:
+        share = min(LARGEST_SHARE, math.ceil(100 * LEAST_VALIDATION / collection.count) / 100)
         words += ["--held-out", f"{share:g}"]
     left = collection.count - int(share * collection.count)
     if left < recipe.reals_per_step:

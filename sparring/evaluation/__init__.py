@@ -5,7 +5,7 @@ features.py            what images are compared by: features of a classifier, of
 classifier.py          the classifier whose features these are, and how it is trained
 protocol.py            how many samples, against which real images, beside which floor
 verdict.py             all numbers of one judgement, to and from JSON
-glance.py              the cheap part of the judge, for a run that is being trained
+validation_judge.py    judges a run on the validation images while it trains
 monitor.py             judges a run while it trains, keeps the best state, raises alarms
 alarms.py              when an alarm is raised, and what it says
 comparison.py          verdicts side by side, mean and spread over seeds

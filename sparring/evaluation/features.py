@@ -23,7 +23,7 @@ from sparring import networks
 from sparring.data import ImageSet
 from sparring.data.named.stacked import CHANNELS, STACKED
 from sparring.data.selection import ManyImages
-from sparring.data.validation import hold_out
+from sparring.data.validation import split_images
 from sparring.errors import CheckpointError, DataError
 from sparring.evaluation.classifier import Augmentation, Judge, accuracy, pack_judge, read_judge, train_judge
 from sparring.files import atomic, ownership
@@ -169,8 +169,8 @@ def own_judge(images: ImageSet, tell: ReportProgress = silent) -> Extractor:
     """
     assert images.labels is not None
     image_shape, classes = _shape(images), len(images.class_names)
-    learnt, checked = hold_out(images, max(OWN_CHECKED, 1.5 / len(images.images)))
-    assert checked is not None
+    split = split_images(images, max(OWN_CHECKED, 1.5 / len(images.images)))
+    assert split.validation is not None
     folder = cache_folder() / "judges"
     weights, description = (folder / f"{images.checksum()}{ending}" for ending in (".safetensors", ".json"))
     try:
@@ -181,18 +181,22 @@ def own_judge(images: ImageSet, tell: ReportProgress = silent) -> Extractor:
         judge = read_judge(weights, about, image_shape, classes)
     except (OSError, ValueError, KeyError, TypeError, CheckpointError):  # not there yet, or damaged: made anew
         tell(TRAINING)
-        epochs = max(OWN_EPOCHS, -(-OWN_LEAST_STEPS * 128 // len(learnt.images)))
+        epochs = max(OWN_EPOCHS, -(-OWN_LEAST_STEPS * 128 // len(split.training.images)))
         judge = train_judge(
-            learnt, seed=0, epochs=epochs, augmentation=Augmentation(pixels=0.06), progress=counting(tell, TRAINING)
+            split.training,
+            seed=0,
+            epochs=epochs,
+            augmentation=Augmentation(pixels=0.06),
+            progress=counting(tell, TRAINING),
         )
         content, about = pack_judge(judge)
-        known = about["accuracy"] = accuracy(judge, checked)
+        known = about["accuracy"] = accuracy(judge, split.validation)
         ownership.make_folder(folder)
         atomic.write_bytes(weights, content)
         atomic.write_json(description, about)
     name = f"a judge of the labels of {images.name}"
     made = judge_extractor(judge, name, about["sha256"], _own_caveat(known, classes))
-    bound = most_by_chance(checked)
+    bound = most_by_chance(split.validation)
     return made if known > bound else _without_classes(made, known, bound)
 
 

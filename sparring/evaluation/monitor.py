@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sparring.errors import DiskError
 from sparring.evaluation.alarms import ALARMS, NEEDED, Judged, best_of
-from sparring.evaluation.glance import Glance
+from sparring.evaluation.validation_judge import ValidationJudge
 from sparring.gan.state import TrainState
 from sparring.images import grid, grid_scale, save_picture
 from sparring.runs import checkpoint
@@ -68,12 +68,12 @@ class Budget:
 
 
 class Monitor:
-    """Looks at a run at the due steps, with the instrument that `make_glance` makes when it is first needed."""
+    """Looks at a run at the due steps, with the instrument that `make_judge` makes when it is first needed."""
 
     def __init__(
         self,
         run: Run,
-        make_glance: Callable[[], Glance],
+        make_judge: Callable[[], ValidationJudge],
         every: int,
         say: Callable[[str], None],
         values: int = ASSUMED_VALUES,
@@ -83,26 +83,26 @@ class Monitor:
         self.judged: list[Judged] = [e for e in events if e["event"] == "judged" and e.keys() >= NEEDED]
         self.flat: str | None = None
         """What the patience rule says, once it says to stop."""
-        self._run, self._make_glance, self._every, self._say = run, make_glance, every, say
+        self._run, self._make_judge, self._every, self._say = run, make_judge, every, say
         self._raised = {event["kind"] for event in events if event["event"] == "alarm"}
         elapsed = max((event.get("seconds", 0.0) for event in events), default=0.0)
         self._budget = Budget(elapsed, max((judged.get("cost", 0.0) for judged in self.judged), default=0.0), values)
-        self._glance: Glance | None = None
+        self._judge: ValidationJudge | None = None
 
     def look(self, step: int, steps: int, rate: float, state: TrainState) -> Judged | None:
         """Judge the state after `step`, a due one, if the budget allows it; write it down, keep the best one."""
         if not self._budget.allows(step, steps, self._every, rate):
             return None
         began = time.monotonic()
-        if self._glance is None:
-            self._glance = self._make_glance()
+        if self._judge is None:
+            self._judge = self._make_judge()
             self._budget.prepared(time.monotonic() - began)
             began = time.monotonic()
-        values = {"step": step} | self._glance.judge(state)
+        values = {"step": step} | self._judge.judge(state)
         is_best = all(values["score"] < earlier["score"] for earlier in self.judged)
         if is_best:
             checkpoint.save(self._run.best, step, state, keep=1, made_by=self._run.identity)
-        if (pairs := self._glance.closest) is not None:
+        if (pairs := self._judge.closest) is not None:
             scale = grid_scale(*pairs.shape[1:3])
             try:
                 save_picture(self._run.closest, grid(pairs, -(-len(pairs) // PAIR_COLUMNS), PAIR_COLUMNS, scale))

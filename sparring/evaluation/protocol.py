@@ -5,7 +5,7 @@
 - Against the test images, which nothing was trained on or chosen by; where there are none, against the held-out slice
   of the training images, and the verdict says so. Of more than 10,000 such images, as many chosen by chance.
 - The floor of each measure is the same measure of as many training images, chosen by chance, but always the same.
-- While training, decisions use the held-out slice only (`glance.py`).
+- While training, decisions use the held-out slice only (`validation_judge.py`).
 - Published numbers are means of three training seeds, with their standard deviation.
 """
 
@@ -18,7 +18,7 @@ from sparring import data
 from sparring.data import AS_THEY_ARE, ImageSet, Shaping
 from sparring.data.classes import Labels
 from sparring.data.named.stacked import STACKED
-from sparring.data.validation import hold_out
+from sparring.data.validation import split_images
 from sparring.errors import DataError
 from sparring.evaluation.alarms import DOMINATION, copying, knowing
 from sparring.evaluation.features import Extractor, Features
@@ -78,15 +78,15 @@ def real_images(source: str, held_out: float, shaping: Shaping = AS_THEY_ARE) ->
     Raises `DataError` where the data are not to be had, or leave nothing unseen.
     """
     whole = data.load(source, shaping=shaping)
-    training, held = hold_out(whole, held_out)
-    notice = None
+    images, notice = split_images(whole, held_out), None
+    training, validation = images.training, images.validation
     try:
         unseen, split = data.load(source, "test", shaping), "test"
     except DataError as error:
-        if held is None:
+        if validation is None:
             raise DataError(f"there are no unseen images to judge by, for none were held out, and {error}") from error
-        unseen, split = held, "held-out"
-        notice = f"judged against {len(held.images):,} held-out training images, for there are no test images ({error})"
+        unseen, split = validation, "held-out"
+        notice = f"judged against {len(validation.images):,} validation images, for there are no test images ({error})"
     if unseen.images.shape[1:] != training.images.shape[1:]:
         raise DataError(f"the test images of {source} have another shape than its training images")
     if len(unseen.images) <= K:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from sparring import data
 from sparring.data import ImageSet
 from sparring.data.classes import Counts, Labels, labels_of
-from sparring.data.validation import hold_out
 from sparring.errors import ClassError, RunError
 from sparring.evaluation.features import Extractor, choose_extractor
 from sparring.images import Images
 from sparring.runs.generator import Generator
 from sparring.runs.run import Run
-from sparring.runs.run_images import load_again
+from sparring.runs.run_images import load_split
 from sparring.system.numerics import fixed
 from sparring.terminal.progress import ReportProgress
 
@@ -43,8 +40,7 @@ def training_images(run: Run) -> ImageSet:
     if not run.exists():
         raise RunError(f"{run.path} is no run: to choose images by class, the data of the run are needed")
     recipe = run.recipe()
-    load = partial(data.load, shaping=data.shaping_of(recipe))
-    training, _ = hold_out(load_again(run, recipe.data, load, ImageSet.checksum), recipe.held_out)
+    training = load_split(run, recipe).training
     if training.labels is None:
         raise ClassError(f"the images of {recipe.data} have no classes, so none can be asked for")
     return training

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sparring.data.validation import held_out_count
+from sparring.data.validation import validation_count
 from sparring.evaluation.comparison import judged_words, measure_words
 from sparring.evaluation.verdict import Verdict
 from sparring.recipes.recipe import Recipe
@@ -117,7 +117,7 @@ def _data_words(name: str, recipe: Recipe | None, environment: dict[str, Any] | 
         return name
     data = environment["data"]
     count = int(data["shape"][0])
-    held_out = 0 if recipe is None else held_out_count(count, recipe.held_out)
+    held_out = 0 if recipe is None else validation_count(count, recipe.held_out)
     kept = f" ({held_out:,} more are validation images, which were not trained on)" if held_out else ""
     return f"{name}, {count - held_out:,} images{kept}, SHA-256 of all {data['checksum'][:12]}..."
 

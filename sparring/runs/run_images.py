@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from sparring.data import NAMES
+from sparring import data
+from sparring.data import NAMES, ImageSet
+from sparring.data.validation import SplitImages, split_images
 from sparring.errors import DataError
+from sparring.recipes.recipe import Recipe
 from sparring.runs.run import Run
 
 Loaded = TypeVar("Loaded")
@@ -40,6 +45,15 @@ def load_again(run: Run, given: str, load: Callable[[str], Loaded], checksum: Ca
     if found:
         return found[0]
     raise DataError(f"{problems[0]}; say with --data where the images of {run.path} are now")
+
+
+def load_split(run: Run, recipe: Recipe, strict: bool = False) -> SplitImages:
+    """The training and validation images of a run, found as `load_again` finds them."""
+    load = partial(data.load, shaping=data.shaping_of(recipe), strict=strict)
+    images = load_again(run, recipe.data, load, ImageSet.checksum)
+    if images.name not in NAMES:  # the images may have another path now, but keep their name
+        images = replace(images, name=str(run.environment()["data"].get("name", images.name)))
+    return split_images(images, recipe.held_out)
 
 
 def place_of(given: str, folder: Path) -> str:

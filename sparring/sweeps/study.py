@@ -16,12 +16,10 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from sparring import data
-from sparring.data.validation import hold_out
+from sparring.data.validation import LEAST_VALIDATION
 from sparring.errors import DataError, RecipeError, RunError, TrainingDiverged
 from sparring.evaluation.comparison import distance_words
 from sparring.evaluation.features import ready_extractor
-from sparring.evaluation.glance import LEAST_HELD_OUT
 from sparring.recipes import DEFAULT, arguments, recipe_called
 from sparring.recipes.recipe import Recipe
 from sparring.runs.run import Run
@@ -39,7 +37,7 @@ from sparring.training import train as training
 from sparring.training.score import judge_aloud
 from sparring.training.session import Reporter
 from sparring.training.stopping import stop_requests
-from sparring.training.train import CHECKPOINT_SECONDS, check_options
+from sparring.training.train import CHECKPOINT_SECONDS, check_options, load_images
 
 
 @dataclass(frozen=True)
@@ -178,30 +176,27 @@ def _set_up(
     points = make_points(base, space, trials, draw_seed)
     tried = [name for name, axis in space.items() if isinstance(axis, Range) or len(axis) > 1]
     first = base.replace(**points[0])
-    image_set = data.load(first.data, shaping=data.shaping_of(first))
-    image_set.refuse_alike()
-    training_images, held_out = hold_out(image_set, first.held_out)
-    judged_by = 0 if held_out is None else len(held_out.images)
-    if judged_by < LEAST_HELD_OUT:
+    images = load_images(first)
+    if not images.can_judge:
         raise RecipeError(
-            f"a sweep is ranked by held-out images and needs {LEAST_HELD_OUT} of them or more; "
-            f"held_out {first.held_out:g} of {len(image_set.images):,} images is {judged_by}"
+            f"a sweep is ranked by validation images and needs {LEAST_VALIDATION} of them or more; "
+            f"held_out {first.held_out:g} of {len(images.whole.images):,} images is {images.validation_count}"
         )
-    ready_extractor(training_images)  # which refuses images that it cannot judge
+    ready_extractor(images.training)  # refuses images that it cannot judge
     largest = max(base.replace(**point).reals_per_step for point in points)
-    if largest > len(training_images.images):
+    if largest > len(images.training.images):
         raise DataError(
-            f"{first.data} holds {len(training_images.images):,} images to train on, but a step takes {largest:,}"
+            f"{first.data} holds {len(images.training.images):,} images to train on, but a step takes {largest:,}"
         )
     setup = Setup(
         recipe=first,
         space={name: space[name] for name in tried},
         trials=trials,
         draw_seed=draw_seed,
-        checksum=image_set.checksum(),
+        checksum=images.whole.checksum(),
         points=tuple({name: point[name] for name in tried} for point in points),
     )
-    return setup, image_set.notice
+    return setup, images.whole.notice
 
 
 def _choose_folder(sweeps: Path, setup: Setup) -> SweepFolder:

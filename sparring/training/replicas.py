@@ -21,10 +21,8 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from sparring.data.validation import hold_out
 from sparring.errors import CheckpointError, RecipeError, TrainingDiverged
 from sparring.evaluation.comparison import distance_words
-from sparring.evaluation.glance import LEAST_HELD_OUT
 from sparring.gan.randomness import random_key
 from sparring.gan.state import TrainState, stack_states
 from sparring.images import Images
@@ -56,7 +54,7 @@ from sparring.training.session import (
     rate_of,
 )
 from sparring.training.stopping import Heard, Stop, stop_requests, unless_stopped
-from sparring.training.train import CHECKPOINT_SECONDS, CHUNK_SECONDS, check_options, load_images, training_count
+from sparring.training.train import CHECKPOINT_SECONDS, CHUNK_SECONDS, check_options, load_images
 
 MOST = 64
 """Replicas of one training."""
@@ -118,12 +116,12 @@ def train_replicas(
     if processes.count() > 1:
         raise RecipeError("replicas are trained in one process; leave the others out")
     told = speaker = live.reporter() if reporter is None else reporter
-    image_set = load_images(resolved, strict, None if out is None else _first_run(out))
-    resolved = resolved.fitted(training_count(image_set, resolved))
+    images = load_images(resolved, strict, None if out is None else _first_run(out))
+    resolved = resolved.fitted(len(images.training.images))
     recipes = [resolved.replace(seed=resolved.seed + i) for i in range(count)]
-    if image_set.notice:
-        told.say(image_set.notice)
-    surroundings = environment.describe(image_set, 1, 1, resolved.data)
+    if images.whole.notice:
+        told.say(images.whole.notice)
+    surroundings = environment.describe(images.whole, 1, 1, resolved.data)
     by_name = {f"seed-{each.seed}": each for each in recipes}
     stem = f"{resolved.name}-x{count}"
     folder = choose_folder(runs, stem, by_name, surroundings) if out is None else out
@@ -138,17 +136,16 @@ def train_replicas(
             told.say(notice)
         unfinished = {run: each for run, each in zip(found, recipes, strict=True) if not _is_finished(run, each)}
         if unfinished:
-            material = make_material(image_set, resolved, ONE_DEVICE, told, window, len(unfinished))
+            material = make_material(images, resolved, ONE_DEVICE, told, window, len(unfinished))
             groups = _groups(unfinished, jax.eval_shape(material.begin, random_key(0, "weights")), told)
             _say_plan(found, groups, told)
             stop = locked.enter_context(stop_requests())
             told = cast(Reporter, Heard(told, stop))
             opening = partial(_open_group, material, surroundings, locked.enter_context(Writer()), told, tensorboard)
             _train_groups(groups, unfinished, opening, material, told, stop, checkpoint_seconds)
-    held_out = hold_out(image_set, resolved.held_out)[1]
     finished = all(_is_finished(run, each) for run, each in zip(found, recipes, strict=True))
-    can_judge = finished and held_out is not None and len(held_out.images) >= LEAST_HELD_OUT
-    return Replicas(folder, tuple(found), _scores(found, told, speaker) if can_judge else (), not finished)
+    scores = _scores(found, told, speaker) if finished and images.can_judge else ()
+    return Replicas(folder, tuple(found), scores, not finished)
 
 
 def _first_run(folder: Path) -> Run | None:

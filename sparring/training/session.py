@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from sparring.data import ImageSet
 from sparring.data.classes import Labels, grid_labels
-from sparring.data.validation import hold_out
+from sparring.data.validation import SplitImages
 from sparring.errors import CheckpointError, TrainingDiverged, reason
 from sparring.evaluation.alarms import Judged
-from sparring.evaluation.glance import LEAST_HELD_OUT, Glance
 from sparring.evaluation.monitor import Monitor
+from sparring.evaluation.validation_judge import ValidationJudge
 from sparring.gan.batch import Examples
 from sparring.gan.gan import Game, ImageShape, Latents, game_of
 from sparring.gan.randomness import random_key
@@ -297,8 +297,7 @@ class Material:
     """Key -> first state, compiled."""
     draw: Callable[[TrainState, Array, Labels | None], Array]
     """State, latents (N, latent_size), labels (N,) if any -> images (N, H, W, C) in [-1, 1], compiled."""
-    training: ImageSet
-    held_out: ImageSet | None
+    images: SplitImages
     data: Examples | None
     """What to train on, on the devices, images as bytes; labels where the networks are told them. None where it is
     streamed."""
@@ -307,22 +306,22 @@ class Material:
 
     def feed(self, recipe: Recipe, used: Devices, seeds: Sequence[int] | None = None) -> Feed:
         """What a run takes its images from, or several replicas at once."""
-        order = Order(recipe, len(self.training.images), seeds)
+        order = Order(recipe, len(self.images.training.images), seeds)
         if self.data is not None:
             return Held(self.data, order, used)
         assert self.window is not None
-        return Windows(_examples(self.training, self.game), order, self.window, recipe.steps, used)
+        return Windows(_examples(self.images.training, self.game), order, self.window, recipe.steps, used)
 
 
 def make_material(
-    image_set: ImageSet, recipe: Recipe, used: Devices, told: Reporter, window: int | None = None, replicas: int = 1
+    images: SplitImages, recipe: Recipe, used: Devices, told: Reporter, window: int | None = None, replicas: int = 1
 ) -> Material:
-    """The game of a recipe, and its images, some held out, the others placed on the devices, where these have room.
+    """The game of a recipe, and its images, those to train on placed on the devices, where these have room.
 
     `window` is how many MiB of images may be there; None is what they have room for. Raises `OutOfMemory` where the
     networks have none.
     """
-    training, held_out = hold_out(image_set, recipe.held_out)
+    training = images.training
     game = game_of(recipe, image_shape(training), len(training.class_names))
     memory.refuse_to_compile()
     begin = jax.jit(partial(first_state, game))
@@ -338,8 +337,7 @@ def make_material(
         game=game,
         begin=begin,
         draw=jax.jit(draw),
-        training=training,
-        held_out=held_out,
+        images=images,
         data=used.put(_examples(training, game)) if steps is None else None,
         window=steps,
     )
@@ -368,7 +366,7 @@ def open_session(
     A replica starts from its newest checkpoint `up_to` a step; `together` are the seeds that are trained with it.
     """
     leads = processes.leads()
-    game, training, held_out = material.game, material.training, material.held_out
+    game, training = material.game, material.images.training
     latents = Latents(recipe.latent_size, recipe.latent_std)
     labels = grid_labels(game.classes, recipe.grid_columns) if game.classes else None
     places = recipe.grid_rows * recipe.grid_columns if labels is None else len(labels)
@@ -383,9 +381,9 @@ def open_session(
             board = TensorBoard(run.tensorboard, saved or 0) if tensorboard else None
             seconds = max((event.get("seconds", 0.0) for event in run.events()), default=0.0)
             rate = rate_of(run)
-            if judged and held_out is not None and len(held_out.images) >= LEAST_HELD_OUT:
-                make_glance = partial(Glance, game, latents, recipe.seed, training, held_out)
-                monitor = Monitor(run, make_glance, recipe.judge_every, told.say, training.images.size)
+            if judged and material.images.can_judge:
+                make_judge = partial(ValidationJudge, game, latents, recipe.seed, material.images)
+                monitor = Monitor(run, make_judge, recipe.judge_every, told.say, training.images.size)
     state = processes.from_leader(state)
     rate = processes.exchange({"rate": rate})[0]["rate"]
     if rate < 1:

@@ -11,21 +11,19 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from sparring import data
-from sparring.data import ImageSet
-from sparring.data.validation import hold_out
+from sparring.data.validation import SplitImages, split_images
 from sparring.errors import DataError, SparringError, TrainingDiverged, UsageError
 from sparring.recipes import DEFAULT, arguments, recipe_called
 from sparring.recipes.recipe import FEW_IMAGES, Recipe
 from sparring.runs import checkpoint, environment
 from sparring.runs.resume import choose_run, refuse_changes
 from sparring.runs.run import Run
-from sparring.runs.run_images import load_again
+from sparring.runs.run_images import load_split
 from sparring.runs.writer import Writer
 from sparring.system import extras
 from sparring.system.numerics import fixed
@@ -106,12 +104,12 @@ def train(
     processes.refuse_different("settings", checkpoint.sha256(json.dumps(resolved.to_json()).encode()))
     with processes.together():
         used = _choose_devices(devices, resolved)
-        image_set = load_images(resolved, strict, None if out is None else Run(Path(out)))
+        images = load_images(resolved, strict, None if out is None else Run(Path(out)))
     left_open = resolved.augment == "auto"
-    resolved = resolved.fitted(training_count(image_set, resolved))
-    if image_set.notice and stop is None:
-        told.say(image_set.notice)
-    surroundings = environment.describe(image_set, used.count, processes.count(), resolved.data)
+    resolved = resolved.fitted(len(images.training.images))
+    if images.whole.notice and stop is None:
+        told.say(images.whole.notice)
+    surroundings = environment.describe(images.whole, used.count, processes.count(), resolved.data)
     processes.refuse_different("images", surroundings["data"]["checksum"])
     with ExitStack() as locked:
         run, nothing_to_do = Run(Path(out or runs)), None
@@ -132,7 +130,7 @@ def train(
             return run
         if left_open and resolved.augment == "adaptive":
             told.say(f"fewer than {FEW_IMAGES:,} images: D sees them changed, as much as it learns them by heart")
-        material = make_material(image_set, resolved, used, told, window)
+        material = make_material(images, resolved, used, told, window)
         writer = locked.enter_context(Writer())
         asked = locked.enter_context(stop_requests()) if stop is None else stop
         told = cast(Reporter, Heard(told, asked))
@@ -261,28 +259,21 @@ def _first_grid_and_chunk(session: Session, stop: Stop) -> Chunk | None:
     )
 
 
-def load_images(recipe: Recipe, strict: bool = False, run: Run | None = None) -> ImageSet:
+def load_images(recipe: Recipe, strict: bool = False, run: Run | None = None) -> SplitImages:
     """The images that a recipe names; of a `run` that goes on, those that it was trained on, wherever they are now.
 
     Raises `DataError` where they do not fill a batch, are all the same, or, if `strict`, where one cannot be read.
     """
-    load = partial(data.load, shaping=data.shaping_of(recipe), strict=strict)
     if run is not None and run.exists():
-        image_set = load_again(run, recipe.data, load, ImageSet.checksum)
-        if image_set.name not in data.NAMES:  # it may have been found under another name
-            image_set = replace(image_set, name=str(run.environment()["data"].get("name", image_set.name)))
+        images = load_split(run, recipe, strict)
     else:
-        image_set = load(recipe.data)
-    image_set.refuse_alike()
-    if recipe.conditional and len(image_set.class_names) < 2:
+        whole = data.load(recipe.data, shaping=data.shaping_of(recipe), strict=strict)
+        images = split_images(whole, recipe.held_out)
+    images.whole.refuse_alike()
+    if recipe.conditional and len(images.whole.class_names) < 2:
         raise DataError(f"{recipe.data} has no classes, so networks cannot be conditional on them")
-    left = training_count(image_set, recipe)
+    left = len(images.training.images)
     if left < recipe.reals_per_step:
-        held = f" ({len(image_set.images) - left} more are held out)" if left < len(image_set.images) else ""
+        held = f" ({images.validation_count} more are validation images)" if images.validation_count else ""
         raise DataError(f"{recipe.data} holds {left} images{held}, but a step takes {recipe.reals_per_step}")
-    return image_set
-
-
-def training_count(image_set: ImageSet, recipe: Recipe) -> int:
-    """How many of the images are trained on."""
-    return len(hold_out(image_set, recipe.held_out)[0].images)
+    return images

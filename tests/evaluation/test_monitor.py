@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import Clock
 
-from sparring.evaluation import glance, monitor
+from sparring.evaluation import monitor, validation_judge
 from sparring.evaluation.features import shipped_judge
 from sparring.evaluation.monitor import Budget, Monitor
 from sparring.recipes.recipe import Recipe
@@ -79,7 +79,7 @@ def judged_recipe(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Recip
     """The tiny recipe with 60 images held out, judged every 5 steps by the shipped judge, whatever it costs."""
     monkeypatch.setattr(monitor, "SHARE", 1e9)
     judge = shipped_judge("mnist")
-    monkeypatch.setattr(glance, "ready_extractor", lambda images: judge)
+    monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: judge)
     return tiny_recipe.replace(held_out=0.3, judge_every=5, log_every=5, batch_size=10)
 
 
@@ -101,7 +101,7 @@ def test_a_run_is_judged_at_every_due_step_and_the_best_state_is_kept(judged_rec
     assert int(kept.name) == best["step"]
     assert sampling.load(run.path, best=True).description["trained"]["step"] == best["step"]
     for event in judged:
-        assert sum(event["histogram"]) == glance.SAMPLES
+        assert sum(event["histogram"]) == validation_judge.SAMPLES
         assert event["measure"] == "kernel"  # 60 held-out images are too few for the Frechet distance
         assert 0 <= event["variation"] <= 1 and 0 <= event["right_fake"] <= 1
 

@@ -12,7 +12,7 @@ from scipy.stats import entropy
 
 from sparring import data
 from sparring.data.named.stacked import stack
-from sparring.data.validation import hold_out
+from sparring.data.validation import split_images
 from sparring.errors import DataError, RunError
 from sparring.evaluation import protocol
 from sparring.evaluation.features import Extractor, random_features, shipped_judge, stacked_judge
@@ -38,7 +38,8 @@ def real() -> RealImages:
     """140 printed digits to train on, 60 unseen ones; each with noise of its own, so that no two are the same."""
     labels = np.arange(200, dtype=np.int32) % 10
     whole = data.ImageSet("digits", printed(200, 0), labels, NAMES, "the test")
-    training, unseen = hold_out(whole, 0.3)
+    split = split_images(whole, 0.3)
+    training, unseen = split.training, split.validation
     assert unseen is not None
     return RealImages("digits", whole.checksum(), training, unseen, "held-out", None)
 
@@ -58,7 +59,7 @@ def printed(count: int, seed: int) -> Images:
 def test_without_test_images_the_held_out_slice_is_the_judge_and_that_is_said(digits: Path) -> None:
     real = real_images(str(digits), 0.3)
     assert (real.split, len(real.training.images), len(real.unseen.images)) == ("held-out", 140, 60)
-    assert "judged against 60 held-out training images" in (real.notice or "")
+    assert "judged against 60 validation images" in (real.notice or "")
     assert real.checksum == data.load(str(digits)).checksum()
 
 

@@ -89,11 +89,11 @@ def test_samples_of_a_run_taken_elsewhere_get_the_same_numbers(
     """A generator is judged alike, whether by its run, by its samples in a file, or as pictures in a folder."""
     samples = sampling.load(run.path).sample(100, seed=0)
     of_run = measuring.measure(run.path, count=100)
-    share = validation.hold_out  # the run held out 30%, samples are judged as if 4% had been
+    share = validation.split_images  # the run held out 30%, samples are judged as if 4% had been
     for name in ("samples.npz", "pictures"):
         save_images(tmp_path / name, samples, 10)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(protocol, "hold_out", lambda images, _: share(images, 0.3))
+            patch.setattr(protocol, "split_images", lambda images, _: share(images, 0.3))
             verdict = measuring.measure(tmp_path / name, data=str(digits))
         assert numbers(verdict) == {k: v for k, v in numbers(of_run).items() if k != "memorising"}
         assert (tmp_path / f"{name}.measures.json").is_file() and (tmp_path / f"{name}.report.html").is_file()

@@ -333,7 +333,7 @@ def test_two_trainings_of_one_run_are_refused(digits: Path, tmp_path: Path) -> N
 
 
 def test_too_few_images_for_a_batch_are_refused(digits: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds 192 images .8 more are held out., but a step takes 201"):
+    with pytest.raises(DataError, match=r"holds 192 images .8 more are validation images., but a step takes 201"):
         sparring.train(small("mlp-256", digits, batch_size=201, held_out=0.04), out=tmp_path)
 
 

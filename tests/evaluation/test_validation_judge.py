@@ -10,36 +10,35 @@ import pytest
 from sparring import data
 from sparring.data import ImageSet
 from sparring.data.named.stacked import stack
-from sparring.data.validation import hold_out
-from sparring.evaluation import glance
+from sparring.data.validation import split_images
+from sparring.evaluation import validation_judge
 from sparring.evaluation.features import random_features, shipped_judge, stacked_judge
-from sparring.evaluation.glance import FRECHET_LEAST, SAMPLES, Glance
+from sparring.evaluation.validation_judge import FRECHET_LEAST, SAMPLES, ValidationJudge
 from sparring.gan.gan import Latents, game_of
 from sparring.gan.randomness import random_key
 from sparring.gan.state import TrainState, first_state
 from sparring.recipes.recipe import Recipe
 
-MakeGlance = Callable[[ImageSet], tuple[Glance, TrainState]]
+MakeJudge = Callable[[ImageSet], tuple[ValidationJudge, TrainState]]
 
 
 @pytest.fixture
-def make_glance(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> MakeGlance:
+def make_judge(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> MakeJudge:
     """The instrument for a set of images, by the shipped judge, and the first state of the tiny recipe."""
     judge = shipped_judge("mnist")
-    monkeypatch.setattr(glance, "ready_extractor", lambda images: judge)
+    monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: judge)
 
-    def make(images: ImageSet) -> tuple[Glance, TrainState]:
+    def make(images: ImageSet) -> tuple[ValidationJudge, TrainState]:
         game = game_of(tiny_recipe, (28, 28, 1))
-        training, held_out = hold_out(images, 0.5)
-        assert held_out is not None
         latents = Latents(tiny_recipe.latent_size, tiny_recipe.latent_std)
-        return Glance(game, latents, 0, training, held_out), first_state(game, random_key(0, "weights"))
+        judging = ValidationJudge(game, latents, 0, split_images(images, 0.5))
+        return judging, first_state(game, random_key(0, "weights"))
 
     return make
 
 
-def test_the_same_state_gets_the_same_numbers_and_another_one_others(make_glance: MakeGlance, digits: Path) -> None:
-    made, state = make_glance(data.load(str(digits)))
+def test_the_same_state_gets_the_same_numbers_and_another_one_others(make_judge: MakeJudge, digits: Path) -> None:
+    made, state = make_judge(data.load(str(digits)))
     first = made.judge(state)
     assert made.judge(state) == first
     shifted = jax.tree.map(lambda weights: weights + 0.05, state.generator)
@@ -48,15 +47,15 @@ def test_the_same_state_gets_the_same_numbers_and_another_one_others(make_glance
 
 
 @pytest.mark.parametrize("repeats", [1, 6])
-def test_the_error_of_a_score_is_that_of_its_measure(make_glance: MakeGlance, digits: Path, repeats: int) -> None:
+def test_the_error_of_a_score_is_that_of_its_measure(make_judge: MakeJudge, digits: Path, repeats: int) -> None:
     few = data.load(str(digits))
-    made, state = make_glance(ImageSet("some", np.tile(few.images, (repeats, 1, 1, 1)), None, (), "the test"))
+    made, state = make_judge(ImageSet("some", np.tile(few.images, (repeats, 1, 1, 1)), None, (), "the test"))
     assert made.judge(state)["measure"] == ("kernel" if repeats == 1 else "frechet")
     assert 0 < made.error(state) < 0.2 * made.judge(state)["score"]
 
 
-def test_an_untrained_generator_is_far_away_alike_and_no_copy(make_glance: MakeGlance, digits: Path) -> None:
-    made, state = make_glance(data.load(str(digits)))
+def test_an_untrained_generator_is_far_away_alike_and_no_copy(make_judge: MakeJudge, digits: Path) -> None:
+    made, state = make_judge(data.load(str(digits)))
     values = made.judge(state)
     assert values["score"] > 20 * abs(values["floor"])
     assert values["diversity"] < 0.2 and values["copies"] == 0 and not values["copies_alarm"]
@@ -65,28 +64,26 @@ def test_an_untrained_generator_is_far_away_alike_and_no_copy(make_glance: MakeG
     assert values["measure"] == "kernel"
 
 
-def test_many_held_out_images_are_judged_by_the_frechet_distance(make_glance: MakeGlance, digits: Path) -> None:
+def test_many_validation_images_are_judged_by_the_frechet_distance(make_judge: MakeJudge, digits: Path) -> None:
     few = data.load(str(digits))
     repeated = np.tile(few.images, (6, 1, 1, 1))
     images = ImageSet("many", repeated, None, (), "the test")
-    made, state = make_glance(images)
+    made, state = make_judge(images)
     values = made.judge(state)
-    assert len(hold_out(images, 0.5)[0].images) >= FRECHET_LEAST
+    assert len(split_images(images, 0.5).training.images) >= FRECHET_LEAST
     assert values["measure"] == "frechet" and values["score"] > 0
     assert "histogram" not in values  # without labels there is nothing to hold the classes against
 
 
 def test_of_a_thousand_classes_the_modes_are_counted(
-    make_glance: MakeGlance, tiny_recipe: Recipe, digits: Path, monkeypatch: pytest.MonkeyPatch
+    make_judge: MakeJudge, tiny_recipe: Recipe, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """1,000 samples of 1,000 classes say nothing of the balance: even real ones would be off by 37%."""
-    monkeypatch.setattr(glance, "ready_extractor", lambda images: stacked_judge())
+    monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: stacked_judge())
     images = stack(data.load(str(digits)), 400, seed=0)
-    training, held_out = hold_out(images, 0.5)
-    assert held_out is not None
     game = game_of(tiny_recipe, (28, 28, 3))
     latents = Latents(tiny_recipe.latent_size, tiny_recipe.latent_std)
-    made = Glance(game, latents, 0, training, held_out)
+    made = ValidationJudge(game, latents, 0, split_images(images, 0.5))
     values = made.judge(first_state(game, random_key(0, "weights")))
     assert values["modes"] < 10 < 100 < values["modes_real"] <= 200
     assert "variation" not in values and "histogram" not in values
@@ -94,9 +91,9 @@ def test_of_a_thousand_classes_the_modes_are_counted(
 
 
 def test_images_without_labels_are_judged_by_random_features(
-    make_glance: MakeGlance, digits: Path, monkeypatch: pytest.MonkeyPatch
+    make_judge: MakeJudge, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(glance, "ready_extractor", lambda images: random_features((28, 28, 1)))
-    made, state = make_glance(data.load(str(digits)))
+    monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: random_features((28, 28, 1)))
+    made, state = make_judge(data.load(str(digits)))
     values = made.judge(state)
     assert "variation" not in values and values["score"] > abs(values["floor"])

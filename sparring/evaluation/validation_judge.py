@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sparring.data import ImageSet
 from sparring.data.classes import Labels, usual_labels
 from sparring.data.selection import ManyImages
+from sparring.data.validation import SplitImages
 from sparring.evaluation.features import BATCH, ready_extractor
 from sparring.evaluation.metrics.balance import balance, class_frequencies, clear
 from sparring.evaluation.metrics.discriminator import discrimination, logits_of
@@ -28,16 +29,16 @@ SAMPLES = 4 * BATCH
 """Samples of one judgement, always of the same latents."""
 LOOKED_UP = 250
 """Samples, and held-out images, of which the nearest training image is looked up."""
-LEAST_HELD_OUT = 50
-"""With fewer held-out images there is nothing to judge by."""
 FRECHET_LEAST = 500
 """With fewer held-out images the score is the kernel distance, which does not depend on how many there are."""
 
 
-class Glance:
+class ValidationJudge:
     """Judges states of one run. Keeps what is the same in every judgement; making it takes about a second."""
 
-    def __init__(self, game: Game, latents: Latents, seed: int, training: ImageSet, held_out: ImageSet) -> None:
+    def __init__(self, game: Game, latents: Latents, seed: int, images: SplitImages) -> None:
+        training, validation = images.training, images.validation
+        assert validation is not None
         self._noise = np.asarray(latents.draw(random_key(seed, "glances"), SAMPLES))
         self._labels = usual_labels(SAMPLES, training.class_counts) if game.classes else None
         self._generate = jax.jit(
@@ -45,11 +46,11 @@ class Glance:
         )
         self._logits = logits_of(game.discriminator)
         self._training = training.only(some_places(len(training.images), SAMPLES))
-        self._held_out = held_out.only(some_places(len(held_out.images), SAMPLES))
+        self._validation = validation.only(some_places(len(validation.images), SAMPLES))
         self._extractor = ready_extractor(training)
         self._classes = training.class_names
         self._frequencies = class_frequencies(training)
-        self._real = self._extractor(held_out.images).values
+        self._real = self._extractor(validation.images).values
         self._moments = moments(self._real)
         like_samples = self._extractor(self._training.images)
         self._floor = self._score(like_samples.values)
@@ -60,7 +61,7 @@ class Glance:
         )
         self._find = lookup(training.images)
         self._images = training.images
-        self._unseen = self._find(self._held_out.images[:LOOKED_UP])
+        self._unseen = self._find(self._validation.images[:LOOKED_UP])
         self.closest: Images | None = None
         """Of the last judgement the samples that are closest to training images, each before its training image:
         (2 pairs, H, W, C)."""
@@ -76,7 +77,7 @@ class Glance:
                 self._logits(state.discriminator, state.discriminator_statistics, images, labels)
                 for images, labels in (
                     self._shown(self._training),
-                    self._shown(self._held_out),
+                    self._shown(self._validation),
                     (samples, self._labels),
                 )
             )

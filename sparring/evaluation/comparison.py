@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from sparring.errors import ComparisonError
+from sparring.evaluation.features import Z_95
 from sparring.evaluation.metrics.asked import Asked
 from sparring.evaluation.metrics.modes import protocol_words
-from sparring.evaluation.verdict import DOUBT, MEASURES, About, Verdict
+from sparring.evaluation.verdict import MEASURES, MetricInfo, Verdict
 from sparring.runs.run import Run
 from sparring.terminal.tables import print_whole
 
@@ -137,12 +138,12 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         _say(console, f"alarm: {alarm}")
 
 
-def measure_words(verdict: Verdict) -> Iterator[tuple[About, str, str, str]]:
+def measure_words(verdict: Verdict) -> Iterator[tuple[MetricInfo, str, str, str]]:
     """(what it is, value, half of the interval of 95%, what real images get) of each measure there is."""
     for name, about in MEASURES.items():
         if name in verdict.measures:
             measure = verdict.measures[name]
-            error = "" if measure.error is None else shown(DOUBT * measure.error, about, measure.value)
+            error = "" if measure.error is None else shown(Z_95 * measure.error, about, measure.value)
             real = "" if measure.real is None else shown(measure.real, about)
             yield about, shown(measure.value, about), error, real
 
@@ -214,7 +215,7 @@ def _say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, markup=False)
 
 
-def shown(value: float, about: About, beside: float | None = None) -> str:
+def shown(value: float, about: MetricInfo, beside: float | None = None) -> str:
     """A value of a measure."""
     return f"{value:,.0f}" if about.count else number(value, about.share, beside)
 

@@ -41,7 +41,7 @@ BATCH = 250
 OWN_EPOCHS, OWN_LEAST_STEPS = 8, 600
 """How long the judge of the user's own labels is trained: at least so many times through the images, and steps."""
 Z_95 = 1.96
-"""Standard errors on either side of what is true, in 95 of 100 cases."""
+"""Half the width of a 95% confidence interval, in standard errors."""
 TRAINING = "training a judge of these labels, once"
 OWN_CHECKED = 0.1
 """Share of the images that is kept from that judge, to say how often it is right."""
@@ -69,7 +69,7 @@ class Extractor:
     sha256: str
     """Of its weights, in hexadecimal: numbers of two extractors are never compared."""
     image_shape: ImageShape
-    knows_classes: bool
+    has_classes: bool
     caveat: str
     """What its numbers can and cannot tell."""
     apply: Callable[[Images], tuple[NDArray[Any], NDArray[Any] | None]]
@@ -196,11 +196,11 @@ def own_judge(images: ImageSet, tell: ReportProgress = silent) -> Extractor:
         atomic.write_json(description, about)
     name = f"a judge of the labels of {images.name}"
     made = judge_extractor(judge, name, about["sha256"], _own_caveat(known, classes))
-    bound = most_by_chance(split.validation)
+    bound = chance_accuracy(split.validation)
     return made if known > bound else _without_classes(made, known, bound)
 
 
-def most_by_chance(checked: ImageSet) -> float:
+def chance_accuracy(checked: ImageSet) -> float:
     """What share of these labels a judge that knows nothing gets right at the most: that of the largest class, and the
     95% band of a binomial above it for as few images."""
     assert checked.labels is not None
@@ -226,7 +226,7 @@ def _without_classes(judge: Extractor, known: float, bound: float) -> Extractor:
     def apply(images: Images) -> tuple[NDArray[Any], None]:
         return np.asarray(judge.apply(images)[0]), None
 
-    return dataclasses.replace(judge, knows_classes=False, caveat=caveat, apply=apply)
+    return dataclasses.replace(judge, has_classes=False, caveat=caveat, apply=apply)
 
 
 def random_features(image_shape: ImageShape) -> Extractor:

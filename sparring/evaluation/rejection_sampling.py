@@ -55,7 +55,7 @@ def class_judge(training: ImageSet, tell: ReportProgress) -> Extractor:
     if training.labels is None or len(np.unique(training.labels)) < 2:
         raise ClassError(f"all images of {training.name} are of one class, so none can be asked for")
     judge = choose_extractor(training, None, tell)
-    if not judge.knows_classes:
+    if not judge.has_classes:
         raise ClassError(f"classes of {training.name} cannot be asked for. {judge.caveat}")
     return judge
 

@@ -15,8 +15,6 @@ from sparring.evaluation.metrics.modes import Modes
 from sparring.runs import schemas
 
 FORMAT = schemas.Measures.FORMAT
-DOUBT = 1.96
-"""Standard errors on either side within which 95% of repetitions lie."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class About:
+class MetricInfo:
     """What a measure is, for tables and the report."""
 
     title: str
@@ -45,47 +43,53 @@ class About:
     """Whether it is a number of things, to be shown without decimals."""
 
 
-MEASURES: dict[str, About] = {
-    "frechet_ratio": About(
+MEASURES: dict[str, MetricInfo] = {
+    "frechet_ratio": MetricInfo(
         "distance / floor",
         "lower",
         "How many times as far from unseen real images as other real images are; 1 would be perfect.",
     ),
-    "frechet": About(
+    "frechet": MetricInfo(
         "Frechet classifier distance", "lower", "Distance of the samples' features from those of unseen images."
     ),
-    "kernel": About("kernel distance", "lower", "Another distance, without bias: the one to trust for few samples."),
-    "precision": About(
+    "kernel": MetricInfo(
+        "kernel distance", "lower", "Another distance, without bias: the one to trust for few samples."
+    ),
+    "precision": MetricInfo(
         "precision", "higher", "Share of samples that lie among real images: are they like real ones?", True
     ),
-    "recall": About("recall", "higher", "Share of real images that lie among the samples: is everything there?", True),
-    "density": About("density", "higher", "Precision that outliers cannot raise; about 1 for real images."),
-    "coverage": About(
+    "recall": MetricInfo(
+        "recall", "higher", "Share of real images that lie among the samples: is everything there?", True
+    ),
+    "density": MetricInfo("density", "higher", "Precision that outliers cannot raise; about 1 for real images."),
+    "coverage": MetricInfo(
         "coverage", "higher", "Share of real images with a sample nearby: recall that outliers cannot raise.", True
     ),
-    "modes": About(
+    "modes": MetricInfo(
         "modes", "higher", "How many of the 1,000 triples of digits there is at least one sample of.", count=True
     ),
-    "mode_divergence": About(
+    "mode_divergence": MetricInfo(
         "divergence of modes", "lower", "How unevenly the samples are spread over them: KL(samples || uniform) in nats."
     ),
-    "variation": About(
+    "variation": MetricInfo(
         "class variation", "lower", "Share of samples that would have to be of another class to be balanced.", True
     ),
-    "confident": About("clear pictures", "higher", "Share of samples of which the judge is at least 90% sure.", True),
-    "score": About(
+    "confident": MetricInfo(
+        "clear pictures", "higher", "Share of samples of which the judge is at least 90% sure.", True
+    ),
+    "score": MetricInfo(
         "class score", "higher", "1 to the number of classes: clear pictures of all classes (the MNIST score)."
     ),
-    "recognised": About(
+    "recognised": MetricInfo(
         "recognised", "higher", "Share of samples that the judge takes for the class that was asked for.", True
     ),
-    "copies": About(
+    "copies": MetricInfo(
         "copies",
         "",
         "Share of samples that are copies: far closer to a training image than unseen real images are.",
         True,
     ),
-    "memorising": About(
+    "memorising": MetricInfo(
         "D knows training images",
         "",
         "How often D finds a training image more real than an unseen one; 50% is chance.",

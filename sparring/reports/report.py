@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from sparring.data.selection import ManyImages
 from sparring.errors import SparringError
 from sparring.evaluation.comparison import class_words, shown_classes
+from sparring.evaluation.features import Z_95
 from sparring.evaluation.metrics.asked import Asked
 from sparring.evaluation.metrics.balance import Balance
 from sparring.evaluation.metrics.discriminator import Discrimination
 from sparring.evaluation.metrics.memorisation import Memorisation
 from sparring.evaluation.metrics.modes import protocol_words
 from sparring.evaluation.protocol import RealImages
-from sparring.evaluation.verdict import DOUBT, MEASURES, About, Measure, Verdict
+from sparring.evaluation.verdict import MEASURES, Measure, MetricInfo, Verdict
 from sparring.files import atomic, marks
 from sparring.files.atomic import MayReplace
 from sparring.images import Images, some_places
@@ -138,7 +139,7 @@ def _measures(verdict: Verdict) -> str:
     )
 
 
-def _measure(about: About, measure: Measure) -> str:
+def _measure(about: MetricInfo, measure: Measure) -> str:
     value, doubt, floor = _figures(measure, about)
     better = {"lower": "↓ lower", "higher": "↑ higher"}.get(about.better, "like real")
     return (
@@ -148,10 +149,10 @@ def _measure(about: About, measure: Measure) -> str:
     )
 
 
-def _figures(measure: Measure, about: About) -> tuple[str, str, str]:
+def _figures(measure: Measure, about: MetricInfo) -> tuple[str, str, str]:
     """The value, " ± " and the doubt if that is known, and the floor, all to the digits that the doubt leaves."""
     scale, unit = (100.0, "%") if about.share else (1.0, "")
-    doubt = DOUBT * scale * (measure.error or 0.0)
+    doubt = Z_95 * scale * (measure.error or 0.0)
     known = math.isfinite(doubt) and doubt > 0
     if known:
         places = _places(doubt, 2 if f"{doubt:e}"[0] in "12" else 1)
@@ -331,7 +332,7 @@ def _discriminator(told: Discrimination | None) -> str:
     return (
         "<section><h2>The discriminator</h2>"
         f"<p>Of a training image and an unseen one it finds the training image more real in {told.memorising:.1%} ± "
-        f"{100 * DOUBT * told.error:.1f} of the cases; 50% is chance, 100% would be knowing them by heart. {alarm}.</p>"
+        f"{100 * Z_95 * told.error:.1f} of the cases; 50% is chance, 100% would be knowing them by heart. {alarm}.</p>"
         f"{table(('Shown to it', 'How real it finds them', 'Right'), rows, 'discriminator')}</section>"
     )
 

@@ -181,7 +181,7 @@ def test_a_judge_is_trained_on_ones_own_labels(
     assert probabilities is not None
     assert np.mean(probabilities.argmax(axis=1) == labelled.labels) > 0.5
     assert told[-1][0] == told[-1][1]
-    assert extractor.knows_classes
+    assert extractor.has_classes
     assert extractor.image_shape == (28, 28, 1)
 
     monkeypatch.delattr(features, "train_judge")
@@ -207,12 +207,12 @@ def test_a_judge_no_better_than_chance_counts_no_classes(
 ) -> None:
     blind = own_judge(labelled)
     found = blind(labelled.images[:20])
-    assert not blind.knows_classes
+    assert not blind.has_classes
     assert found.probabilities is None and found.values.shape == (20, 128)
     assert "no better than chance" in blind.caveat
     monkeypatch.setattr(features, "accuracy", lambda classifier, images: 0.55)
     able = own_judge(replace(labelled, labels=9 - _labels(labelled)))
-    assert able.knows_classes and able(labelled.images[:20]).probabilities is not None
+    assert able.has_classes and able(labelled.images[:20]).probabilities is not None
 
 
 @pytest.mark.parametrize(("counts", "bound"), [([25, 25, 25, 25], 0.335), ([90, 10], 0.959), ([40], 1.0)])
@@ -220,13 +220,13 @@ def test_chance_is_the_largest_class_and_its_error_band(counts: list[int], bound
     labels = np.arange(len(counts)).repeat(counts).astype(np.int32)
     names = tuple(map(str, range(len(counts))))
     images = ImageSet("x", np.zeros((len(labels), 8, 8, 1), np.uint8), labels, names, "the test")
-    assert features.most_by_chance(images) == pytest.approx(bound, abs=0.001)
+    assert features.chance_accuracy(images) == pytest.approx(bound, abs=0.001)
 
 
 def test_a_judge_learns_from_nine_tenths_and_tells_of_the_others(
     labelled: ImageSet, trained: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "most_by_chance", lambda checked: -1.0)
+    monkeypatch.setattr(features, "chance_accuracy", lambda checked: -1.0)
     images = np.array(labelled.images)
     images[:, 0, 0, 0] = np.arange(200)  # so that each is known by its first pixel
     extractor = own_judge(replace(labelled, images=images))
@@ -304,7 +304,7 @@ def test_random_features_are_the_same_every_time() -> None:
 
 def test_random_features_say_that_they_cannot_count_classes() -> None:
     extractor = random_features((12, 12, 1))
-    assert not extractor.knows_classes
+    assert not extractor.has_classes
     assert extractor(pictures(3, 12, 12, 1)).probabilities is None
     assert "classes cannot be counted" in extractor.caveat
 
@@ -449,7 +449,7 @@ def test_an_onnx_network_gets_images_as_its_input_says(
     found = extractor(images)
     np.testing.assert_allclose(found.values, by_kernel(images, channels_first) / scale, rtol=1e-3, atol=1e-3 / scale)
     assert found.probabilities is None
-    assert not extractor.knows_classes
+    assert not extractor.has_classes
     assert extractor.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -25,7 +25,7 @@ from sparring.evaluation.metrics.discriminator import Discrimination
 from sparring.evaluation.metrics.memorisation import Memorisation, Pair
 from sparring.evaluation.metrics.modes import Modes
 from sparring.evaluation.protocol import RealImages
-from sparring.evaluation.verdict import MEASURES, About, Measure, Verdict
+from sparring.evaluation.verdict import MEASURES, Measure, MetricInfo, Verdict
 from sparring.files import atomic
 from sparring.images import Images, save_picture, some_places
 from sparring.recipes.recipe import settings_of
@@ -490,7 +490,7 @@ def test_a_measure_that_was_not_taken_is_left_out(verdict: Verdict, samples: Ima
     ],
 )
 def test_digits_are_those_that_the_doubt_leaves(value: float, error: float | None, share: bool, expected: str) -> None:
-    number, doubt, _ = report._figures(Measure(value, error, None), About("", "", "", share))
+    number, doubt, _ = report._figures(Measure(value, error, None), MetricInfo("", "", "", share))
     assert number + doubt == expected
 
 

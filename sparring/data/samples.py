@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sparring.data.arrays.formats import kinds_words
 from sparring.data.arrays.npz import as_images, read_npy, read_npz
-from sparring.data.arrays.ranges import Numbers, Range
+from sparring.data.arrays.ranges import Numbers, ValueRange
 from sparring.data.pictures.collection import choose_ranges
 from sparring.data.pictures.decode import HEAD, MAX_BYTES, Ranges, Unreadable, decode, is_picture, look_numbers, quiet
 from sparring.data.pictures.folder import list_folder
@@ -18,7 +18,7 @@ from sparring.files import marks
 from sparring.images import Images
 
 
-def read_samples(path: Path, given: Range | None = None, follow_links: bool = False) -> tuple[Images, str | None]:
+def read_samples(path: Path, given: ValueRange | None = None, follow_links: bool = False) -> tuple[Images, str | None]:
     """(the images in an `.npz` (see `sparring.data.arrays.npz`) or in a folder of pictures of one size, sorted by name:
     (N, H, W, C), uint8; a note where their numbers are unusual). `given` are the numbers that are black and white.
 
@@ -45,7 +45,7 @@ def _instead(path: Path) -> str:
         return kinds_words([(path.name, file.read)])
 
 
-def _read_folder(path: Path, given: Range | None, follow_links: bool) -> tuple[Images, str | None]:
+def _read_folder(path: Path, given: ValueRange | None, follow_links: bool) -> tuple[Images, str | None]:
     listing = list_folder(path, follow_links)
     pictures = [file for file in listing.files if _is_picture(path, file) and not _is_sheet(path, file)]
     if not pictures:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sparring.data import AS_THEY_ARE, NAMES, Shaping, has_pictures, shaping_of
 from sparring.data.arrays.npz import as_images
-from sparring.data.arrays.ranges import Range, range_words
+from sparring.data.arrays.ranges import ValueRange, range_words
 from sparring.data.classes import Labels
 from sparring.data.samples import read_samples
 from sparring.data.selection import ManyImages
@@ -221,7 +221,7 @@ def _measure_samples(
     force: bool,
     tell: ReportProgress,
     not_kept: Callable[[str], None],
-    numbers: Range | None,
+    numbers: ValueRange | None,
     follow_links: bool,
 ) -> Verdict:
     measures, page = (_beside(path, ending) for ending in ("measures.json", "report.html"))
@@ -242,7 +242,12 @@ def _measure_samples(
 
 
 def _measure_array(
-    array: NDArray[Any], data: str, onnx: Path | None, tell: ReportProgress, numbers: Range | None, follow_links: bool
+    array: NDArray[Any],
+    data: str,
+    onnx: Path | None,
+    tell: ReportProgress,
+    numbers: ValueRange | None,
+    follow_links: bool,
 ) -> Verdict:
     samples, note = as_images("the array", array, numbers)
     subject = {"kind": "samples", "path": "array", "command": "sparring.measure(array)"}

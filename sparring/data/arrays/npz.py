@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data.arrays.idx import Split
-from sparring.data.arrays.ranges import BYTES, Range, Reading, choose_range, numbers_of, scaled
+from sparring.data.arrays.ranges import BYTES, Reading, ValueRange, choose_range, numbers_of, scaled
 from sparring.data.arrays.unpacked import LARGE, in_blocks, is_large, keep, refuse_bomb
 from sparring.data.pictures.listing import shown
 from sparring.data.pictures.splits import Part, Role, split_name, words_of
@@ -58,7 +58,7 @@ class Arrays:
     """The splits, where there are any."""
 
 
-def read_npz(path: Path, split: Split = "train", given: Range | None = None) -> Arrays:
+def read_npz(path: Path, split: Split = "train", given: ValueRange | None = None) -> Arrays:
     """One split of an NPZ file. Its images are (N, H, W), (N, H, W, C) or (N, C, H, W), of any usual range.
 
     All is training data unless names such as `x_train` and `x_test` say otherwise. The training images decide how the
@@ -128,7 +128,7 @@ def is_npz(names: list[str]) -> bool:
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
-def as_images(path: Path | str, array: Array, given: Range | None = None) -> tuple[Images, str | None]:
+def as_images(path: Path | str, array: Array, given: ValueRange | None = None) -> tuple[Images, str | None]:
     """(an array of images of any usual form as (N, H, W, C), uint8; a note where its numbers are unusual).
 
     `path` is what errors call it; `given` are the numbers that are black and white. Raises `DataError` for an array of
@@ -155,14 +155,14 @@ def _as_nhwc(path: Path | str, array: Array) -> Array:
     return array
 
 
-def _reading(path: Path | str, array: Array, given: Range | None) -> Reading:
+def _reading(path: Path | str, array: Array, given: ValueRange | None) -> Reading:
     try:
         return choose_range(numbers_of(pieces(array), thorough=given is not None), given)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 
 
-def _scaled(path: Path | str, array: Array, chosen: Range) -> Images:
+def _scaled(path: Path | str, array: Array, chosen: ValueRange) -> Images:
     if array.dtype == np.uint8 and chosen == BYTES:
         return array
 

@@ -17,14 +17,14 @@ from sparring.errors import DataError
 from sparring.images import Images, to_uint8
 
 Array = NDArray[Any]
-Range = tuple[float, float]
+ValueRange = tuple[float, float]
 """The number that is black, and the number that is white."""
 
-BYTES: Range = (0, 255)
-UNIT: Range = (0, 1)
-SYMMETRIC: Range = (-1, 1)
-HALF: Range = (-0.5, 0.5)
-SIXTEEN: Range = (0, 65535)
+BYTES: ValueRange = (0, 255)
+UNIT: ValueRange = (0, 1)
+SYMMETRIC: ValueRange = (-1, 1)
+HALF: ValueRange = (-0.5, 0.5)
+SIXTEEN: ValueRange = (0, 65535)
 
 BITS = (8, 10, 12, 14, 16)
 """What cameras and scanners write. Whole numbers are read as the smallest of these that holds them."""
@@ -60,7 +60,7 @@ class Numbers:
 class Reading:
     """How numbers are read."""
 
-    range: Range
+    range: ValueRange
     note: str | None
     """What the user should know about it."""
 
@@ -97,7 +97,7 @@ def together(numbers: Iterable[Numbers]) -> Numbers:
     )
 
 
-def choose_range(numbers: Numbers, given: Range | None, what: str = "the numbers") -> Reading:
+def choose_range(numbers: Numbers, given: ValueRange | None, what: str = "the numbers") -> Reading:
     """How these numbers are read; `given` is what the user says. Raises `DataError` where they could mean several
     things."""
     if given is not None:
@@ -107,7 +107,7 @@ def choose_range(numbers: Numbers, given: Range | None, what: str = "the numbers
     return _choose_whole(numbers, what) if numbers.is_whole else _choose_floats(numbers, what)
 
 
-def scaled(values: Array, chosen: Range) -> Images:
+def scaled(values: Array, chosen: ValueRange) -> Images:
     """Numbers of that range as bytes, rounded; what lies outside becomes black or white."""
     if values.dtype == np.uint8 and chosen == BYTES:
         return values
@@ -116,7 +116,7 @@ def scaled(values: Array, chosen: Range) -> Images:
     return to_uint8(numbers if chosen == SYMMETRIC else (numbers - low) / (high - low) * 2 - 1)
 
 
-def range_words(chosen: Range) -> str:
+def range_words(chosen: ValueRange) -> str:
     """A range as the option `--range` takes it."""
     return ",".join(f"{end:.6g}" for end in chosen)
 
@@ -186,12 +186,12 @@ def _from_to(numbers: Numbers, what: str) -> str:
     return f"{what} ({numbers.kind}) {f'are {kind}' if kind else f'run from {numbers.low:.6g} to {numbers.high:.6g}'}"
 
 
-def _read_as(numbers: Numbers, chosen: Range, what: str) -> str:
+def _read_as(numbers: Numbers, chosen: ValueRange, what: str) -> str:
     low, high = chosen
     return f"{_from_to(numbers, what)}; {low:g} is read as black and {high:g} as white ({ADVICE})"
 
 
-def _cut_off(numbers: Numbers, chosen: Range, what: str) -> str | None:
+def _cut_off(numbers: Numbers, chosen: ValueRange, what: str) -> str | None:
     """A note where numbers lie outside of the range by more than rounding."""
     low, high = chosen
     if numbers.kind == "bool" or (
@@ -201,7 +201,7 @@ def _cut_off(numbers: Numbers, chosen: Range, what: str) -> str | None:
     return f"{_read_as(numbers, chosen, what)}; what lies outside is cut off"
 
 
-def _dark(numbers: Numbers, chosen: Range, what: str) -> str | None:
+def _dark(numbers: Numbers, chosen: ValueRange, what: str) -> str | None:
     low, high = chosen
     if numbers.high == numbers.low or numbers.high >= low + DARK * (high - low):
         return None

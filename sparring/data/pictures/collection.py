@@ -22,7 +22,7 @@ from PIL import Image
 
 from sparring.data.arrays.formats import kinds_words
 from sparring.data.arrays.idx import Split
-from sparring.data.arrays.ranges import BYTES, SIXTEEN, UNIT, Numbers, Range, choose_range, numbers_of, together
+from sparring.data.arrays.ranges import BYTES, SIXTEEN, UNIT, Numbers, ValueRange, choose_range, numbers_of, together
 from sparring.data.image_set import ImageSet
 from sparring.data.pictures.decode import MAX_BYTES, USUAL, Ranges, Unreadable, decode, quiet
 from sparring.data.pictures.index import SHEET, Found, find_pictures
@@ -162,11 +162,13 @@ def _arranged(
     return _Taken(order, labels, arranged.class_names, size, notes, arranged.parts)
 
 
-def choose_ranges(numbers: dict[int, Numbers | None], given: Range | None) -> tuple[Ranges, list[str], dict[int, str]]:
+def choose_ranges(
+    numbers: dict[int, Numbers | None], given: ValueRange | None
+) -> tuple[Ranges, list[str], dict[int, str]]:
     """(black and white in these pictures, what the user should know of that, the pictures that could mean several
     things and why). One decision for all pictures of a kind."""
     deep = {i: one for i, one in numbers.items() if one is not None}
-    chosen: dict[bool, Range] = {True: SIXTEEN, False: UNIT}
+    chosen: dict[bool, ValueRange] = {True: SIXTEEN, False: UNIT}
     notes: list[str] = []
     refused: dict[int, str] = {}
     for whole in chosen:

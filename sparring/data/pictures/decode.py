@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-from sparring.data.arrays.ranges import BYTES, SIXTEEN, UNIT, Array, Numbers, Range, numbers_of
+from sparring.data.arrays.ranges import BYTES, SIXTEEN, UNIT, Array, Numbers, ValueRange, numbers_of
 from sparring.errors import DataError, reason
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
@@ -56,10 +56,10 @@ class Unreadable(Exception):
 class Ranges:
     """Black and white in pictures of each kind."""
 
-    bytes: Range = BYTES
-    whole: Range = SIXTEEN
+    bytes: ValueRange = BYTES
+    whole: ValueRange = SIXTEEN
     """In gray pictures of more than 8 bits."""
-    floats: Range = UNIT
+    floats: ValueRange = UNIT
 
 
 USUAL = Ranges()
@@ -262,7 +262,7 @@ def _plain(picture: Image.Image, ranges: Ranges) -> Image.Image:
     return _stretched(picture.convert("L" if picture.mode == "L" else "RGB"), ranges.bytes)
 
 
-def _stretched(picture: Image.Image, chosen: Range) -> Image.Image:
+def _stretched(picture: Image.Image, chosen: ValueRange) -> Image.Image:
     """A picture of bytes, of which those of that range become 0 to 255; alpha stays as it is."""
     if chosen == BYTES:
         return picture
@@ -271,12 +271,12 @@ def _stretched(picture: Image.Image, chosen: Range) -> Image.Image:
     return picture.point(table * channels + list(range(256)) * (picture.mode == "RGBA"))
 
 
-def _gray(values: Array, chosen: Range) -> Array:
+def _gray(values: Array, chosen: ValueRange) -> Array:
     low, high = chosen
     return np.clip(np.rint((values - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
 
 
-def _from_numbers(picture: Image.Image, chosen: Range) -> Image.Image:
+def _from_numbers(picture: Image.Image, chosen: ValueRange) -> Image.Image:
     """Gray of more than 8 bits."""
     values = np.asarray(picture)
     if picture.mode == "F" and not np.isfinite(values).all():

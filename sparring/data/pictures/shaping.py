@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring.data.arrays.ranges import Range
+from sparring.data.arrays.ranges import ValueRange
 from sparring.recipes.checks import parse_range
 from sparring.recipes.recipe import Channels, Fit, Recipe
 
@@ -36,7 +36,7 @@ class Shaping:
     size: int | None = None
     fit: Fit = "crop"
     channels: Channels = "auto"
-    range: Range | None = None
+    range: ValueRange | None = None
     """Black and white in the files; None to see it from the numbers."""
     follow_links: bool = False
 

@@ -32,6 +32,7 @@ import numpy as np
 from faults import Fault, damaged, faults
 
 from sparring.cli import main as cli
+from sparring.errors import SparringError
 from sparring.evaluation import monitor
 from sparring.files import checksummed
 from sparring.recipes import named_recipe
@@ -133,7 +134,7 @@ def attempt(box: Box, command: str, pristine: Path) -> tuple[Any, str, Any]:
 def page(run: Path) -> int:
     """What the page tells of the run; it may say that it cannot be read."""
     told = json.loads(Page(run.parent)._list())["runs"]
-    with contextlib.suppress(cli.SparringError):
+    with contextlib.suppress(SparringError):
         for card in told:
             with contextlib.suppress(Exception if card["words"] == "it cannot be read" else ZeroDivisionError):
                 Page(run.parent)._whole(card["id"])

@@ -28,6 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any, get_type_hints
@@ -37,8 +38,10 @@ import jax
 import numpy as np
 from tyro.conf import Positional
 
-from sparring.cli import catalogue
 from sparring.cli import main as cli
+from sparring.cli import recipes as catalogue
+from sparring.cli.parsing import parse
+from sparring.cli.train import TrainWithSettings
 from sparring.data.pictures import store
 from sparring.files import atomic
 from sparring.gan import gan as game
@@ -113,12 +116,17 @@ class Option:
 
 def parsers() -> dict[str, type]:
     """Command -> the dataclass that its words are parsed into."""
-    found = {name.lower(): kind for name, kind in vars(cli).items() if _is_parsed(kind)}
-    return {"data check" if name == "check" else name: kind for name, kind in found.items()}
+    found = {}
+    for command in cli.COMMANDS:
+        name = "data_check" if command == "data" else command
+        module = import_module(f"sparring.cli.{name}")
+        kinds = [kind for kind in vars(module).values() if _is_parsed(kind, module.__name__)]
+        found[name.replace("_", " ")] = kinds[-1]  # with the settings of a recipe, where there are two
+    return found
 
 
-def _is_parsed(kind: Any) -> bool:
-    return inspect.isclass(kind) and dataclasses.is_dataclass(kind) and kind.__module__ == cli.__name__
+def _is_parsed(kind: Any, module: str) -> bool:
+    return inspect.isclass(kind) and dataclasses.is_dataclass(kind) and kind.__module__ == module
 
 
 @cache
@@ -202,8 +210,8 @@ def make_sandbox(folder: Path) -> Sandbox:
 
 def tiny(name: str) -> Recipe:
     """The recipe with sizes as small as they go."""
-    given: cli.Train = cli._parse(cli.Train, tiny_words(name), "fuzz", default=cli.Train(named_recipe(name)))
-    return given.recipe
+    default = TrainWithSettings(recipe=named_recipe(name))
+    return parse(TrainWithSettings, tiny_words(name), "fuzz", default).recipe
 
 
 def tiny_words(name: str) -> list[str]:
@@ -300,7 +308,7 @@ def harmless(box: Sandbox) -> Iterator[Callable[[int], None]]:
         "sparring.reports.measure._extractor": partial(_extractor, measuring._extractor),
         "sparring.evaluation.rejection_sampling.class_judge": _enough,
         "sparring.training.benchmark.measure": _enough,
-        "sparring.cli.catalogue.entry": cache(catalogue.entry),
+        "sparring.cli.recipes.entry": cache(catalogue.entry),
         "sparring.runs.generator.Generator.draw_latents": _few(sampling.Generator.draw_latents),
         "sparring.runs.generator.load": _loaded_once(sampling.load),
         "sparring.data.pictures.collection.stored": partial(_stored, store.stored),

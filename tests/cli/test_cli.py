@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparring import __main__
-from sparring.cli import catalogue
 from sparring.cli import main as cli
+from sparring.cli import recipes as catalogue
+from sparring.cli import sweep
 from sparring.cli.main import main
-from sparring.errors import DataError, SparringError
+from sparring.errors import DataError, SparringError, UsageError
 from sparring.recipes import DEFAULT, RECIPES
 from sparring.recipes.recipe import Recipe, settings_of
 from sparring.runs.run import Run
@@ -78,8 +79,8 @@ REFUSED = [
     ("trian", "there is no command 'trian'; did you mean 'train'?"),
     (
         "xyz",
-        "there is no command 'xyz'; known are train, sweep, sample, export, animate, watch, measure, compare, data, "
-        "recipes",
+        "there is no command 'xyz'; the commands are train, sweep, sample, export, animate, watch, measure, compare, "
+        "data, recipes, bench",
     ),
     ("train mlp-265", "there is no recipe 'mlp-265'; did you mean 'mlp-256'?"),
     ("train '' --data {tmp}/none", "there is no recipe ''"),
@@ -87,6 +88,9 @@ REFUSED = [
         "train zzz",
         "known are quick, good, best, dcgan, lsgan, wgan-gp, sngan, mlp-128, mlp-sgd, mlp-adam, dcgan-tanh, mlp-256",
     ),
+    ("train --stepz 5", "unrecognized options: --stepz; did you mean --steps?"),
+    ("train --stepz=5", "unrecognized options: --stepz; did you mean --steps?"),
+    ("train --no-miror", "--no-miror; did you mean --no-mirror?"),
     ("train --batch-sise 3", "--batch-sise.*did you mean --batch-size?"),
     ("train mlp-256 --generator.hiden 3", "--generator.hiden.*did you mean --generator.hidden?"),
     ("sample {run} --cuont 3", "--cuont.*did you mean --count?"),
@@ -100,10 +104,14 @@ REFUSED = [
     ("train --generator-optimizer.beta1 much", "--generator-optimizer.beta1.*'much'"),
     ("train mlp-256 --generator.hidden 8 wide", "--generator.hidden.*'wide'"),
     ("sample {run} --count some", "--count.*'some'"),
-    ("train --data-order sorted", "'sorted'.*--data-order.*replacement.*slice.*sequential.*shuffle"),
+    ("train --data-order sorted", "--data-order.*replacement.*slice.*sequential.*shuffle.*'sorted'"),
     ("train --steps", "missing value.*--steps"),
     ("train --resume", "missing value.*--resume"),
-    ("sample", "missing.*of a run"),
+    ("sample", "missing RUN; see sparring sample --help"),
+    ("export {run}", "missing --format; see sparring export --help"),
+    ("train --size tiny", "--size.*whole number.*'tiny'"),
+    ("train --devices some", "--devices.*whole number or all.*'some'"),
+    ("train --tyro_print_completion bash", "unrecognized options: --tyro_print_completion"),
     ("sample {run} --out", "missing value.*--out"),
     ("train dcgan-tanh --generator.channels 4", "missing value.*--generator.channels"),
     ("train dcgan-tanh --generator.channels 4 5 6", "unrecognized.*6"),
@@ -127,8 +135,8 @@ REFUSED = [
     ("sweep --generator.kind mlp,mlp", "--generator.kind"),
     ("sweep --seed", "missing value.*--seed"),
     ("sweep --seed 0,1 stray", "stray.*see sparring sweep --help"),
-    ("sweep --seed 0,1 --seed 2", "--seed is given twice; values to try are one word, with commas between"),
-    ("sweep mlp-256 --generator.hidden 8,16 32", "--generator.hidden: widths to try are one word, such as 128,256-128"),
+    ("sweep --seed 0,1 --seed 2", "--seed is given twice.*commas"),
+    ("sweep mlp-256 --generator.hidden 8,16 32", "--generator.hidden.*one word, such as 128,256-128"),
     ("sweep --batch-size 32,x", "batch_size cannot be 'x'; it should be a whole number"),
     ("sweep --generator-optimizer.learning-rate 1e-5:1e-3", "learning_rate has a range.* as with --trials 20"),
     ("sweep --seed 0,1 --trials 0", "the number of trials must lie between 1 and 1,000, not 0"),
@@ -136,9 +144,9 @@ REFUSED = [
     ("sweep mlp-256 --seed 0,1 --data {digits}", "needs 50 of them or more; held_out 0.04 of 200 images is 8"),
     ("sweep mlp-256 --seed 0,1 --data {digits} --held-out 0.3 --out {run}", "{run} is neither empty nor a sweep"),
     ("sweep --resume {tmp}", "{tmp} is no sweep of Sparring: it has no sweep.json"),
-    ("sweep --resume {tmp} --seed 0,1", "--resume goes on with a sweep as it is, so leave out --seed"),
-    ("sweep mlp-256 --resume {tmp}", "--resume goes on with a sweep as it is, so leave out mlp-256"),
-    ("sweep --resume {tmp} --out {tmp}/other", "so leave out --out"),
+    ("sweep --resume {tmp} --seed 0,1", "--resume.*leave out --seed"),
+    ("sweep mlp-256 --resume {tmp}", "--resume.*leave out mlp-256"),
+    ("sweep --resume {tmp} --out {tmp}/other", "--resume.*leave out --out"),
     ("sweep --seed 0,1 --checkpoint-seconds nan", "--checkpoint-seconds cannot be nan"),
     # data and runs that are not there, or not what they should be
     ("train --data {tmp}/none", "{tmp}/none' is not a data set"),
@@ -148,7 +156,7 @@ REFUSED = [
     ("train --data {digits} --out {digits}", "{digits} is neither empty nor a run of Sparring"),
     ("train --resume {tmp}", "{tmp} is no run of Sparring: it has no recipe.json"),
     ("train --resume={tmp}", "{tmp} is no run of Sparring: it has no recipe.json"),
-    ("train --resume {run} --out {tmp}/other", "--resume names the folder of the run, so --out has nothing to name"),
+    ("train --resume {run} --out {tmp}/other", "--resume already names the folder.*--out"),
     ("train mlp-128 --resume {run}", "{run} is a run of mlp-256, not of mlp-128"),
     ("train --resume {run} --batch-size 21", "{run} cannot go on with other settings: batch_size was 20 and is now 21"),
     (
@@ -158,7 +166,7 @@ REFUSED = [
     ("sample {tmp}", "{tmp} is no run of Sparring: it has no recipe.json"),
     ("sample {tmp}/none", "{tmp}/none is no run of Sparring: it has no recipe.json"),
     ("sample {file}", "notes.json"),
-    ("sample {run} --out grid.jpg", "grid.jpg has an unknown ending; known are .png, .npz, .gif, and none"),
+    ("sample {run} --out grid.jpg", "grid.jpg has an unknown ending.*.png, .npz, .gif, or none"),
     ("sample {run} --out walk.gif", "a .gif shows a walk: add --interpolate"),
     ("sample {run} --out walk.GIF", "a .gif shows a walk: add --interpolate"),
     ("sample {run} --count 0", "--count must lie between 1 and 1,000,000, not 0"),
@@ -235,6 +243,16 @@ def test_an_error_of_the_system_is_a_sentence_too(
     monkeypatch.setitem(cli.COMMANDS, "sample", full_disk)
     assert main(["sample"]) == 2
     assert capsys.readouterr().err == "sparring: /tmp/grid.png: No space left on device\n"
+
+
+def test_a_closed_pipe_ends_a_command_quietly() -> None:
+    """`sparring recipes | head` is no error: status 141, as shells report SIGPIPE, and nothing on standard error."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "sparring.cli.main", "recipes"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_a_bug_is_no_mistake_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -472,20 +490,35 @@ def wait_for_event(run: Run, name: str, process: subprocess.Popen[Any], seconds:
 
 
 @pytest.mark.parametrize(
-    ("words", "rest", "texts"),
+    ("words", "texts"),
     [
-        ("--seed 0,1 --out x", "--out x", {"seed": "0,1"}),
-        ("--batch_size=3 --trials 4", "--trials 4", {"batch_size": "3"}),
-        ("--generator.hidden 8 16 --seed -1", "", {"generator.hidden": "8-16", "seed": "-1"}),
-        ("--generator-optimizer.epsilon-hat --seed 1", "", {"generator_optimizer.epsilon_hat": "true", "seed": "1"}),
-        ("--generator-optimizer.no-epsilon-hat", "", {"generator_optimizer.epsilon_hat": "false"}),
-        ("--generator-optimizer.epsilon-hat true,false", "", {"generator_optimizer.epsilon_hat": "true,false"}),
-        ("--seed --out x", "--seed --out x", {}),
-        ("--name a --no-such b", "--name a --no-such b", {}),
+        ("--seed 0,1", {"seed": "0,1"}),
+        ("--batch_size=3", {"batch_size": "3"}),
+        ("--generator.hidden 8 16 --seed -1", {"generator.hidden": "8-16", "seed": "-1"}),
+        ("--generator-optimizer.epsilon-hat --seed 1", {"generator_optimizer.epsilon_hat": "true", "seed": "1"}),
+        ("--generator-optimizer.no-epsilon-hat", {"generator_optimizer.epsilon_hat": "false"}),
+        ("--generator-optimizer.epsilon-hat true,false", {"generator_optimizer.epsilon_hat": "true,false"}),
     ],
 )
-def test_settings_are_taken_out_of_the_words(words: str, rest: str, texts: dict[str, str]) -> None:
-    assert cli._settings(words.split(), RECIPES["mlp-256"]()) == (rest.split(), texts)
+def test_values_to_try_are_parsed_by_setting(words: str, texts: dict[str, str]) -> None:
+    assert sweep.parse_values(words.split(), RECIPES["mlp-256"]()) == texts
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--seed", "missing value for --seed"),
+        ("--generator.hidden --seed 1", "missing value for --generator.hidden"),
+        ("--name a --seed 1", "unrecognized options: --name"),
+        ("--seed 0,1 stray", "stray"),
+        ("--mirror true,false stray", "stray"),
+        ("--mirror --no-mirror", "--mirror is given twice"),
+        ("--trails 3", "did you mean --trials?"),
+    ],
+)
+def test_values_that_are_not_understood_are_refused(words: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        sweep.parse_values(words.split(), RECIPES["mlp-256"]())
 
 
 # ------------------------------------------------------------------------------------------------------- sample

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sparring.cli import catalogue
+from sparring.cli import recipes as catalogue
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
 
 PARAMETERS = {

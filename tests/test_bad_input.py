@@ -197,7 +197,7 @@ def test_what_says_something_of_a_recipe_is_no_option(option: str, capsys: pytes
 
 
 def test_a_word_that_no_shell_can_give(capsys: pytest.CaptureFixture[str]) -> None:
-    assert answer(capsys, "train", "--data", "a\0b") == "no word may hold the character NUL"
+    assert answer(capsys, "train", "--data", "a\0b") == "an argument cannot contain the character NUL"
 
 
 def test_a_name_that_the_output_cannot_hold_is_written_in_ascii(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

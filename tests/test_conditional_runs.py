@@ -123,10 +123,10 @@ def test_names_of_classes_become_names_of_folders(tmp_path: Path) -> None:
     ("words", "message"),
     [
         ("--label x", "there is no class 'x' (known are 0, 1, 2"),
-        ("--label 7 --balance uniform", "say of the classes one of --label, --balance and --counts"),
-        ("--counts 7=3 --count 3", "--counts needs no --count"),
+        ("--label 7 --balance uniform", "only one of --label, --balance and --counts"),
+        ("--counts 7=3 --count 3", "only one of --counts and --count"),
         ("--counts 7", "'7' should be a class and a number of images, such as 0=100"),
-        ("--interpolate 4", "a walk stays within one class: say which, for instance --label 0"),
+        ("--interpolate 4", "a walk stays within one class: choose it, for example with --label 0"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(

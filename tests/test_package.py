@@ -1,5 +1,7 @@
 """THE PACKAGE: what `import sparring` gives, and that it gives it at once."""
 
+import inspect
+import re
 import subprocess
 import sys
 from typing import Any
@@ -85,6 +87,20 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'sparring' has no attribute 'tarin'"):
         _ = sparring.tarin
     assert not hasattr(sparring, "__version_info__")
+
+
+def test_the_errors_are_drawn_as_they_are() -> None:
+    """Each line of the drawn tree is a class, below the class that it is derived from; and every class has a line."""
+    parents: dict[str, str] = {}
+    path: list[str] = []
+    for indent, name in re.findall(r"^    ([ │├└─]*)(\w+)(?:  .*)?$", errors.__doc__ or "", re.M):
+        path[len(indent) // 4 :] = [name]
+        parents[name] = path[-2] if len(path) > 1 else ""
+    kinds = [kind for kind in vars(errors).values() if inspect.isclass(kind) and kind.__module__ == errors.__name__]
+    assert set(parents) == {kind.__name__ for kind in kinds}
+    for kind in kinds:
+        assert parents[kind.__name__] in ("", kind.__bases__[0].__name__), kind
+    assert [name for name, parent in parents.items() if not parent] == ["SparringError", "DamageWarning"]
 
 
 def test_a_public_error_catches_all_others() -> None:

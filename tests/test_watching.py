@@ -137,7 +137,7 @@ def test_in_a_terminal_the_page_stays_after_the_training_until_ctrl_c(options: l
 
 def test_the_first_ctrl_c_ends_the_training_and_the_second_the_page(options: list[str], tmp_path: Path) -> None:
     terminal = Terminal(*options, "--steps", "2000000", "--out", str(tmp_path / "run"))
-    terminal.until("watch it learn")
+    terminal.until("watch the training: http")
     found = ADDRESS.search(terminal.printed)
     terminal.until("steps/s")
     terminal.interrupt()
@@ -169,10 +169,13 @@ def test_without_a_terminal_open_tabs_see_the_end(options: list[str], tmp_path: 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("watch {folder}/missing", "missing is no folder; sparring train makes runs in the folder runs"),
+        ("watch {folder}/missing", "missing is not a folder"),
         ("watch {folder} --port 0", "--port must lie between 1 and 65,535, not 0"),
-        ("watch {folder} --host 0.0.0.0", "on 0.0.0.0 other machines can ask, and nothing is encrypted: add --i-know"),
-        ("watch {folder} --host no.such.invalid", "on no.such.invalid other machines can ask"),
+        (
+            "watch {folder} --host 0.0.0.0",
+            "on 0.0.0.0 other machines can connect, and nothing is encrypted: add --i-know",
+        ),
+        ("watch {folder} --host no.such.invalid", "on no.such.invalid other machines can connect"),
         ("watch {folder} --host 203.0.113.7 --i-know", "there can be no page at 203.0.113.7, port 8765"),
     ],
 )

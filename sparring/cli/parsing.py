@@ -155,7 +155,9 @@ def _refuse(event: _errors.ParseErrorEvent, program: str, options: list[str]) ->
         choices = ", ".join(event.choices)
         raise UsageError(f"{_name(event.argument)} should be one of {choices}, not {event.value!r}")
     if isinstance(event, _errors.InstantiationFailure) and event.argument is not None:
-        raise UsageError(f"{_name(event.argument)}: {str(event.message).partition(chr(10))[0]}; see {program} --help")
+        message = str(event.message).partition("\n")[0]
+        colon = "" if message.startswith("should be") else ":"
+        raise UsageError(f"{_name(event.argument)}{colon} {message}; see {program} --help")
     if isinstance(event, _errors.BadValue):
         raise UsageError(f"missing value for {_name(event.argument)}; see {program} --help")
     raise UsageError(f"the options do not fit together; see {program} --help")

@@ -1,8 +1,8 @@
-"""ATOMIC WRITES: after a crash a file is the old one or the new one, whole; never half of one. After a write that fails
-(on a full disk, say), the old file is still there, and one sentence says which file had no room.
+"""Atomic writes: after a crash a file is completely old or completely new. A write that fails, for example on a full
+disk, leaves the old file in place.
 
-Every file that Sparring writes goes through here. A link at the path, symbolic or hard, is replaced and never followed:
-who sends a run, or plants a link in a folder, cannot make us write elsewhere.
+Sparring writes every file through this module. A symlink or a hard link at the path is replaced and never followed, so
+that a link in a run from somebody else cannot redirect a write.
 """
 
 import contextlib
@@ -11,33 +11,33 @@ import json
 import os
 import re
 import shutil
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sparring import interrupts
 from sparring.errors import DiskError, OverwriteError
-from sparring.files.untrusted import open_plain
+from sparring.files.untrusted import open_descriptor, open_plain, special_kind
 
 LARGEST_APPENDED = 1 << 30
-"""Bytes of a file that is copied before something is appended to it."""
+"""Maximum size of a linked file that `append` copies, in bytes."""
 
 MayReplace = Callable[[Path], bool]
-"""Whether the file at this path may be replaced."""
+"""Returns whether the file at a path may be replaced."""
 
-PARTIAL = re.compile(r"\.partial-[0-9]+-.+")
+PARTIAL = re.compile(r"\.partial-([0-9]+)-.+")
+"""The name of a temporary file or folder, with the ID of its process."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""The errors for which it matters how much is free."""
+"""Errors that mean: there is no space left."""
 
 
 def write_bytes(path: Path, content: bytes, may_replace: MayReplace | None = None) -> None:
-    """Put `content` at `path`. Raises `DiskError`, `OverwriteError`."""
+    """Write `content` to `path`. Raises `DiskError`, `OverwriteError`."""
     write_file(path, lambda file: file.write(content), len(content), may_replace)
 
 
 def write_json(path: Path, value: Any, may_replace: MayReplace | None = None) -> None:
-    """Put `value` at `path` as indented JSON. Raises `DiskError`, `OverwriteError`."""
+    """Write `value` to `path` as indented JSON. Raises `DiskError`, `OverwriteError`."""
     write_bytes(path, (json.dumps(value, indent=2) + "\n").encode(), may_replace)
 
 
@@ -47,15 +47,22 @@ def write_file(
     size: int | None = None,
     may_replace: MayReplace | None = None,
 ) -> None:
-    """Let `write` fill a new file beside `path`, flush it to the disk, then rename it to `path`.
+    """Create a temporary file beside `path`, let `write` fill it, flush it to the disk, and rename it to `path`.
 
-    `size` is its size in bytes, where that is known. `may_replace` is asked about a file that is at `path` already;
-    without it any file is replaced. Raises `DiskError`, `OverwriteError`.
+    Args:
+        path: The file.
+        write: Writes the content into an open file.
+        size: Size of the content in bytes, if known.
+        may_replace: Decides whether an existing file may be replaced. By default any file may.
+
+    Raises:
+        DiskError: the file could not be written.
+        OverwriteError: `may_replace` returned False.
     """
     partial = partial_beside(path)
     try:
         with interrupts.temporary(partial), reporting(path, size, partial):
-            with partial.open("x+b") as file:  # "x" follows no link and opens no file of somebody else
+            with partial.open("x+b") as file:  # "x" opens no existing file and follows no link
                 write(file)
             sync(partial)
             _rename(partial, path, may_replace)
@@ -66,36 +73,42 @@ def write_file(
 
 
 def is_partial(path: Path) -> bool:
-    """Whether a file has the name that `write_file` gives while it writes, and not only one that looks like it."""
-    return PARTIAL.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
+    """Return whether this is a temporary file that `write_file` did not finish."""
+    return partial_process(path) is not None and path.is_file() and not path.is_symlink()
+
+
+def partial_process(path: Path) -> int | None:
+    """Return the ID of the process that made a temporary file or folder; None for any other name."""
+    found = PARTIAL.fullmatch(path.name)
+    return None if found is None else int(found[1])
 
 
 def partial_beside(path: Path) -> Path:
-    """A new name beside `path`, for what is not finished yet. Nobody can guess it and plant a link there."""
+    """Return a random name for a temporary file in the folder of `path`, which nobody can guess."""
     return path.with_name(f".partial-{os.getpid()}-{os.urandom(8).hex()}")
 
 
 def _rename(partial: Path, path: Path, may_replace: MayReplace | None) -> None:
     if may_replace is not None:
         try:
-            os.link(partial, path)  # takes the name only where nobody has it
+            os.link(partial, path)  # fails if the name exists
             return
         except FileExistsError:
             allowed = may_replace(path)
         except OSError:  # this file system has no hard links
             allowed = not os.path.lexists(path) or may_replace(path)
         if not allowed:
-            raise OverwriteError(f"{path} appeared while it was being made, and Sparring did not write it; it is kept")
+            raise OverwriteError(f"another program wrote {path} in the meantime; its file is kept")
     partial.replace(path)
 
 
 def append(path: Path, content: bytes) -> None:
-    """Add `content` at the end of the file, all of it or nothing. Raises `DiskError`."""
+    """Append `content` to a file, completely or not at all. Raises `DiskError`."""
     with reporting(path, len(content)):
         if (before := _content_of_linked(path)) is not None:
             write_bytes(path, before + content)
             return
-        with open(path, "ab", buffering=0, opener=_open_no_link) as file:  # Path.open takes no opener
+        with open(path, "ab", buffering=0, opener=open_descriptor) as file:  # Path.open takes no opener
             end, left = file.seek(0, os.SEEK_END), content
             try:
                 while left:
@@ -107,12 +120,12 @@ def append(path: Path, content: bytes) -> None:
 
 
 def _content_of_linked(path: Path) -> bytes | None:
-    """What a symbolic link leads to, or what a file of several names holds; None where `path` is a file of its own."""
+    """Return the content behind a symlink, or of a file with several hard links; None for any other path."""
     try:
         found = path.lstat()
     except FileNotFoundError:
         return None
-    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+    if special_kind(found.st_mode) is None and found.st_nlink == 1:
         return None
     try:
         with open_plain(path, LARGEST_APPENDED, links=True) as file:
@@ -121,20 +134,14 @@ def _content_of_linked(path: Path) -> bytes | None:
         return b""
 
 
-def _open_no_link(path: str, flags: int) -> int:
-    """Open a plain file. A link that appeared just now is refused, and nobody waits for the reader of a pipe."""
-    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    return os.open(path, flags, 0o666)
-
-
 @contextlib.contextmanager
 def reporting(path: Path, size: int | None, partial: Path | None = None) -> Iterator[None]:
-    """Say of what goes wrong with the disk at which path, and with how many bytes; where that is not known beforehand,
-    how many `partial` had come to. Raises `DiskError`."""
+    """Turn any `OSError` of the block into a `DiskError` that names the path and the size: `size` if it is known,
+    otherwise the bytes that `partial` holds so far."""
     try:
         yield
     except DiskError:
-        raise  # who was called has said more
+        raise  # it has more details
     except OSError as error:
         if size is None:
             done = partial.stat().st_size if partial is not None and partial.is_file() else 0
@@ -150,9 +157,9 @@ def reporting(path: Path, size: int | None, partial: Path | None = None) -> Iter
 
 
 def sync(path: Path) -> None:
-    """Have the disk hold what was written to that file or folder."""
+    """Flush a file or a folder to the disk."""
     if os.name == "nt" and path.is_dir():
-        return  # Windows opens no folders and keeps renames in order by itself
+        return  # Windows cannot open folders, and keeps renames in order
     descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""THE CACHE FOLDER: where this program keeps what it fetched, decoded or compiled."""
+"""The cache folder: for downloads, decoded pictures and compiled programs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from sparring.errors import DataError
 
 
 def cache_folder() -> Path:
-    """Where this program keeps what it fetched.
-
-    SPARRING_CACHE if that is set, else `sparring` in XDG_CACHE_HOME if that is set, else the system's usual place.
+    """Return the cache folder: SPARRING_CACHE, or `sparring` in XDG_CACHE_HOME, or the system's usual place.
 
     Raises:
-        DataError: none of these is known.
+        DataError: no home folder is known.
     """
     chosen = os.environ.get("SPARRING_CACHE")
     if chosen:
@@ -25,7 +23,7 @@ def cache_folder() -> Path:
         return Path(shared) / "sparring"
     home = below_home("~")
     if home is None:
-        raise DataError("the home folder is not known; set SPARRING_CACHE to a folder for downloads")
+        raise DataError("the home folder is unknown; set SPARRING_CACHE to a folder for downloads")
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "sparring" / "cache"
     if sys.platform == "darwin":
@@ -34,7 +32,7 @@ def cache_folder() -> Path:
 
 
 def below_home(folder: str) -> Path | None:
-    """`folder` with "~" replaced by the home folder; None where that is not known."""
+    """Replace "~" by the home folder. Returns None if the home folder is unknown."""
     try:
         return Path(folder).expanduser()
     except RuntimeError:

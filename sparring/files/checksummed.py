@@ -1,7 +1,7 @@
-"""SEALED JSON: an object with a checksum of itself, in a file or on a line, so that what was changed later is noticed.
+"""JSON objects with a checksum, in a file or on a line, so that later changes are detected.
 
-What older versions wrote has no checksum and is read as it is. Damage does not make one into the other: a sealed object
-has two marks, and whoever finds one of them looks for the other.
+Files of older versions have no checksum and are read unchecked. Damage cannot make a file look like one of those: an
+object with a checksum has two marks, and either one requires the other.
 """
 
 from __future__ import annotations
@@ -21,55 +21,57 @@ from sparring.files.untrusted import LARGEST_JSON, read_plain
 Object = dict[str, Any]
 
 SEALED, CHECKSUM = "sealed", "sha256"
-"""The two marks of a file."""
+"""The two keys that mark a file with a checksum."""
 LONGEST_INTEGER = 20
-"""Digits of a number in JSON; a count has no more than 16."""
+"""Maximum digits of a whole number in JSON. Counts have at most 16."""
 LONGEST_REASON = 200
-"""Characters of what is wrong with a file."""
+"""Maximum characters of the reason in a message."""
 LINE = re.compile(r'(\{.*), "crc32": "([0-9a-f]{8})"\}')
-"""What a sealed line looks like."""
+"""A line with a checksum."""
 
 
 class OtherFormat(ValueError):
-    """A file is of a format that this version does not read."""
+    """A file has a format that this version cannot read."""
 
 
 def damaged(path: Path, error: ValueError) -> str:
-    """The sentence about a file that is not what it should be."""
+    """Return the message for a damaged file."""
     return f"{path} {error}" if isinstance(error, OtherFormat) else f"{path} is damaged: {shortened(str(error))}"
 
 
 def shortened(text: str) -> str:
-    """The text, or its beginning: a value in a damaged file may have any length."""
+    """Shorten a text: a value in a damaged file may have any length."""
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."
 
 
 def write(path: Path, value: Object, may_replace: MayReplace | None = None) -> None:
-    """Put the object at `path`, sealed."""
+    """Write the object to `path`, with a checksum."""
     marked = {SEALED: True} | value
     atomic.write_json(path, marked | {CHECKSUM: digest(marked)}, may_replace)
 
 
 def opened(value: Any, always: bool = False) -> Object:
-    """The object as it was written. Raises `ValueError` where it was changed since, or is no object; if `always`, also
-    where it has no checksum."""
+    """Verify the checksum and return the object without it.
+
+    Raises `ValueError` if the object was changed or is not an object; with `always` also if it has no checksum.
+    """
     if not isinstance(value, dict):
-        raise ValueError("it should hold an object")
+        raise ValueError("it should be a JSON object")
     if SEALED not in value and CHECKSUM not in value and not always:
-        return value  # of an older version
+        return value  # written by an older version
     claimed = value.pop(CHECKSUM, None)
     if claimed != digest(value):
-        raise ValueError("it is not as it was written: its checksum does not fit")
+        raise ValueError("its checksum does not match its content")
     return {name: part for name, part in value.items() if name != SEALED}
 
 
 def read(path: Path, always: bool = False) -> Object:
-    """The object in a file. Raises `OSError` where it cannot be read, `ValueError` where it is damaged."""
+    """Read and verify the object in a file. Raises `OSError`, or `ValueError` if it is damaged."""
     return opened(parse(read_plain(path, LARGEST_JSON)), always)
 
 
 def parse(text: str | bytes) -> Any:
-    """The JSON value of a text: finite numbers, no name twice in an object. Raises `ValueError`."""
+    """Parse JSON strictly: numbers are finite, and names in an object are unique. Raises `ValueError`."""
     try:
         return json.loads(
             text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite, parse_int=_short
@@ -79,7 +81,7 @@ def parse(text: str | bytes) -> Any:
 
 
 def digest(value: Object) -> str:
-    """SHA-256 of the object as JSON, whatever the order of its keys. Raises `ValueError`."""
+    """Return the SHA-256 of the object as JSON with sorted keys. Raises `ValueError`."""
     try:
         return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
     except RecursionError as error:
@@ -87,21 +89,21 @@ def digest(value: Object) -> str:
 
 
 def line(value: Object) -> str:
-    """The object as one sealed line."""
+    """Return the object as one line with a checksum."""
     text = json.dumps(value)[:-1]
     return f'{text}, "crc32": "{_sum(text)}"}}\n'
 
 
 class Lines:
-    """Reads the lines of one file, one after the other."""
+    """Reads the lines of one file in order."""
 
     def __init__(self) -> None:
         self._all_sealed = False
 
     def read(self, text: str) -> Object | None:
-        """The object on the line as it was written, and None where it was cut short or changed since.
+        """Return the object on a line; None if the line was cut short or changed.
 
-        After the first sealed line all are: one without a checksum has lost it.
+        After the first line with a checksum, a line without one is damaged.
         """
         found = LINE.fullmatch(text.rstrip("\n"))
         if found is None and (self._all_sealed or '"crc32"' in text):
@@ -123,12 +125,12 @@ def _sum(text: str) -> str:
 def _object(pairs: list[tuple[str, Any]]) -> Object:
     made = dict(pairs)
     if len(made) < len(pairs):
-        raise ValueError("an object in it has the same name twice")
+        raise ValueError("an object in it has a duplicate name")
     return made
 
 
 def _no_number(text: str) -> Any:
-    raise ValueError(f"it holds {text}, which is no number")
+    raise ValueError(f"it holds {text}, which is not a JSON number")
 
 
 def _finite(text: str) -> float:

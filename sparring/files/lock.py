@@ -1,16 +1,16 @@
-"""THE LOCK of a run: whoever trains the run holds it. The operating system lets go of it when the process ends."""
+"""The lock of a run, held by the process that trains it. The operating system releases it when the process ends."""
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sparring.errors import RunError
+from sparring.files.untrusted import open_descriptor, special_kind
 
 if sys.platform == "win32":
     import msvcrt
@@ -18,25 +18,17 @@ else:
     import fcntl
 
 HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}
-"""What the system answers where another process holds the lock."""
+"""Errors that mean: another process holds the lock."""
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
-"""What it answers where the file system has no locks."""
-KINDS = {
-    stat.S_IFLNK: "symlink",
-    stat.S_IFIFO: "pipe",
-    stat.S_IFDIR: "folder",
-    stat.S_IFCHR: "device",
-    stat.S_IFBLK: "device",
-    stat.S_IFSOCK: "socket",
-}
+"""Errors that mean: the file system has no locks."""
 
 
 @contextmanager
 def lock(file: Path) -> Iterator[str | None]:
-    """Hold the lock on a file, which is made if need be; what the user should know where there are no locks.
+    """Hold the lock on a file, which is created if it is missing.
 
-    Only a plain file is opened: no symlink is followed and no pipe is waited for. Raises `RunError` where another
-    process holds the lock, or the file cannot be used.
+    Yields a notice for the user if the file system has no locks, otherwise None. Raises `RunError` if another process
+    holds the lock, or if the file is not a regular file or cannot be used.
     """
     descriptor = _open(file)
     try:
@@ -46,21 +38,16 @@ def lock(file: Path) -> Iterator[str | None]:
 
 
 def _open(file: Path) -> int:
-    _refuse_special(file)
-    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        return os.open(file, os.O_RDWR | os.O_CREAT | careful, 0o666)
+        kind = special_kind(file.lstat().st_mode)
+    except OSError:  # it does not exist yet
+        kind = None
+    if kind is not None:
+        raise RunError(f"{file} is a {kind}, but should be a regular file; remove it")
+    try:
+        return open_descriptor(file, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise RunError(f"the lock {file} cannot be opened: {error.strerror}") from error
-
-
-def _refuse_special(file: Path) -> None:
-    try:
-        kind = stat.S_IFMT(file.lstat().st_mode)
-    except OSError:  # it is not there yet
-        return
-    if kind != stat.S_IFREG:
-        raise RunError(f"{file} is a {KINDS.get(kind, 'special file')}, but should be a plain file; remove it")
 
 
 def _take(descriptor: int, file: Path) -> str | None:
@@ -73,6 +60,6 @@ def _take(descriptor: int, file: Path) -> str | None:
         if error.errno in HELD:
             raise RunError(f"another process is training {file.parent}") from error
         if error.errno in NO_LOCKS:
-            return f"the file system of {file.parent} has no locks, so start no second training there"
+            return f"the file system of {file.parent} has no locks, so do not start a second training there"
         raise RunError(f"the lock {file} cannot be taken: {error.strerror}") from error
     return None

@@ -1,8 +1,8 @@
-"""MARKS: how a file says that Sparring made it, so that it may be replaced, and is not taken for a user's picture.
+"""Marks of files that Sparring made: such a file may be replaced, and is not used as a training image.
 
-Pictures carry a comment, NPZ files a comment of the archive, ONNX files their producer's name, JSON files their own
-SHA-256, and texts (HTML, Markdown) end with a comment that holds the SHA-256 of what is above. A text or a JSON file
-that a person has changed since is that person's.
+Pictures and NPZ files carry a comment, ONNX files the name of their producer, and JSON files a checksum. Texts (HTML,
+Markdown) end with a comment that holds the SHA-256 of the text above. A text or a JSON file that was changed belongs to
+the user.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from sparring.files.atomic import MayReplace
 from sparring.files.untrusted import open_plain
 
 MADE = "Made by Sparring as an image"
-"""What a picture with one image says."""
+"""Mark of a picture with one image."""
 SHEET = "Made by Sparring from many images"
-"""What a grid, a contact sheet, an animation or a plot says: nobody wants to train on it."""
+"""Mark of a grid, a contact sheet, an animation or a plot, which are not training images."""
 PRODUCER = "sparring"
-"""The producer that an ONNX file names."""
+"""The producer in an ONNX file."""
 PICTURES = (b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF")
-"""How the formats of our pictures begin."""
+"""The first bytes of PNG, GIF and WebP files."""
 ENDS = 4096
-"""The mark lies within so many bytes from the beginning or from the end."""
+"""Bytes at the beginning and at the end of a file in which the mark lies."""
 SOFTWARE = 0x0131
-"""Exif's tag for the program that made a picture."""
+"""Exif tag of the program that made a picture."""
 SIGNATURE = re.compile(rb"\n<!-- Made by Sparring. SHA-256 of the above: ([0-9a-f]{64}) -->\n\Z")
 LARGEST_TEXT = 1 << 28
-"""Bytes of a text whose signature is verified."""
+"""Maximum size of a text with a signature, in bytes."""
 
 
-# ------------------------------------------------------------------------------------------------ leaving a mark
+# ------------------------------------------------------------------------------------------------ writing marks
 
 
 def save_options(kind: str, mark: str) -> dict[str, Any]:
-    """Arguments that have Pillow save a "PNG", "GIF" or "WEBP" with that mark."""
+    """Return Pillow's arguments to save a "PNG", "GIF" or "WEBP" with a mark."""
     if kind == "PNG":
         info = PngInfo()
         info.add_text("Software", mark)
@@ -55,21 +55,21 @@ def save_options(kind: str, mark: str) -> dict[str, Any]:
 
 
 def signed(text: bytes) -> bytes:
-    """A text of HTML or Markdown with its signature below."""
+    """Append the signature to a text of HTML or Markdown."""
     return text + f"\n<!-- Made by Sparring. SHA-256 of the above: {hashlib.sha256(text).hexdigest()} -->\n".encode()
 
 
-# ------------------------------------------------------------------------------------------------ finding it again
+# ------------------------------------------------------------------------------------------------ finding marks
 
 
 def is_sheet(content: bytes) -> bool:
-    """Whether the bytes of a picture say that it shows many images, or curves, and that Sparring made it."""
+    """Return whether Sparring made this picture as a grid, an animation or a plot."""
     mark = SHEET.encode()
     return content.startswith(PICTURES) and (mark in content[:ENDS] or mark in content[-ENDS:])
 
 
 def is_ours(path: Path) -> bool:
-    """Whether Sparring wrote this file, and nobody has changed it since. False where it cannot be read."""
+    """Return whether Sparring wrote this file and it is unchanged. False if it cannot be read."""
     try:
         if path.suffix == ".json":
             checksummed.read(path, always=True)
@@ -89,7 +89,7 @@ def _has_mark(path: Path) -> bool:
         file.seek(max(0, os.fstat(file.fileno()).st_size - ENDS))
         tail = file.read(ENDS)
     if head.startswith(b"PK"):
-        return tail.endswith(MADE.encode())  # the comment is the end; a picture of ours may lie inside
+        return tail.endswith(MADE.encode())  # the comment is at the end; the archive may hold a marked picture
     if head.startswith(PICTURES):
         return any(mark.encode() in part for part in (head, tail) for mark in (MADE, SHEET))
     return head.startswith(b"\x08") and b"\x12" + bytes([len(PRODUCER)]) + PRODUCER.encode() in head[:32]
@@ -105,31 +105,31 @@ def _is_signed(path: Path) -> bool:
     return hashlib.sha256(text).hexdigest().encode() == found[1]
 
 
-def _fits_description(weights: Path) -> bool:
-    """Whether the description beside a file of weights holds its SHA-256."""
-    about = checksummed.read(weights.with_suffix(".json"), always=True).get("weights")
-    with open_plain(weights) as file:
-        return isinstance(about, dict) and hashlib.sha256(file.read()).hexdigest() == about.get("sha256")
+def _fits_description(params: Path) -> bool:
+    """Return whether the description beside a generator.safetensors holds its SHA-256."""
+    info = checksummed.read(params.with_suffix(".json"), always=True).get("weights")
+    with open_plain(params) as file:
+        return isinstance(info, dict) and hashlib.sha256(file.read()).hexdigest() == info.get("sha256")
 
 
-# ------------------------------------------------------------------------------------------------ asking before
+# ------------------------------------------------------------------------------------------------ checking in advance
 
 
 def claim(path: Path, force: bool = False) -> MayReplace:
-    """Check, before any work is done, that a file may be written at `path`; the answer is for the moment of writing.
+    """Check in advance that a file may be written to `path`. Returns the same check for the moment of writing.
 
-    A link is replaced, and what it leads to stays. Raises `UsageError` where `path` is a folder, `OverwriteError` where
-    it is a file that Sparring did not make, unless `force`.
+    A symlink is replaced, and its target stays. Raises `UsageError` if `path` is a folder, and `OverwriteError` if it
+    is a file that Sparring did not make, unless `force`.
     """
     if path.is_dir() and not path.is_symlink():
-        raise UsageError(f"{path} is a folder, and a file is to be written there; choose another name with --out")
+        raise UsageError(f"{path} is a folder, but a file is needed; choose another name with --out")
 
     def may_replace(target: Path) -> bool:
         return force or target.is_symlink() or is_ours(target)
 
     if os.path.lexists(path) and not may_replace(path):
         raise OverwriteError(
-            f"{path} is there already, and Sparring did not make it, or it was changed since; choose another name with "
-            "--out, or add --force to replace it"
+            f"{path} exists, and Sparring did not make it or it was changed; choose another name with --out, or add "
+            "--force to replace it"
         )
     return may_replace

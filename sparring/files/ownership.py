@@ -1,4 +1,4 @@
-"""PRIVATE FILES: what other users of the machine cannot change, and so cannot make us read or run."""
+"""Checks that other users of the machine cannot change a file or a folder that Sparring reads from or runs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 
+from sparring.files.untrusted import special_kind
+
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and the missing ones above it, for this user alone, whatever the umask. Raises `OSError`."""
+    """Create a folder and its missing parents, accessible to this user only, whatever the umask. Raises `OSError`."""
     missing = list(takewhile(lambda part: not part.is_dir(), [folder, *folder.parents]))
     for part in reversed(missing):
         with suppress(FileExistsError):
@@ -20,14 +22,15 @@ def make_folder(folder: Path) -> None:
 
 
 def fault(path: Path) -> str | None:
-    """Why another user could have written what is at this path; None where only this user and root could.
+    """Return why another user could have written this file or folder; None if only this user and root could.
 
-    Group members may write where the group is the user's own (Debian and Fedora give everybody one of his name, and a
-    umask of 002). Windows is not checked. Raises `OSError` where there is nothing.
+    Write access for the user's private group is allowed: Debian and Fedora create one for each user, with a umask of
+    002. Windows is not checked. Raises `OSError` if the path does not exist.
     """
     found = path.lstat()
-    if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
-        return f"{path} is a link or a device"
+    kind = special_kind(found.st_mode)
+    if kind not in (None, "folder"):
+        return f"{path} is a {kind}"
     if not hasattr(os, "geteuid"):
         return None
     if found.st_uid not in (os.geteuid(), 0):
@@ -38,7 +41,7 @@ def fault(path: Path) -> str | None:
 
 
 def first_fault(root: Path, *names: str) -> str | None:
-    """The first fault of a folder, which may be a link, and of those below it that the names lead through."""
+    """Return the first fault of `root`, which may be a symlink, or of the folders below it on the path of `names`."""
     real = root.resolve()
     places = (real.joinpath(*names[:count]) for count in range(len(names) + 1))
     return next(filter(None, map(fault, places)), None)

@@ -1,10 +1,10 @@
-"""A FOLDER OF SAMPLES: a set of PNG files that is written, and replaced, as a whole.
+"""A folder of samples: a set of PNG files that is written, and replaced, as a whole.
 
-    0000.png, or CLASS/0000.png   the pictures; each says which set it belongs to, and has a SHA-256 of itself
-    .sparring-samples.json        there only while the set is put in its place; until it is gone, nobody reads it
+    0000.png, or CLASS/0000.png   the pictures, each with the name of its set and a SHA-256 of itself
+    .sparring-samples.json        exists only while one set replaces another; readers refuse the folder until then
 
-New pictures are made in a hidden folder inside. Then the old set goes, and the new one is moved into its place. What is
-of another set, or was changed since, is the user's: it is kept, and named.
+New pictures are written into a hidden folder inside. Then the old set is removed, and the new one is moved into its
+place. Pictures of other sets and changed pictures belong to the user: they are kept, and an error names them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ from sparring.files import atomic, checksummed
 from sparring.files.marks import MADE
 
 UNFINISHED = ".sparring-samples.json"
-"""Names the set that is put in its place, and the one that it replaces."""
-STAGING = re.compile(r"\.partial-([0-9]{1,9})-[0-9a-f]{16}")
+"""File with the names of the new set and of the one that it replaces."""
 HEADER = 33
-"""Bytes of a PNG before the chunk with our mark."""
+"""Bytes of a PNG before the chunk with the mark."""
 MARK = re.compile(rb"....tEXtSoftware\0" + MADE.encode() + rb" of set ([0-9a-f]{16}), SHA-256 ([0-9a-f]{64})....", re.S)
 
 
@@ -36,14 +35,14 @@ MARK = re.compile(rb"....tEXtSoftware\0" + MADE.encode() + rb" of set ([0-9a-f]{
 
 
 def marked(png: bytes, set_name: str) -> bytes:
-    """A PNG file, with a mark that names its set and holds the SHA-256 of all else."""
+    """Add a mark to a PNG file: the name of its set, and the SHA-256 of the rest."""
     text = f"tEXtSoftware\0{MADE} of set {set_name}, SHA-256 {hashlib.sha256(png).hexdigest()}".encode()
     chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
     return png[:HEADER] + chunk + png[HEADER:]
 
 
 def set_of(content: bytes) -> str | None:
-    """The set that a PNG file belongs to; None where we did not write it, or it was changed since."""
+    """Return the set of a PNG file; None if Sparring did not write it, or it was changed."""
     found = MARK.match(content, HEADER)
     if found is None:
         return None
@@ -55,27 +54,26 @@ def set_of(content: bytes) -> str | None:
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Whether one set was replacing another when the program was killed."""
+    """Return whether the program was killed while one set replaced another."""
     return bool(_unfinished_sets(folder))
 
 
 def claim(folder: Path, force: bool = False) -> None:
-    """Check, before any work is done, that a set may be written into `folder`.
+    """Check in advance that a set may be written into `folder`.
 
-    Raises `UsageError` where it is a file, `OverwriteError` where it holds something else than one set of ours, unless
+    Raises `UsageError` if it is a file, and `OverwriteError` if it holds anything but one set of samples, unless
     `force`.
     """
     if os.path.lexists(folder) and not folder.is_dir():
-        raise UsageError(f"{folder} is a file, and a folder of pictures is to be written there; choose another --out")
+        raise UsageError(f"{folder} is a file, but a folder for pictures is needed; choose another --out")
     if not force and folder.is_dir():
         _old_pictures(folder)
 
 
 def write(folder: Path, pictures: Sequence[tuple[str, bytes]], force: bool = False) -> None:
-    """Write these PNG files (name, content) into `folder`, in place of the set that was written there before. With
-    `force`, what else is there stays.
+    """Write PNG files (name, content) into `folder` and remove the set that was there. Other files stay with `force`.
 
-    Raises as `claim` does, and `DiskError`.
+    Raises the errors of `claim`, and `DiskError`.
     """
     claim(folder, force)
     digest = hashlib.sha256()
@@ -103,12 +101,12 @@ def _exchange(folder: Path, staging: Path, names: Sequence[str], set_name: str, 
     for path in old:
         path.unlink()
         if path.parent != folder:
-            with contextlib.suppress(OSError):  # something else is in it
+            with contextlib.suppress(OSError):  # it is not empty
                 path.parent.rmdir()
     for name in names:
         target = folder / name
         if target.parent != folder and target.parent.is_symlink():
-            raise OverwriteError(f"{target.parent} is a link to another folder, and nothing is written behind links")
+            raise OverwriteError(f"{target.parent} is a symlink to another folder; Sparring writes only below {folder}")
         target.parent.mkdir(exist_ok=True)
         (staging / name).replace(target)
     atomic.sync(folder)
@@ -116,9 +114,9 @@ def _exchange(folder: Path, staging: Path, names: Sequence[str], set_name: str, 
 
 
 def _old_pictures(folder: Path, force: bool = False) -> dict[Path, str]:
-    """The pictures of the one set in a folder, and its name; with `force` of all sets, and nothing else is looked at.
+    """Return the pictures of the one set in a folder with its name; with `force` those of all sets.
 
-    Raises `OverwriteError` where something else is there.
+    Raises `OverwriteError` if the folder holds anything else, unless `force`.
     """
     unfinished = _unfinished_sets(folder)
     found: dict[Path, str] = {}
@@ -130,14 +128,14 @@ def _old_pictures(folder: Path, force: bool = False) -> dict[Path, str]:
             found[path] = set_name
         elif not force:
             raise OverwriteError(
-                f"{folder} holds {path.relative_to(folder)}, which Sparring did not write there, or not as it is now; "
-                "choose another folder with --out, or add --force to write the new pictures beside it"
+                f"{folder} holds {path.relative_to(folder)}, which Sparring did not write or which was changed; choose "
+                "another folder with --out, or add --force to write the new pictures beside it"
             )
     return found
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All that lies in a folder, and links; but nothing hidden, which nobody trains on."""
+    """Yield all files and symlinks below a folder, except hidden ones, which are not training data."""
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted([*files, *(name for name in folders if (Path(place) / name).is_symlink())]):
@@ -146,7 +144,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _unfinished_sets(folder: Path) -> list[str]:
-    """The sets of which one was replacing the other when the program was killed; empty where none was."""
+    """Return the sets that were being exchanged when the program was killed; empty if there are none."""
     try:
         found = checksummed.read(folder / UNFINISHED, always=True)["sets"]
         return [str(name) for name in found]
@@ -155,15 +153,15 @@ def _unfinished_sets(folder: Path) -> list[str]:
 
 
 def _clear_dead(folder: Path) -> None:
-    """Remove what a killed process was making there."""
+    """Remove the temporary folders of killed processes."""
     for path in folder.glob(".partial-*"):
-        found = STAGING.fullmatch(path.name)
-        if found and not path.is_symlink() and path.is_dir() and not _is_running(int(found[1])):
+        process = atomic.partial_process(path)
+        if process is not None and path.is_dir() and not path.is_symlink() and not _is_running(process):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_running(process: int) -> bool:
-    if os.name == "nt":  # there this call would be a Ctrl-C
+    if os.name == "nt":  # `kill` would send Ctrl-C there
         return True
     try:
         os.kill(process, 0)

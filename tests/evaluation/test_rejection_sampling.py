@@ -83,7 +83,7 @@ def test_a_run_says_how_many_images_it_took(
     monkeypatch.setattr(rejection_sampling, "choose_extractor", lambda training, onnx, progress: ten)
     out = tmp_path / "some.npz"
     assert main(["sample", str(tiny_run.path), "--counts", "7=5", "2=4", "--out", str(out)]) == 0
-    assert "not told classes: of 500 images, 9 were kept by what the judge takes them for" in capsys.readouterr().out
+    assert "rejection sampling kept 9 of 500 images" in capsys.readouterr().out
     assert data.load(str(out)).class_counts == {"2": 4, "7": 5}
 
 

@@ -83,7 +83,7 @@ def test_what_is_named_by_an_absolute_path_counts(tmp_path: Path, monkeypatch: p
 
 
 def test_the_folder_of_the_package_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    home = str(Path(isolation.__file__).parents[1])
+    home = str(Path(isolation.__file__).parents[2])
     monkeypatch.setattr(sys, "path", [home, "/site"])
     isolation.leave_current_folder()
     assert sys.path == ["/site", home]

@@ -84,10 +84,10 @@ def test_the_command(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("{run} --out a.mp4", "a.mp4 has an unknown ending; known are .gif, .webp and .png"),
+        ("{run} --out a.mp4", "a.mp4 has an unknown ending; use .gif, .webp or .png"),
         ("{run} --largest 3", "--largest must lie between 32 and 4,096, not 3"),
         ("{run} --seconds nan", "--seconds must lie between 0.1 and 600, not nan"),
-        ("{run} --seed 1", "--best and --seed are for a walk"),
+        ("{run} --seed 1", "--best and --seed need a walk: add --of walk"),
         ("{run}/missing", "missing is no run of Sparring"),
         ("{run}/missing --of walk", "missing is no run of Sparring"),
     ],

@@ -264,5 +264,5 @@ def test_the_command(recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert out.startswith("2 replicas of mlp-256: 3 steps") and "sparring compare --by-recipe" in out
     assert cli.main([*words, "--devices", "1"]) == 2
-    assert "--replicas goes with neither" in capsys.readouterr().err
+    assert "--replicas cannot be combined with" in capsys.readouterr().err
     assert Run(tmp_path / "x2" / "seed-1").ended() == "finished"

@@ -100,7 +100,7 @@ def test_a_folder_is_removed_although_it_is_being_filled(tmp_path: Path) -> None
 
 
 STOPPABLE = """
-from sparring.stopping import stop_requests
+from sparring.training.stopping import stop_requests
 with stop_requests() as stop:
     ready()
     while not stop.requested:

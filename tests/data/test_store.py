@@ -99,7 +99,7 @@ def test_another_process_may_be_faster(cache: Path) -> None:
 
 PROCESS = """
 import sys, numpy as np
-from sparring.data.store import stored
+from sparring.data.pictures.store import stored
 def write(file):
     for row in range(300):
         file.write(bytes([row % 251]) * 3000)

@@ -16,7 +16,7 @@ RACER = """
 import sys, time
 from pathlib import Path
 from sparring.errors import RunError
-from sparring.run import Run
+from sparring.runs.run import Run
 folder, start, rounds, seconds = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 for i in range(rounds):
     while time.time() < start + i * 6 * seconds:

@@ -42,7 +42,7 @@ from sparring.reports import plots
 from sparring.runs.run import Run
 from sparring.training import session
 from sparring.training import train as training
-from sparring.web.app import Page
+from sparring.web.reader import RunReader
 
 SECONDS = 60.0
 """Within these a command has to answer."""
@@ -133,11 +133,11 @@ def attempt(box: Box, command: str, pristine: Path) -> tuple[Any, str, Any]:
 
 def page(run: Path) -> int:
     """What the page tells of the run; it may say that it cannot be read."""
-    told = json.loads(Page(run.parent)._list())["runs"]
+    told = json.loads(RunReader(run.parent).read_list())["runs"]
     with contextlib.suppress(SparringError):
         for card in told:
-            with contextlib.suppress(Exception if card["words"] == "it cannot be read" else ZeroDivisionError):
-                Page(run.parent)._whole(card["id"])
+            with contextlib.suppress(Exception if card["words"] == "its files cannot be read" else ZeroDivisionError):
+                RunReader(run.parent).read_run(card["id"])
     return 0
 
 

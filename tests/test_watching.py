@@ -176,7 +176,7 @@ def test_without_a_terminal_open_tabs_see_the_end(options: list[str], tmp_path: 
             "on 0.0.0.0 other machines can connect, and nothing is encrypted: add --i-know",
         ),
         ("watch {folder} --host no.such.invalid", "on no.such.invalid other machines can connect"),
-        ("watch {folder} --host 203.0.113.7 --i-know", "there can be no page at 203.0.113.7, port 8765"),
+        ("watch {folder} --host 203.0.113.7 --i-know", "the page cannot listen at 203.0.113.7, port 8765"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(

@@ -1,7 +1,7 @@
-"""CHARTS for a page: line charts and bars as SVG. Pure functions; the colours are the page's, in light and in dark.
+"""Line charts and bars as SVG. Pure functions.
 
-The page declares the variables --one, --two, --three (the lines), --ink, --soft, --rule, --paper and --alarm, and
-includes `STYLE`. Lines differ in colour, in dashes and in the shape of their points.
+The HTML page must include `STYLE` and define the CSS variables --one, --two and --three (the lines), --ink, --soft,
+--rule, --paper and --alarm. Lines differ in colour, dashes and the shape of their points.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sparring.terminal.output import html_escaped as escape
 
 WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 46, 22, 14, 24
-"""Room around the lines, for the ticks and the signs of alarms."""
-MOST_POINTS, MOST_DOTS = 120, 40
-"""Longer lines are drawn as means of so many groups and their spread; shorter ones with a dot for each point."""
+"""Margins, for the tick labels and the alarm markers."""
+MAX_POINTS, MAX_DOTS = 120, 40
+"""Longer lines are drawn as group means with their range. Lines of up to `MAX_DOTS` points have dots."""
 BAR_LENGTH, BAR_HEIGHT = 100, 16
 
 Point = tuple[float, float]
@@ -49,7 +49,7 @@ DOTS = (
     "m-2.3-2.3h4.6v4.6h-4.6z",
     "m0-3.4l3.4 3.4l-3.4 3.4l-3.4-3.4z",
 )
-"""A circle, a square and a diamond around the current point."""
+"""A circle, a square and a diamond, as path data relative to the point."""
 RING = "m-5.5 0a5.5 5.5 0 1 0 11 0a5.5 5.5 0 1 0-11 0"
 TRIANGLE = "m0-10l5.5 9h-11z"
 
@@ -60,46 +60,52 @@ class Line:
 
     label: str
     points: Sequence[Point]
-    """(x, y), the smallest x first; at least one."""
+    """(x, y), ordered by x; at least one."""
 
 
-def line_chart(
-    name: str,
-    lines: Sequence[Line],
-    end: float,
-    *,
-    percent: bool = False,
-    high: float = 0.0,
-    level: tuple[str, float] | None = None,
-    best: Point | None = None,
-    alarms: Sequence[tuple[float, str]] = (),
-) -> str:
-    """A legend, and up to three lines over x from 0 to `end`, y from 0 (or below) to at least `high`.
+@dataclass(frozen=True)
+class Chart:
+    """A line chart with up to three lines."""
 
-    `level` is a labelled height to compare with; `best` is a point to mark; `alarms` are places on the x axis, with
-    what is wrong there.
-    """
-    drawn = [grouped(line.points) for line in lines]
-    heights = [y for groups in drawn for _, y, _, _ in groups] + [high] + ([level[1]] if level else [])
+    title: str
+    lines: tuple[Line, ...]
+    note: str = ""
+    """An explanation for first-time readers."""
+    percent: bool = False
+    at_least: float = 0.0
+    """The smallest upper end of the y axis."""
+    level: tuple[str, float] | None = None
+    """(label, y) of a horizontal reference line."""
+    best: Point | None = None
+    """A point to mark."""
+    alarms: tuple[tuple[float, str], ...] = ()
+    """(x, text) of each alarm."""
+
+
+def line_chart(chart: Chart, end: float) -> str:
+    """Return a legend and the chart as HTML. The x axis ranges from 0 to `end`, the y axis includes 0."""
+    lines = [grouped(line.points) for line in chart.lines]
+    heights = [y for groups in lines for _, y, _, _ in groups] + [chart.at_least]
+    heights += [mark[1] for mark in (chart.level, chart.best) if mark]
     ticks = _ticks(min(0.0, *heights), max(heights))
     frame = _Frame(max(end, 1.0), ticks[0], ticks[-1])
     return (
-        f"{_legend(lines, percent, level, best, alarms)}"
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_in_words(name, lines, percent)}">'
-        f"{_axes(frame, ticks, percent)}"
-        f"{_level(frame, level[1]) if level else ''}"
-        f"{''.join(_alarm(frame, *alarm) for alarm in alarms)}"
-        f"{''.join(_line(frame, i, groups) for i, groups in enumerate(drawn))}"
-        f"{''.join(_dots(frame, i, line, percent) for i, line in enumerate(lines))}"
-        f"{_best(frame, *best) if best else ''}"
+        f"{_legend(chart)}"
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_description(chart)}">'
+        f"{_axes(frame, ticks, chart.percent)}"
+        f"{_level(frame, chart.level[1]) if chart.level else ''}"
+        f"{''.join(_alarm(frame, *alarm) for alarm in chart.alarms)}"
+        f"{''.join(_line(frame, i, groups) for i, groups in enumerate(lines))}"
+        f"{''.join(_dots(frame, i, line, chart.percent) for i, line in enumerate(chart.lines))}"
+        f"{_best(frame, *chart.best) if chart.best else ''}"
         "</svg>"
     )
 
 
 def bar(share: float, most: float, due: float, band: tuple[float, float]) -> str:
-    """A bar as long as `share`, where `most` fills the width; a line where it should end, in the band of chance.
+    """Return a bar of length `share`, where `most` fills the width, with a line at `due` and a shaded band.
 
-    It has no words of its own: it stands in a table, beside its numbers.
+    It has no text: it stands in a table beside its numbers.
     """
     scale = BAR_LENGTH / most
     low, high = (min(most, edge) * scale for edge in band)
@@ -112,7 +118,7 @@ def bar(share: float, most: float, due: float, band: tuple[float, float]) -> str
 
 
 def words(value: float, percent: bool = False) -> str:
-    """A number of a chart, with three digits: 0.123, 45.6%, 1,234."""
+    """Format a number with three digits: 0.123, 45.6%, 1,234."""
     if percent:
         return f"{100 * value:.3g}%"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
@@ -123,26 +129,30 @@ def words(value: float, percent: bool = False) -> str:
 
 @dataclass(frozen=True)
 class _Frame:
-    """From numbers to places: x from 0 to `end`, y from `low` to `high`."""
+    """Maps values to SVG coordinates: x from 0 to `end`, y from `low` to `high`."""
 
     end: float
     low: float
     high: float
 
     def x(self, x: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * min(max(x / self.end, 0.0), 1.0)
+        return LEFT + (WIDTH - LEFT - RIGHT) * x / self.end
 
     def y(self, y: float) -> float:
         height = (y - self.low) / (self.high - self.low)
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * min(max(height, 0.0), 1.0)
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * height
 
     def place(self, x: float, y: float) -> str:
         return f"{self.x(x):.1f} {self.y(y):.1f}"
 
+    def clipped(self, x: float, y: float) -> str:
+        """Return the place, or the nearest one on the chart if the value is beyond the y axis."""
+        return self.place(x, min(max(y, self.low), self.high))
+
 
 def grouped(points: Sequence[Point]) -> list[tuple[float, float, float, float]]:
-    """(x, mean, lowest, highest) of neighbours; of each point alone where there are few."""
-    groups = min(len(points), MOST_POINTS)
+    """Return (x, mean, lowest, highest) of at most `MAX_POINTS` groups of neighbours."""
+    groups = min(len(points), MAX_POINTS)
     found = []
     for i in range(groups):
         near = points[i * len(points) // groups : (i + 1) * len(points) // groups]
@@ -153,7 +163,7 @@ def grouped(points: Sequence[Point]) -> list[tuple[float, float, float, float]]:
 
 
 def _ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """About so many round numbers, evenly spaced, the first at or below `low` and the last at or above `high`."""
+    """Return about `about` evenly spaced round numbers that enclose `low` and `high`."""
     if high - low < 1e-12:
         high = low + 1
     rough = (high - low) / about
@@ -179,7 +189,7 @@ def _axes(frame: _Frame, ticks: Sequence[float], percent: bool) -> str:
 
 
 def _step(step: float, end: float) -> str:
-    """Short enough to stand beside the next one."""
+    """Format a tick of the x axis."""
     return f"{step / 1000:,.0f}k" if step and end >= 100_000 else f"{step:,.0f}"
 
 
@@ -202,14 +212,14 @@ def _alarm(frame: _Frame, x: float, text: str) -> str:
 
 def _line(frame: _Frame, which: int, groups: Sequence[tuple[float, float, float, float]]) -> str:
     line = "L".join(frame.place(x, mean) for x, mean, _, _ in groups)
-    above = [frame.place(x, top) for x, _, _, top in groups]
-    below = [frame.place(x, bottom) for x, _, bottom, _ in reversed(groups)]
+    above = [frame.clipped(x, top) for x, _, _, top in groups]  # the y axis covers the means only
+    below = [frame.clipped(x, bottom) for x, _, bottom, _ in reversed(groups)]
     spread = "" if above == below[::-1] else f'<path class="spread c{which}" d="M{"L".join(above + below)}z"/>'
     return f'{spread}<path class="line c{which}" d="M{line}"/>'
 
 
 def _dots(frame: _Frame, which: int, line: Line, percent: bool) -> str:
-    if len(line.points) > MOST_DOTS:
+    if len(line.points) > MAX_DOTS:
         return ""
     return "".join(
         f'<path class="dot c{which}" d="M{frame.place(x, y)}{DOTS[which]}">'
@@ -218,24 +228,18 @@ def _dots(frame: _Frame, which: int, line: Line, percent: bool) -> str:
     )
 
 
-def _legend(
-    lines: Sequence[Line],
-    percent: bool,
-    level: tuple[str, float] | None,
-    best: Point | None,
-    alarms: Sequence[tuple[float, str]],
-) -> str:
-    """What the lines and signs are; of each line its last value."""
+def _legend(chart: Chart) -> str:
+    """Return the labels of the lines with their last values, and of the markers."""
     items = [
         (f'<path class="line c{i}" d="M1 6H25"/><path class="dot c{i}" d="M13 6{DOTS[i]}"/>', line.label, last)
-        for i, line in enumerate(lines)
-        for last in [words(line.points[-1][1], percent)]
+        for i, line in enumerate(chart.lines)
+        for last in [words(line.points[-1][1], chart.percent)]
     ]
-    if level:
-        items.append(('<path class="level" d="M1 6H25"/>', level[0], words(level[1], percent)))
-    if best:
-        items.append((f'<path class="best" d="M13 6{RING}"/>', "best, at step", f"{best[0]:,.0f}"))
-    if alarms:
+    if chart.level:
+        items.append(('<path class="level" d="M1 6H25"/>', chart.level[0], words(chart.level[1], chart.percent)))
+    if chart.best:
+        items.append((f'<path class="best" d="M13 6{RING}"/>', "best, at step", f"{chart.best[0]:,.0f}"))
+    if chart.alarms:
         items.append((f'<path class="alarm-sign" d="M13 11{TRIANGLE}"/>', "alarm", ""))
     return (
         '<ul class="legend">'
@@ -247,10 +251,10 @@ def _legend(
     )
 
 
-def _in_words(name: str, lines: Sequence[Line], percent: bool) -> str:
-    """The chart for those who do not see it."""
-    told = "; ".join(
-        f"{line.label} from {words(line.points[0][1], percent)} to {words(line.points[-1][1], percent)}"
-        for line in lines
+def _description(chart: Chart) -> str:
+    """Return a text alternative for screen readers."""
+    lines = "; ".join(
+        f"{line.label} from {words(line.points[0][1], chart.percent)} to {words(line.points[-1][1], chart.percent)}"
+        for line in chart.lines
     )
-    return escape(f"{name} by training step: {told}")
+    return escape(f"{chart.title} by training step: {lines}")

@@ -1,4 +1,4 @@
-"""CURVES: which of a run's events are shown, under what title, and beside what; for the report and the live page."""
+"""The curves of a run: which events are charted, and their titles. For the report, page, plots and TensorBoard."""
 
 from __future__ import annotations
 
@@ -7,57 +7,57 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparring.evaluation.alarms import COPIES_SHARE, best_of
+from sparring.reports.charts import Chart, Line, Point
 
 Event = dict[str, Any]
-LARGEST = 1e30
-"""Numbers beyond it, and what is no number, are not drawn."""
-Point = tuple[float, float]
+MAX_VALUE = 1e30
+"""Larger values, NaN and infinity are not drawn."""
 
 
 @dataclass(frozen=True)
-class Chart:
+class ChartSpec:
     """What a chart shows of the events."""
 
     title: str
     note: str
-    """What is seen there, for somebody who sees it for the first time."""
+    """An explanation for first-time readers."""
     curves: tuple[tuple[str, str], ...]
     """(key in the events, label) of each line."""
     level: tuple[str, float | str] | None = None
-    """What to compare with: its label, and its value or the key that has it."""
+    """A reference: its label, and its value or the key of its value."""
     percent: bool = True
     at_least: float = 1.0
-    """How high the chart is even where the values are lower."""
+    """The smallest upper end of the y axis."""
 
 
 LOGGED = (
-    Chart(
+    ChartSpec(
         "Losses",
-        "In nats; each network wants its own to be low.",
+        "In nats. Each network minimises its own.",
         (("d_loss", "discriminator"), ("g_loss", "generator")),
         percent=False,
         at_least=0.0,
     ),
-    Chart(
-        "What the discriminator gets right",
-        "Share of the images of a batch that it knows for what they are.",
+    ChartSpec(
+        "Accuracy of the discriminator",
+        "Share of a batch that it classifies correctly.",
         (("accuracy_real", "real images"), ("accuracy_fake", "fakes")),
     ),
-    Chart(
-        "How real it finds them",
-        "The discriminator's mean answer; 100% is surely real.",
+    ChartSpec(
+        "Output of the discriminator",
+        "Mean probability that an image is real.",
         (("d_real", "real images, D(x)"), ("d_fake", "fakes, D(G(z))")),
         ("undecided", 0.5),
     ),
 )
 JUDGED = (
-    Chart(
+    ChartSpec(
         "Classes",
-        "Clear pictures should be many; of another class than due, few.",
-        (("confident", "clear pictures"), ("variation", "of another class than due")),
-        ("chance alone", "variation_band"),
+        "Many samples should be clear pictures. The class variation should be low.",
+        (("confident", "clear pictures"), ("variation", "class variation")),
+        ("chance (95%)", "variation_band"),
     ),
-    Chart(
+    ChartSpec(
         "Modes",
         "Different triples of digits among 1,000 samples.",
         (("modes", "samples"),),
@@ -65,91 +65,77 @@ JUDGED = (
         percent=False,
         at_least=0.0,
     ),
-    Chart(
+    ChartSpec(
         "Diversity",
-        "How much the samples vary, as a share of how much real images do.",
+        "Variation of the samples relative to that of real images.",
         (("diversity", "samples"),),
         ("real images", 1.0),
     ),
-    Chart(
+    ChartSpec(
         "Copies",
-        "Samples far closer to a training image than unseen real images are.",
+        "Samples much closer to a training image than validation images are.",
         (("copies", "samples"),),
         ("alarm", COPIES_SHARE),
         at_least=0.05,
     ),
-    Chart(
-        "Does D know its training images?",
-        "How often it finds one more real than an unseen one.",
-        (("memorising", "training image first"),),
+    ChartSpec(
+        "Overfitting of the discriminator",
+        "How often it rates a training image above a validation image.",
+        (("memorising", "training image above"),),
         ("chance", 0.5),
     ),
-    Chart(
-        "D on what it never saw",
-        "Share that the discriminator gets right.",
-        (("right_unseen", "unseen real images"), ("right_fake", "samples")),
+    ChartSpec(
+        "Accuracy of the discriminator on unseen images",
+        "Share that it classifies correctly.",
+        (("right_unseen", "validation images"), ("right_fake", "samples")),
         ("guessing", 0.5),
     ),
 )
+JUDGED_KEYS = ("score", "floor", *(key for spec in JUDGED for key, _ in spec.curves))
+"""The numbers of an event `judged` that are shown."""
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A chart with what it shows of one run."""
-
-    title: str
-    note: str
-    lines: tuple[tuple[str, list[Point]], ...]
-    """(label, points (step, value)); at least one line, each of at least one point."""
-    level: tuple[str, float] | None = None
-    percent: bool = False
-    at_least: float = 0.0
-    best: Point | None = None
-    """A point to mark."""
-    alarms: tuple[tuple[int, str], ...] = ()
-    """(step, what was wrong there)."""
+def logged(events: Sequence[Event]) -> list[Chart]:
+    """Return the charts of the losses and the discriminator's output, from the events `log`."""
+    return [chart for spec in LOGGED if (chart := _chart(spec, events))]
 
 
-def logged(events: Sequence[Event]) -> list[Drawn]:
-    """What the two networks say, of the events `log`."""
-    return [drawn for chart in LOGGED if (drawn := _drawn(chart, events))]
+def judged(events: Sequence[Event], alarms: Sequence[Event]) -> list[Chart]:
+    """Return the charts of the evaluations during training, from the events `judged`.
 
-
-def judged(events: Sequence[Event], alarms: Sequence[Event]) -> list[Drawn]:
-    """What the judge saw while it trained, of the events `judged`; first the chart where the best step and the alarms
-    are marked."""
+    The first chart is the distance. It marks the best step and the alarms.
+    """
     distance = _distance(events, alarms)
-    return [*([distance] if distance else []), *(drawn for chart in JUDGED if (drawn := _drawn(chart, events)))]
+    return [*([distance] if distance else []), *(chart for spec in JUDGED if (chart := _chart(spec, events)))]
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number that can be drawn."""
-    return isinstance(value, (int, float)) and -LARGEST < value < LARGEST
+    """Return whether the value is a number that can be drawn."""
+    return isinstance(value, (int, float)) and -MAX_VALUE < value < MAX_VALUE
 
 
-def _distance(events: Sequence[Event], alarms: Sequence[Event]) -> Drawn | None:
+def _distance(events: Sequence[Event], alarms: Sequence[Event]) -> Chart | None:
     scored = [event for event in events if is_number(event.get("score"))]
     if not scored:
         return None
     best = best_of(scored)
     measure = "Frechet" if best.get("measure") == "frechet" else "kernel"
-    return Drawn(
+    return Chart(
         f"Distance ({measure})",
-        "From held-out real images; lower is better.",
-        (("samples", _points(scored, "score")),),
-        _level(scored, ("real images", "floor")),
+        (Line("samples", _points(scored, "score")),),
+        "From the validation images; lower is better.",
+        level=_level(scored, ("real images", "floor")),
         best=(best["step"], best["score"]),
         alarms=tuple((alarm["step"], str(alarm.get("text"))) for alarm in alarms),
     )
 
 
-def _drawn(chart: Chart, events: Sequence[Event]) -> Drawn | None:
-    """Nothing where the events have none of the values."""
-    lines = tuple((label, points) for key, label in chart.curves if (points := _points(events, key)))
+def _chart(spec: ChartSpec, events: Sequence[Event]) -> Chart | None:
+    """Return the chart, or None if the events have none of its values."""
+    lines = tuple(Line(label, points) for key, label in spec.curves if (points := _points(events, key)))
     if not lines:
         return None
-    level = _level(events, chart.level)
-    return Drawn(chart.title, chart.note, lines, level, chart.percent, chart.at_least)
+    return Chart(spec.title, lines, spec.note, spec.percent, spec.at_least, _level(events, spec.level))
 
 
 def _points(events: Sequence[Event], key: str) -> list[Point]:
@@ -157,7 +143,7 @@ def _points(events: Sequence[Event], key: str) -> list[Point]:
 
 
 def _level(events: Sequence[Event], level: tuple[str, float | str] | None) -> tuple[str, float] | None:
-    """The label and the value; that of the newest event where it is their key."""
+    """Return the label and the value. A key stands for its value in the newest event."""
     if level is None:
         return None
     label, value = level

@@ -1,6 +1,6 @@
-"""THE HISTORY of a run in a page: what became of the same noise, its curves, and what the judge saw while it trained.
+"""The section "Training" of a report: samples during training, curves, alarms and evaluations.
 
-All of it is from the run's events and grids; what is not there is left out.
+It is made from the run's events and grids. Missing parts are left out.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ import numpy as np
 
 from sparring.images import open_picture
 from sparring.reports import curves
-from sparring.reports.charts import Line, line_chart
-from sparring.reports.curves import Drawn, Event
+from sparring.reports.charts import Chart, line_chart
+from sparring.reports.curves import Event
 from sparring.reports.html import embedded
 from sparring.runs.run import Run
 from sparring.terminal.output import html_escaped as escape
 
-MOST_GRIDS = 8
+MAX_GRIDS = 8
 
 
 def history(run: Run) -> str:
-    """The section of a page; nothing for a run of which nothing was kept."""
+    """Return the section, or "" if the run has neither events nor grids."""
     events = list(run.events())
     end = max((event["step"] for event in events), default=0)
     logged, judged, alarms = ([e for e in events if e["event"] == kind] for kind in ("log", "judged", "alarm"))
-    said = "".join(_chart(drawn, end) for drawn in curves.logged(logged))
-    seen = "".join(_chart(drawn, end) for drawn in curves.judged(judged, alarms))
+    training_charts = "".join(_chart(chart, end) for chart in curves.logged(logged))
+    evaluation_charts = "".join(_chart(chart, end) for chart in curves.judged(judged, alarms))
     parts = [
-        _part("What became of the same noise", "grids", _grids(run.own_grids())),
-        _part("What the two networks say", "charts", said),
-        _raised(alarms),
-        _part("What the judge saw while it trained", "charts", seen),
+        _part("Samples of the same latents", "grids", _grids(run.own_grids())),
+        _part("Losses and discriminator", "charts", training_charts),
+        _alarms(alarms),
+        _part("Evaluations during training", "charts", evaluation_charts),
     ]
-    return f"<section><h2>How it was trained</h2>{''.join(parts)}</section>" if any(parts) else ""
+    return f"<section><h2>Training</h2>{''.join(parts)}</section>" if any(parts) else ""
 
 
 def _part(title: str, kind: str, content: str) -> str:
@@ -42,8 +42,8 @@ def _part(title: str, kind: str, content: str) -> str:
 
 
 def _grids(grids: Sequence[tuple[int, Path]]) -> str:
-    """Evenly chosen ones, first and last among them."""
-    chosen = np.unique(np.linspace(0, len(grids) - 1, min(len(grids), MOST_GRIDS)).round().astype(int))
+    """Return evenly spaced grids, including the first and the last."""
+    chosen = np.unique(np.linspace(0, len(grids) - 1, min(len(grids), MAX_GRIDS)).round().astype(int))
     return "".join(_grid(*grids[i]) for i in chosen)
 
 
@@ -52,23 +52,13 @@ def _grid(step: int, path: Path) -> str:
     return embedded(path.read_bytes(), size, f"samples after step {step:,}", f"step <b>{step:,}</b>")
 
 
-def _raised(alarms: Sequence[Event]) -> str:
+def _alarms(alarms: Sequence[Event]) -> str:
     if not alarms:
         return ""
     items = "".join(f"<li>step {alarm['step']:,}: {escape(str(alarm.get('text')))}</li>" for alarm in alarms)
-    return f'<h3>Alarms while it trained</h3><ul class="raised">{items}</ul>'
+    return f'<h3>Alarms during training</h3><ul class="raised">{items}</ul>'
 
 
-def _chart(drawn: Drawn, end: float) -> str:
-    chart = line_chart(
-        drawn.title,
-        [Line(label, points) for label, points in drawn.lines],
-        end,
-        percent=drawn.percent,
-        high=drawn.at_least,
-        level=drawn.level,
-        best=drawn.best,
-        alarms=drawn.alarms,
-    )
-    caption = f"<figcaption><b>{escape(drawn.title)}</b> {escape(drawn.note)}</figcaption>"
-    return f'<figure class="card">{caption}{chart}</figure>'
+def _chart(chart: Chart, end: float) -> str:
+    caption = f"<figcaption><b>{escape(chart.title)}</b> {escape(chart.note)}</figcaption>"
+    return f'<figure class="card">{caption}{line_chart(chart, end)}</figure>'

@@ -102,8 +102,8 @@ h1 { font-size: 1.35rem; font-weight: 600 } h2 { font-size: 1.4rem } h3 { font-s
 p { margin: .5rem 0; max-width: 46rem; overflow-wrap: anywhere }
 .headline { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem .7rem; max-width: none }
 .headline strong { font-size: clamp(3rem, 9vw, 4.75rem); line-height: 1; letter-spacing: -.03em; color: var(--one) }
-.headline .doubt { font-size: 1.4rem } .headline span:last-child { font-size: 1.15rem }
-.doubt { color: var(--soft); white-space: nowrap }
+.headline .error { font-size: 1.4rem } .headline span:last-child { font-size: 1.15rem }
+.error { color: var(--soft); white-space: nowrap }
 .alarms { margin: 1.25rem 0; padding: .9rem 1.1rem; background: var(--alarm-card); border-radius: .5rem;
   border: 1px solid var(--alarm); border-left-width: .4rem; overflow-wrap: anywhere }
 .alarms h2 { font-size: 1.05rem; color: var(--alarm); margin: 0 } .alarms ul { margin: .3rem 0 0; padding-left: 1.2rem }

@@ -1,6 +1,6 @@
-"""TENSORBOARD: the curves and grids of a run once more, for people who look there (extra `tensorboard`).
+"""The curves and grids of a run as TensorBoard event files (extra `tensorboard`).
 
-Scalars lie in `tensorboard/`, the grids of fakes and of real images as runs of their own in `tensorboard/fake` and
+Scalars are in `tensorboard/`. The grids of fake and real images are separate TensorBoard runs in `tensorboard/fake` and
 `tensorboard/real`.
 """
 
@@ -16,9 +16,11 @@ from sparring.errors import reason
 from sparring.system import extras
 
 
-class _Careful:
-    """Writes the events of a `SummaryWriter`, and notes what fails: its own thread would end, and then it would wait
-    for that thread for ever."""
+class _SafeWriter:
+    """Writes the events of a `SummaryWriter` and records errors.
+
+    Without it, an error ends tensorboardX's thread, and the next event waits for that thread forever.
+    """
 
     def __init__(self, summaries: Any) -> None:
         self.problem: str | None = None
@@ -43,33 +45,33 @@ class _Careful:
 
 
 class TensorBoard:
-    """Writes TensorBoard's event files below `folder`; what lies beyond `step` from before a resume is purged."""
+    """Writes TensorBoard event files below `folder`. After a resume, events beyond `step` are purged."""
 
     def __init__(self, folder: Path, step: int) -> None:
         writer = extras.load("tensorboardX", "tensorboard", "--tensorboard").SummaryWriter
         options: dict[str, Any] = {"purge_step": step + 1} if step else {}
-        options["filename_suffix"] = f".{os.urandom(8).hex()}"  # a name that nobody can plant a link at
+        options["filename_suffix"] = f".{os.urandom(8).hex()}"  # unpredictable, so that no symlink can be planted there
         self._scalars: Any = writer(str(folder), **options)
         self._fake: Any = writer(str(folder / "fake"), **options)
         self._real: Any = writer(str(folder / "real"), **options)
-        self._writers = [_Careful(writer) for writer in (self._scalars, self._fake, self._real)]
+        self._writers = [_SafeWriter(writer) for writer in (self._scalars, self._fake, self._real)]
 
     @property
     def problem(self) -> str | None:
-        """Why something could not be written."""
+        """The first error, or None."""
         return next((writer.problem for writer in self._writers if writer.problem), None)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """One point of every curve."""
+        """Add one point to each curve."""
         for name, value in values.items():
             self._scalars.add_scalar(name, value, step)
 
     def grids(self, step: int, fake: NDArray[np.uint8], real: NDArray[np.uint8]) -> None:
-        """The grid of samples and, beside it, the one of real images, each (H, W, C)."""
+        """Add the grids of samples and of real images, each (H, W, C)."""
         self._fake.add_image("fake images", fake, step, dataformats="HWC")
         self._real.add_image("real images", real, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Write out what is left."""
+        """Write all pending events."""
         for writer in (self._scalars, self._fake, self._real):
             writer.close()

@@ -1,13 +1,11 @@
-"""THE GUARD: who may ask. On a machine with other users, and in a browser with other pages, that is only the page whose
-address the person was given.
+"""Access control: only the page whose address the user was given may make requests.
 
-Every request names one of the hosts that are ours, so that no other name leads here (DNS rebinding); carries the
-token, once in the address and from then on in a strict cookie; and comes from no other origin. Who is refused learns
-nothing.
+A request must name one of our hosts, so that no other name leads here (DNS rebinding). It must carry the token: once in
+the address, then in a strict cookie. It must not come from another origin. A rejected client receives no data.
 
-Cookies know no ports: a browser shows them to every server of this machine, whoever runs it. So the page lies at a
-place that is drawn at every start, and the cookie is for that place alone, which no other server knows. For the same
-reason any other server of this machine can set cookies that the browser sends here: one of ours among them is enough.
+Cookies ignore ports: a browser sends them to every server of this machine, whoever runs it. The page therefore has a
+random path prefix, new at every start, and the cookie is valid only below it. Other servers do not learn the prefix.
+They can also set cookies that the browser sends here, so one valid cookie among them is enough.
 """
 
 from __future__ import annotations
@@ -25,13 +23,13 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-MOST_HEAD = 1 << 20
-"""Bytes of the first line and the headers of a request. A browser keeps up to 180 cookies of 4 KiB for a host, and any
-server of this machine can make it send all of them here."""
-MOST_BODY = 2 << 20
-"""Bytes of the largest request: a drawing of 128 x 128 pixels in colour takes a tenth of it."""
+MAX_HEADER_BYTES = 1 << 20
+"""Of the request line and the headers. A browser keeps up to 180 cookies of 4 KiB for a host, and any server of this
+machine can make it send all of them here."""
+MAX_BODY_BYTES = 2 << 20
+"""A drawing of 128 x 128 pixels in colour takes a tenth of it."""
 BODY_SECONDS = 5.0
-"""What a request carries has to be there by then."""
+"""The body of a request must arrive within this time."""
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -55,32 +53,32 @@ HEADERS = (
     ("cache-control", "no-store"),
 )
 
-DOOR = """<!doctype html>
-<meta charset="utf-8"><title>Sparring</title><meta http-equiv="refresh" content="0; url={place}/">
+FORWARD = """<!doctype html>
+<meta charset="utf-8"><title>Sparring</title><meta http-equiv="refresh" content="0; url={prefix}/">
 """
-"""Leads on to the page as a link of its own would; a redirection would still come from wherever the person was."""
+"""Forwards to the page. After an HTTP redirect, the browser would still count the previous page as the origin."""
 
 
 class Refused(Exception):
-    """The request is not answered."""
+    """The request is rejected with an HTTP status and a reason."""
 
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
-        self.status, self.words = status, words
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
 
 
-class Guard:
-    """Lets through to `app` what may pass, and gives every answer the headers that hold a browser to it."""
+class AccessControl:
+    """ASGI middleware that passes authorised requests to `app` and adds security headers to every response."""
 
     def __init__(self, app: App, *, hosts: frozenset[str], token: str) -> None:
-        """`hosts` are names with the port, as browsers send them: "127.0.0.1:8765"."""
+        """`hosts` are the accepted `Host` headers, such as "127.0.0.1:8765"."""
         self._app, self._hosts, self._token = app, hosts, token.encode()
-        self._place = f"/{secrets.token_urlsafe(24)}"
+        self._prefix = f"/{secrets.token_urlsafe(24)}"
         port = min(hosts).rpartition(":")[2]
-        self._cookie = f"sparring-{port}"  # cookies know no ports, so two pages on one machine need two names
+        self._cookie = f"sparring-{port}"  # cookies ignore ports: two pages on a machine need two names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle a request (ASGI)."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -88,91 +86,91 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         try:
-            path = self._admit(scope)
+            path = self._authorise(scope)
         except Refused as refused:
             await _refuse(send, refused)
             return
         if path is None:
-            await self._open(send)
+            await self._forward(send)
             return
         inside = {**scope, "path": path, "raw_path": path.encode()}
-        await self._app(inside, _limited(receive), _sealed(send))
+        await self._app(inside, _limited(receive), _with_headers(send))
 
-    async def _open(self, send: Send) -> None:
-        """Give the cookie, and lead to the place of the page."""
-        cookie = f"{self._cookie}={self._token.decode()}; HttpOnly; SameSite=Strict; Path={self._place}/"
+    async def _forward(self, send: Send) -> None:
+        """Set the cookie and forward to the page."""
+        cookie = f"{self._cookie}={self._token.decode()}; HttpOnly; SameSite=Strict; Path={self._prefix}/"
         headers = [*HEADERS, ("content-type", "text/html; charset=utf-8"), ("set-cookie", cookie)]
         await send({"type": "http.response.start", "status": 200, "headers": _encoded(headers)})
-        await send({"type": "http.response.body", "body": DOOR.format(place=self._place).encode()})
+        await send({"type": "http.response.body", "body": FORWARD.format(prefix=self._prefix).encode()})
 
-    def _admit(self, scope: Scope) -> str | None:
-        """The path within the page's place; None where the token came in the address. Raises `Refused`."""
+    def _authorise(self, scope: Scope) -> str | None:
+        """Return the path below the prefix, or None if the token is in the address. Raises `Refused`."""
         host = _only(scope, b"host")
         if host not in self._hosts:
-            raise Refused(403, "this page does not answer to that name")
+            raise Refused(403, "the Host header is not that of this page")
         if scope["method"] not in ("GET", "HEAD", "POST"):
-            raise Refused(405, "nothing can be changed here")
+            raise Refused(405, "this page is read-only")
         origin = _only(scope, b"origin")
         if origin and origin != f"http://{host}":
-            raise Refused(403, "other pages may not ask")
-        if scope["path"] == "/" and self._fits(_token_in(scope["query_string"])):
+            raise Refused(403, "requests from other pages are rejected")
+        if scope["path"] == "/" and self._is_token(_token_in(scope["query_string"])):
             return None
-        place, slash, path = scope["path"][1:].partition("/")
-        known = _same(f"/{place}", self._place) and slash
-        if not self._has_cookie(scope) or not known:
-            raise Refused(403, "open the address that sparring printed, or start sparring watch anew")
+        prefix, slash, path = scope["path"][1:].partition("/")
+        below_prefix = _equal(f"/{prefix}", self._prefix) and slash
+        if not self._has_cookie(scope) or not below_prefix:
+            raise Refused(403, "open the address that sparring printed, or restart sparring watch")
         if _only(scope, b"sec-fetch-site") in ("cross-site", "same-site"):
-            raise Refused(403, "other pages may not ask")
-        if _length(scope) > MOST_BODY:
-            raise Refused(413, f"a request may have {MOST_BODY:,} bytes")
+            raise Refused(403, "requests from other pages are rejected")
+        if _length(scope) > MAX_BODY_BYTES:
+            raise Refused(413, f"the body of a request may have at most {MAX_BODY_BYTES:,} bytes")
         return f"/{path}"
 
     def _has_cookie(self, scope: Scope) -> bool:
-        """Whether one of the cookies of our name has the token. Other servers may have set more of that name."""
+        """Return whether a cookie of our name holds the token. Other servers can set cookies of the same name."""
         pairs = (pair.strip().partition("=") for pair in _only(scope, b"cookie").split(";"))
-        return any(self._fits(value) for name, _, value in pairs if name == self._cookie)
+        return any(self._is_token(value) for name, _, value in pairs if name == self._cookie)
 
-    def _fits(self, token: str) -> bool:
-        return _same(token, self._token.decode())
+    def _is_token(self, token: str) -> bool:
+        return _equal(token, self._token.decode())
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether they are, in the same time whatever they have in common."""
+def _equal(one: str, other: str) -> bool:
+    """Compare in constant time."""
     return hmac.compare_digest(one.encode(errors="replace"), other.encode())
 
 
-def _sealed(send: Send) -> Send:
-    """The same, with the headers that hold a browser to the page."""
+def _with_headers(send: Send) -> Send:
+    """Wrap `send` to add the security headers."""
 
-    async def sealed(message: Message) -> None:
+    async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
-            said = {name for name, _ in message["headers"]}
-            more = [(name, value) for name, value in _encoded([*HEADERS]) if name not in said]
+            present = {name for name, _ in message["headers"]}
+            more = [(name, value) for name, value in _encoded([*HEADERS]) if name not in present]
             message = {**message, "headers": [*message["headers"], *more]}
         await send(message)
 
-    return sealed
+    return wrapped
 
 
 def _limited(receive: Receive) -> Receive:
-    """The body, up to its limit in bytes and in seconds. Raises `Refused` beyond it."""
+    """Wrap `receive` to raise `Refused` if the body is too large or too slow."""
     read, end = 0, asyncio.get_running_loop().time() + BODY_SECONDS
-    whole = False
+    complete = False
 
     async def limited() -> Message:
-        nonlocal read, whole
-        if whole:
-            return await receive()  # waits until the other side is gone
+        nonlocal read, complete
+        if complete:
+            return await receive()  # returns when the client disconnects
         try:
             async with asyncio.timeout_at(end):
                 message = await receive()
         except TimeoutError:
-            raise Refused(408, "the request did not come to its end") from None
+            raise Refused(408, f"the body of the request did not arrive within {BODY_SECONDS:g} s") from None
         if message["type"] == "http.request":
             read += len(message.get("body", b""))
-            whole = not message.get("more_body", False)
-        if read > MOST_BODY:
-            raise Refused(413, f"a request may have {MOST_BODY:,} bytes")
+            complete = not message.get("more_body", False)
+        if read > MAX_BODY_BYTES:
+            raise Refused(413, f"the body of a request may have at most {MAX_BODY_BYTES:,} bytes")
         return message
 
     return limited
@@ -181,14 +179,14 @@ def _limited(receive: Receive) -> Receive:
 async def _refuse(send: Send, refused: Refused) -> None:
     headers = [*HEADERS, ("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
     await send({"type": "http.response.start", "status": refused.status, "headers": _encoded(headers)})
-    await send({"type": "http.response.body", "body": refused.words.encode() + b"\n"})
+    await send({"type": "http.response.body", "body": refused.reason.encode() + b"\n"})
 
 
 def _only(scope: Scope, name: bytes) -> str:
-    """The one header of that name; nothing where there is none. Raises `Refused` where there are several."""
+    """Return the only header of that name, or "" if there is none. Raises `Refused` if there are several."""
     found = [value for key, value in scope["headers"] if key == name]
     if len(found) > 1:
-        raise Refused(400, f"the header {name.decode()} comes twice")
+        raise Refused(400, f"the header {name.decode()} occurs twice")
     return found[0].decode("latin-1") if found else ""
 
 

@@ -1,4 +1,4 @@
-"""SIZES: how much of a run that anybody may have made the page reads."""
+"""The largest files of a run that the page reads. Anyone may have written a run."""
 
 from __future__ import annotations
 
@@ -7,29 +7,28 @@ from pathlib import Path
 from sparring.files.untrusted import open_plain
 from sparring.runs.run import Run
 
-LARGEST_ABOUT = 16 << 20
-"""Bytes of a recipe, or of what else is said about a run."""
-LARGEST_STATE = 4 << 30
-"""Bytes of a checkpoint."""
+MAX_METADATA_BYTES = 16 << 20
+"""Of a recipe, an environment or a manifest."""
+MAX_CHECKPOINT_BYTES = 4 << 30
 
 
-def check_about(run: Run) -> None:
-    """Raise `OSError` where the files that say what the run is are not plain, or too large."""
+def check_metadata(run: Run) -> None:
+    """Raise `OSError` if the recipe or the environment is not a regular file, or is too large."""
     for path in (run.recipe_file, run.environment_file):
-        _check(path, LARGEST_ABOUT)
-        _check(path.with_suffix(".copy.json"), LARGEST_ABOUT)
+        _check(path, MAX_METADATA_BYTES)
+        _check(path.with_suffix(".copy.json"), MAX_METADATA_BYTES)
 
 
-def check_whole(run: Run) -> None:
-    """Raise `OSError` where that is so of them or of a checkpoint."""
-    from sparring.runs import checkpoint  # it brings JAX, which nobody needs who only looks
+def check_run(run: Run) -> None:
+    """Raise `OSError` if one of these files or a checkpoint is not a regular file, or is too large."""
+    from sparring.runs import checkpoint  # imports JAX, which most views do not need
 
-    check_about(run)
+    check_metadata(run)
     for folder in checkpoint.all_checkpoints(run.checkpoints):
-        _check(folder / checkpoint.MANIFEST, LARGEST_ABOUT)
-        _check(folder / checkpoint.STATE, LARGEST_STATE)
+        _check(folder / checkpoint.MANIFEST, MAX_METADATA_BYTES)
+        _check(folder / checkpoint.STATE, MAX_CHECKPOINT_BYTES)
 
 
-def _check(path: Path, most: int) -> None:
+def _check(path: Path, limit: int) -> None:
     if path.exists() or path.is_symlink():
-        open_plain(path, most).close()
+        open_plain(path, limit).close()

@@ -1,5 +1,7 @@
-"""PATIENCE with connections: one that says nothing, stops in the middle of a request, or does not read its answer, is
-closed; and where there are too many, those that have asked for nothing make room.
+"""Timeouts and limits of connections.
+
+A connection is closed if it sends nothing, stops within a request, or does not read its response. If there are too many
+connections, those without a request are closed first.
 """
 
 from __future__ import annotations
@@ -12,36 +14,36 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-SECONDS = 10.0
-"""A connection may be silent for so long before its first request, and within one."""
-READING_SECONDS = 20.0
-"""So long the system may hold what it was given for a reader, and he takes not even `PIECE` of it."""
-PIECE = 64 << 10
-"""Bytes that are handed over at a time, so that nobody who reads slowly has more than these in our memory."""
-MOST_CONNECTIONS = 400
-MOST_HEADS = 32 << 20
-"""Bytes of requests that have not come to the end of their headers, of all connections together."""
+REQUEST_SECONDS = 10.0
+"""The longest silence before the first request, and within a request."""
+READ_SECONDS = 20.0
+"""The longest time in which a client may read less than a chunk of its response."""
+CHUNK_BYTES = 64 << 10
+"""Size of the chunks of a file. A slow client holds only one of them in memory."""
+MAX_CONNECTIONS = 400
+MAX_HEADER_BYTES = 32 << 20
+"""Of requests with incomplete headers, over all connections."""
 
 
-class Impatient(H11Protocol):
-    """uvicorn's protocol, which by itself waits for ever: for the first request, the rest of one, and for readers."""
+class TimeoutProtocol(H11Protocol):
+    """uvicorn's HTTP protocol with timeouts. uvicorn alone waits forever for a request and for a slow client."""
 
-    _patience: asyncio.TimerHandle | None = None
-    _reading: asyncio.TimerHandle | None = None
-    _seen: Any = None
-    """The request that was answered at the last look."""
-    _head = 0
-    """Bytes that came since the last request."""
+    _request_timer: asyncio.TimerHandle | None = None
+    _read_timer: asyncio.TimerHandle | None = None
+    _last_cycle: Any = None
+    """The request that was being answered at the last check."""
+    _header_bytes = 0
+    """Bytes that arrived since the last complete request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # writing pauses as soon as the system takes no more
-        self._patience = self.loop.call_later(SECONDS, self._look)
-        if len(self.connections) > MOST_CONNECTIONS:
-            self._make_room()
+        transport.set_write_buffer_limits(high=0)  # writing pauses when the socket's buffer is full
+        self._request_timer = self.loop.call_later(REQUEST_SECONDS, self._check)
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._close_an_idle_connection()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._patience, self._reading):
+        for timer in (self._request_timer, self._read_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
@@ -49,9 +51,10 @@ class Impatient(H11Protocol):
     def data_received(self, data: bytes) -> None:
         before = self.cycle
         super().data_received(data)
-        self._head = self._head + len(data) if self.cycle is before and not self._is_busy() else 0
+        incomplete = self.cycle is before and not self._is_busy()
+        self._header_bytes = self._header_bytes + len(data) if incomplete else 0
         others: Any = self.connections
-        if self._head and sum(other._head for other in others) > MOST_HEADS:
+        if self._header_bytes and sum(other._header_bytes for other in others) > MAX_HEADER_BYTES:
             self.transport.abort()
 
     def _is_busy(self) -> bool:
@@ -59,29 +62,29 @@ class Impatient(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._reading = self.loop.call_later(READING_SECONDS, self._cut_off)
+        self._read_timer = self.loop.call_later(READ_SECONDS, self._reset_connection)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._reading is not None:
-            self._reading.cancel()
+        if self._read_timer is not None:
+            self._read_timer.cancel()
 
-    def _cut_off(self) -> None:
-        """Reset the connection, so that the system keeps nothing for it either."""
+    def _reset_connection(self) -> None:
+        """Send a TCP reset, so that the kernel drops its send buffer as well."""
         made = self.transport.get_extra_info("socket")
         with contextlib.suppress(OSError, AttributeError):
             made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
-    def _look(self) -> None:
-        """Close what is in no answer, and has not begun one since the last look."""
-        if not self._is_busy() and self.cycle is self._seen:
+    def _check(self) -> None:
+        """Close the connection if no request was answered since the last check and none is being answered."""
+        if not self._is_busy() and self.cycle is self._last_cycle:
             self.transport.close()
             return
-        self._seen = self.cycle
-        self._patience = self.loop.call_later(SECONDS, self._look)
+        self._last_cycle = self.cycle
+        self._request_timer = self.loop.call_later(REQUEST_SECONDS, self._check)
 
-    def _make_room(self) -> None:
-        """End a connection on which nothing was asked for yet, for only these can strangers hold; without one, this."""
+    def _close_an_idle_connection(self) -> None:
+        """Close a connection without a request. Unauthenticated clients can hold only these. Else close this one."""
         others: Any = self.connections - {self}
         next((other for other in others if other.cycle is None), self).transport.abort()

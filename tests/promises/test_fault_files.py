@@ -16,12 +16,12 @@ from sparring.errors import SparringError
 from sparring.export import card
 from sparring.files import checksummed
 from sparring.reports import measure as measuring
-from sparring.reports import report
+from sparring.reports import provenance
 from sparring.runs import checkpoint, environment
 from sparring.runs import generator as sampling
 from sparring.runs.run import Run
 from sparring.runs.run_images import load_again
-from sparring.web.app import Page
+from sparring.web.reader import RunReader
 from sparring.web.tail import Tail
 
 SHORT, LONG = 40, 20_000
@@ -43,7 +43,7 @@ def read(run: Run) -> None:
         except SparringError as error:
             assert len(str(error)) < 1500 and "\n" not in str(error)
     json.dumps(Tail(run.events_file).read(), allow_nan=False)
-    json.loads(Page(run.path)._list())
+    json.loads(RunReader(run.path).read_list())
 
 
 def check(run: Run, folder: Path, tries: int) -> None:
@@ -83,5 +83,5 @@ def test_no_value_in_the_environment_breaks_what_is_made_of_it(copied_run: Run) 
             except SparringError:
                 continue
             load_again(copied_run, recipe.data, str, str)
-            assert environment.changes(found, whole) is not None and report._machine(found)
+            assert environment.changes(found, whole) is not None and provenance._machine(found)
             assert card._version_words(found) and card._data_words("x", recipe, found), (place, wrong)

@@ -84,7 +84,7 @@ def test_it_goes_on_as_a_new_one_would(old: Run, tmp_path: Path) -> None:
 
 
 def test_the_page_and_an_animation_show_it(old: Run, tmp_path: Path) -> None:
-    told = view.whole("old", "key", old, Tail(old.events_file).read())
+    told = view.details("old", "key", old, Tail(old.events_file).read())
     assert told["state"] == "finished" and told["step"] == 20 and len(told["charts"][0]["lines"][0]["steps"]) == 4
     assert animation.save_training(old, tmp_path / "made.gif", largest=64, seconds=1) == 3
 

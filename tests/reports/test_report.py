@@ -30,7 +30,7 @@ from sparring.files import atomic
 from sparring.images import Images, save_picture, some_places
 from sparring.recipes.recipe import settings_of
 from sparring.reports import charts, report
-from sparring.reports.history import MOST_GRIDS
+from sparring.reports.history import MAX_GRIDS
 from sparring.reports.html import PAGE, STYLE
 from sparring.reports.report import SHEET_SIDE, page, write_report
 from sparring.runs.run import Run
@@ -263,12 +263,12 @@ def test_the_page_is_whole(verdict: Verdict, samples: Images, real: RealImages, 
     assert root.one("h1").text() == "mlp-256, step 12,000, seed 3"
     assert {"charset": "utf-8"} in [meta.attributes for meta in root.all("meta")]
     assert titles(root) == [
-        "The measures",
+        "Measures",
         "Real images and samples",
         "Classes",
-        "What was asked for",
+        "Recognised classes",
         "Closest training images",
-        "How it was trained",
+        "Training",
         "The discriminator",
         "How to repeat this",
     ]
@@ -346,9 +346,9 @@ def test_samples_made_elsewhere(verdict: Verdict, samples: Images, real: RealIma
     root = read(page(dataclasses.replace(elsewhere, subject=subject), samples, real, None))
     assert root.one("h1").text() == "samples of mine.npz"
     facts = root.one("header").one("dl").text()
-    assert "120 samples, made elsewhere" in facts and "folder/mine.npz" in facts and "State" not in facts
+    assert "120, made elsewhere" in facts and "folder/mine.npz" in facts and "Checkpoint" not in facts
     assert titles(root) == [
-        "The measures",
+        "Measures",
         "Real images and samples",
         "Classes",
         "Closest training images",
@@ -433,14 +433,14 @@ def test_a_path_that_is_no_text_is_written(verdict: Verdict, samples: Images, re
 def test_the_headline(verdict: Verdict, samples: Images, real: RealImages) -> None:
     root = read(page(verdict, samples, real, None))
     assert root.one("p", "headline").text() == (
-        "42.1 ± 1.8 times as far from unseen real images as real ones are; 1 would be perfect"
+        "42.1 ± 1.8 times the distance of training images from unseen real images; 1 would be perfect"
     )
     facts = root.one("header").one("dl").text()
     for words in (
-        "120 samples, drawn with seed 7",
+        "120, generated with seed 7",
         "90 test images of digits",
         "the judge",
-        "the last state, after 35 s",
+        "the last checkpoint, after 35 s",
     ):
         assert words in facts
 
@@ -448,9 +448,9 @@ def test_the_headline(verdict: Verdict, samples: Images, real: RealImages) -> No
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"subject": {"best": True}}, "the state that was judged best while it trained, after 35 s of training"),
-        ({"subject": {"seconds": None}}, "State the last state Where"),
-        ({"data": {"split": "held-out"}}, "90 held-out training images of digits"),
+        ({"subject": {"best": True}}, "the best checkpoint of the training, after 35 s of training"),
+        ({"subject": {"seconds": None}}, "Checkpoint the last checkpoint Path"),
+        ({"data": {"split": "held-out"}}, "90 validation images of digits"),
     ],
 )
 def test_what_was_judged(
@@ -462,7 +462,7 @@ def test_what_was_judged(
 
 
 def test_every_measure_is_there_with_its_floor(verdict: Verdict, samples: Images, real: RealImages) -> None:
-    found = rows(section(read(page(verdict, samples, real, None)), "The measures").one("table"))
+    found = rows(section(read(page(verdict, samples, real, None)), "Measures").one("table"))
     assert list(FIGURES) == list(MEASURES)
     assert len(found) == len(MEASURES)
     for row, (name, about) in zip(found, MEASURES.items(), strict=True):
@@ -473,7 +473,7 @@ def test_every_measure_is_there_with_its_floor(verdict: Verdict, samples: Images
 
 def test_a_measure_that_was_not_taken_is_left_out(verdict: Verdict, samples: Images, real: RealImages) -> None:
     fewer = {name: measure for name, measure in verdict.measures.items() if name != "variation"}
-    found = rows(section(read(page(dataclasses.replace(verdict, measures=fewer), samples, real, None)), "The measures"))
+    found = rows(section(read(page(dataclasses.replace(verdict, measures=fewer), samples, real, None)), "Measures"))
     assert [row[0] for row in found] == [about.title for name, about in MEASURES.items() if name != "variation"]
 
 
@@ -503,7 +503,7 @@ def test_alarms_are_in_a_box(verdict: Verdict, samples: Images, real: RealImages
     assert box.one("h2").text() == "▲ 2 alarms"
     assert [item.text() for item in box.all("li")] == ["collapse: all are bees", "memorisation: all are copies"]
     assert not list(header.all("p", "calm"))
-    assert header.one("p", "notice").text() == "Please note: few samples."
+    assert header.one("p", "notice").text() == "Note: few samples."
 
 
 def test_without_alarms_the_page_says_so(verdict: Verdict, samples: Images, real: RealImages) -> None:
@@ -563,7 +563,12 @@ def test_closest_pairs(verdict: Verdict, samples: Images, real: RealImages) -> N
     np.testing.assert_array_equal(shown[2:58:2, 2:58:2], samples[60, :, :, 0])
     np.testing.assert_array_equal(shown[2:58:2, 60:116:2], real.training.images[2, :, :, 0])
     words = next(part.all("p")).text()
-    for words_of_it in ("within 52.8 gray levels", "are within 39.2", "3.1% of the samples", "images 1.1% are"):
+    for words_of_it in (
+        "within 52.8 gray levels",
+        "real images within 39.2",
+        "3.1% of the samples",
+        "1.1% of the unseen",
+    ):
         assert words_of_it in words
     assert words.endswith("This is no alarm.")
 
@@ -600,11 +605,11 @@ def test_bars_are_as_long_as_the_numbers(verdict: Verdict, samples: Images, real
     assert starts == pytest.approx([100 * low / 0.6 for low in (0.26, 0.25, 0.25)], abs=0.01)
 
 
-@pytest.mark.parametrize(("variation", "words"), [(0.26, "is more than chance"), (0.05, "might be chance")])
+@pytest.mark.parametrize(("variation", "words"), [(0.26, "is more than chance"), (0.05, "is within chance")])
 def test_balance_in_words(variation: float, words: str, verdict: Verdict, samples: Images, real: RealImages) -> None:
     part = section(read(page(changed(verdict, balance={"variation": variation}), samples, real, None)), "Classes")
     said = next(part.all("p")).text()
-    assert f"{variation:.1%} of them" in said and "Drawing 120 from" in said and "8.0%" in said
+    assert f"{variation:.1%} of the samples" in said and "120 samples of a perfectly" in said and "8.0%" in said
     assert said.endswith(f"so this {words}.")
 
 
@@ -649,7 +654,7 @@ def test_without_modes_there_is_no_word_of_them(verdict: Verdict, samples: Image
 def test_judgements_of_modes(verdict: Verdict, samples: Images, real: RealImages, new_run: Run) -> None:
     known = {name: value for name, value in JUDGEMENT.items() if name not in ("variation", "variation_band")}
     new_run.add_event("judged", 10, score=2.0, modes=99, modes_real=632, **known)
-    part = section(read(page(verdict, samples, real, new_run)), "How it was trained")
+    part = section(read(page(verdict, samples, real, new_run)), "Training")
     assert legend(part, "Modes") == ["samples 99", "real images 632"]
     assert legend(part, "Classes") == ["clear pictures 60%"]
 
@@ -664,11 +669,11 @@ def legend(root: Element, title: str) -> list[str]:
 
 
 def test_curves_of_a_run(verdict: Verdict, samples: Images, real: RealImages, tiny_run: Run) -> None:
-    part = section(read(page(verdict, samples, real, tiny_run)), "How it was trained")
+    part = section(read(page(verdict, samples, real, tiny_run)), "Training")
     assert [next(card.all("b")).text() for card in part.all("figure", "card")] == [
         "Losses",
-        "What the discriminator gets right",
-        "How real it finds them",
+        "Accuracy of the discriminator",
+        "Output of the discriminator",
     ]
     last = [event for event in tiny_run.events() if event["event"] == "log"][-1]
     assert legend(part, "Losses") == [f"discriminator {last['d_loss']:.3g}", f"generator {last['g_loss']:.3g}"]
@@ -676,7 +681,7 @@ def test_curves_of_a_run(verdict: Verdict, samples: Images, real: RealImages, ti
 
 
 def test_what_the_judge_saw(verdict: Verdict, samples: Images, real: RealImages, judged_run: Run) -> None:
-    part = section(read(page(verdict, samples, real, judged_run)), "How it was trained")
+    part = section(read(page(verdict, samples, real, judged_run)), "Training")
     distance = chart_titled(part, "Distance (Frechet)")
     assert legend(part, "Distance (Frechet)") == ["samples 60", "real images 1.25", "best, at step 20", "alarm"]
     drawing = distance.one("svg", "chart")
@@ -686,11 +691,15 @@ def test_what_the_judge_saw(verdict: Verdict, samples: Images, real: RealImages,
     assert at[0] and at[1] and at[0][0] == at[1][0], "the lowest score is the best"
     assert "step 20: collapse: all are bees" in drawing.text()
     assert part.one("ul", "raised").text() == "step 20: collapse: all are bees"
-    assert legend(part, "Classes") == ["clear pictures 60%", "of another class than due 30%", "chance alone 5%"]
+    assert legend(part, "Classes") == ["clear pictures 60%", "class variation 30%", "chance (95%) 5%"]
     assert legend(part, "Diversity") == ["samples 40%", "real images 100%"]
     assert legend(part, "Copies") == ["samples 1%", "alarm 3%"]
-    assert legend(part, "Does D know its training images?") == ["training image first 50%", "chance 50%"]
-    assert legend(part, "D on what it never saw") == ["unseen real images 80%", "samples 90%", "guessing 50%"]
+    assert legend(part, "Overfitting of the discriminator") == ["training image above 50%", "chance 50%"]
+    assert legend(part, "Accuracy of the discriminator on unseen images") == [
+        "validation images 80%",
+        "samples 90%",
+        "guessing 50%",
+    ]
 
 
 def test_judgements_without_classes(verdict: Verdict, samples: Images, real: RealImages, new_run: Run) -> None:
@@ -698,13 +707,13 @@ def test_judgements_without_classes(verdict: Verdict, samples: Images, real: Rea
         name: value for name, value in JUDGEMENT.items() if name not in ("variation", "variation_band", "confident")
     }
     new_run.add_event("judged", 10, score=-0.001, **(known | {"measure": "kernel"}))
-    part = section(read(page(verdict, samples, real, new_run)), "How it was trained")
+    part = section(read(page(verdict, samples, real, new_run)), "Training")
     assert [next(card.all("b")).text() for card in part.all("figure", "card")] == [
         "Distance (kernel)",
         "Diversity",
         "Copies",
-        "Does D know its training images?",
-        "D on what it never saw",
+        "Overfitting of the discriminator",
+        "Accuracy of the discriminator on unseen images",
     ]
 
 
@@ -712,7 +721,7 @@ def test_numbers_that_are_none_are_left_out(verdict: Verdict, samples: Images, r
     for step, loss in ((1, 0.5), (2, float("nan")), (3, None), (4, 0.25)):
         new_run.add_event("log", step, d_loss=loss)
     new_run.add_event("judged", 4, score=float("nan"))
-    part = section(read(page(verdict, samples, real, new_run)), "How it was trained")
+    part = section(read(page(verdict, samples, real, new_run)), "Training")
     dots = [dot.text() for dot in part.one("svg", "chart").all("path", "dot")]
     assert dots == ["step 1, discriminator: 0.5", "step 4, discriminator: 0.25"]
 
@@ -726,11 +735,11 @@ def test_grids_of_the_same_noise(
     for i in range(count):
         save_picture(new_run.grid(10 * i), np.full((30, 40, 1), i, np.uint8))
     new_run.add_event("grid", 10 * (count - 1))
-    part = section(read(page(verdict, samples, real, new_run)), "How it was trained")
+    part = section(read(page(verdict, samples, real, new_run)), "Training")
     assert [caption.text() for caption in part.all("figcaption")] == [f"step {step}" for step in shown]
     for step, image in zip(shown, part.all("img"), strict=True):
         assert base64.b64decode(image.attributes["src"].partition(",")[2]) == new_run.grid(step).read_bytes()
-    assert len(shown) <= MOST_GRIDS
+    assert len(shown) <= MAX_GRIDS
 
 
 def test_grids_from_before_a_resume_are_left_out(
@@ -739,23 +748,23 @@ def test_grids_from_before_a_resume_are_left_out(
     for i in range(4):
         save_picture(new_run.grid(10 * i), np.full((30, 40, 1), i, np.uint8))
     new_run.add_event("grid", 20)
-    part = section(read(page(verdict, samples, real, new_run)), "How it was trained")
+    part = section(read(page(verdict, samples, real, new_run)), "Training")
     assert [caption.text() for caption in part.all("figcaption")] == ["step 0", "step 10", "step 20"]
 
 
 def test_a_run_of_which_nothing_was_kept(verdict: Verdict, samples: Images, real: RealImages, tmp_path: Path) -> None:
     root = read(page(verdict, samples, real, Run(tmp_path / "nothing")))
-    assert "How it was trained" not in titles(root)
+    assert "Training" not in titles(root)
     repeat = section(root, "How to repeat this")
-    assert [heading.text() for heading in repeat.all("h3")] == ["Measure the same again", "What it was made with"]
+    assert [heading.text() for heading in repeat.all("h3")] == ["Repeat the measurement", "Environment"]
 
 
 def test_the_discriminator(verdict: Verdict, samples: Images, real: RealImages) -> None:
     part = section(read(page(verdict, samples, real, None)), "The discriminator")
     assert rows(part.one("table")) == [
         ["training images", "61.0%", "–"],
-        ["unseen real images", "58.0%", "86.0% taken for real"],
-        ["samples", "12.0%", "88.0% taken for fakes"],
+        ["unseen real images", "58.0%", "86.0% judged real"],
+        ["samples", "12.0%", "88.0% judged fake"],
     ]
     words = next(part.all("p")).text()
     assert "51.4% ± 2.0 of the cases" in words and words.endswith("This is no alarm.")
@@ -772,7 +781,7 @@ def test_what_it_was_made_with(verdict: Verdict, samples: Images, real: RealImag
     facts = {row.one("dt").text(): row.one("dd").text() for row in part.one("dl", "made-with").all("div")}
     assert facts["Measured by"] == "the judge"
     assert facts["its SHA-256"] == "e" * 64
-    assert facts["about it"] == "It knows nothing of cats."
+    assert facts["its limits"] == "It knows nothing of cats."
     assert facts["Judged against"] == "digits, 100 training and 90 unseen images"
     assert facts["their checksum"] == "d" * 64
     assert facts["its checksum"] == environment["data"]["checksum"]
@@ -828,12 +837,12 @@ def test_a_run_whose_recipe_is_of_another_version(
 
 def test_each_class_that_was_asked_for_has_its_numbers(verdict: Verdict, samples: Images, real: RealImages) -> None:
     written = page(verdict, samples, real, None)
-    part = written[written.index("What was asked for") :].partition("</section>")[0]
-    assert "takes 98.1% of the samples" in part and "it takes 99.9%" in part
+    part = written[written.index("Recognised classes") :].partition("</section>")[0]
+    assert "assigns 98.1% of the samples" in part and "99.9% of real training images" in part
     rows = re.findall(r"<tr>(.*?)</tr>", part.partition("<tbody>")[2])
     cells = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in rows]
     assert cells == [["ant", "87.5%", "3.21", "0.50", "6.42"], ["cat", "100.0%", "", "", ""]]
-    assert "What was asked for" not in page(changed(verdict, asked=None), samples, real, None)
+    assert "Recognised classes" not in page(changed(verdict, asked=None), samples, real, None)
 
 
 def test_of_many_classes_the_worst_are_shown(verdict: Verdict, samples: Images, real: RealImages) -> None:

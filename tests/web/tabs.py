@@ -15,7 +15,7 @@ def opened(tab: Any, address: str, name: str, part: str = "") -> Any:
     tab.locator("h3 a", has_text=name).click()
     tab.get_by_role("heading", name=name, exact=True).wait_for()
     if part:
-        tab.get_by_text("Explore its networks").click()
+        tab.get_by_text("Explore the networks").click()
         tab.get_by_role("heading", name=f"Explore {name}").wait_for()
     return tab
 

@@ -22,7 +22,7 @@ import pytest
 
 from sparring.runs.run import Run
 from sparring.web import server
-from sparring.web.auth import MOST_BODY
+from sparring.web.auth import MAX_BODY_BYTES
 
 pytest.importorskip("starlette", reason="needs the extra `watch`")
 pytest.importorskip("uvicorn", reason="needs the extra `watch`")
@@ -296,7 +296,7 @@ WORDS = (
         "/api/{word}",
         "/api/runs/{word}",
         "/api/runs/{word}/real.png",
-        "/api/runs/{word}/player",
+        "/api/runs/{word}/explorer",
         "/api/runs/{key}/{word}",
         "/api/runs/{key}/grids/{word}",
         "/api/runs/{key}/grids/{word}.png",
@@ -360,7 +360,9 @@ def posted(served: Served, body: bytes, length: int | None = None, **headers: st
     sent = {"host": served.host, "cookie": served.cookie, "content-type": "application/json"} | headers
     sent["content-length"] = str(len(body) if length is None else length)
     head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
-    return f"POST {served.place}/api/runs/{key}/opinion HTTP/1.1\r\n{head}connection: close\r\n\r\n".encode() + body
+    return (
+        f"POST {served.place}/api/runs/{key}/discriminator HTTP/1.1\r\n{head}connection: close\r\n\r\n".encode() + body
+    )
 
 
 def test_a_request_of_100_megabytes_is_refused_before_it_is_read(served: Served) -> None:
@@ -374,7 +376,7 @@ def test_a_request_of_100_megabytes_is_refused_before_it_is_read(served: Served)
 def test_a_request_without_a_length_is_cut_off(served: Served) -> None:
     chunk = b"%x\r\n%s\r\n" % (1 << 20, b"[" * (1 << 20))
     head = posted(served, b"").replace(b"content-length: 0", b"transfer-encoding: chunked")
-    assert served.raw(head + chunk * (MOST_BODY // (1 << 20) + 2) + b"0\r\n\r\n")[0] in (0, 413)
+    assert served.raw(head + chunk * (MAX_BODY_BYTES // (1 << 20) + 2) + b"0\r\n\r\n")[0] in (0, 413)
     assert served.works()
 
 

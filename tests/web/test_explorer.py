@@ -17,8 +17,8 @@ from sparring.runs import generator as sampling
 from sparring.runs.run import Run
 from sparring.training import train as training
 from sparring.training.session import Silence
-from sparring.web import explorer as module
-from sparring.web.explorer import Player, _background, newest_step
+from sparring.web import explorer as explorers
+from sparring.web.explorer import Explorer, _background, newest_step
 
 LIKE_GENERATOR = 1
 """Gray levels by which a picture may differ that was computed in a batch of another size."""
@@ -27,13 +27,13 @@ LIKE_GENERATOR = 1
 @pytest.fixture(scope="module", autouse=True)
 def short_search() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "SEARCH_SECONDS", 0.3)
+        patched.setattr(explorers, "SEARCH_SECONDS", 0.3)
         yield
 
 
 @pytest.fixture(scope="module")
-def player(tiny_run: Run) -> Player:
-    return Player(tiny_run)
+def explorer(tiny_run: Run) -> Explorer:
+    return Explorer(tiny_run)
 
 
 @pytest.fixture(scope="module")
@@ -43,30 +43,30 @@ def conditional_run(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-def conditional(conditional_run: Run) -> Player:
-    return Player(conditional_run)
+def conditional(conditional_run: Run) -> Explorer:
+    return Explorer(conditional_run)
 
 
-def test_pictures_are_the_generators(player: Player, tiny_run: Run) -> None:
+def test_pictures_are_the_generators(explorer: Explorer, tiny_run: Run) -> None:
     generator = sampling.load(tiny_run.path)
     for count in (1, 5, 16, 20):
         latents = generator.draw_latents(count)
-        ours, theirs = player.pictures(latents, None).astype(int), generator.images(latents).astype(int)
+        ours, theirs = explorer.images(latents, None).astype(int), generator.images(latents).astype(int)
         assert np.ptp(theirs) > 20 and np.abs(ours - theirs).max() <= LIKE_GENERATOR
 
 
-def test_pictures_of_a_class_are_the_generators(conditional: Player, conditional_run: Run) -> None:
+def test_pictures_of_a_class_are_the_generators(conditional: Explorer, conditional_run: Run) -> None:
     generator = sampling.load(conditional_run.path)
     latents, labels = generator.draw_latents(6), np.array([3, 3, 3, 7, 7, 7], np.int32)
-    made = conditional.pictures(latents, labels).astype(int)
+    made = conditional.images(latents, labels).astype(int)
     assert np.abs(made - generator.images(latents, labels).astype(int)).max() <= LIKE_GENERATOR
-    assert np.abs(made - conditional.pictures(latents, labels[::-1].copy()).astype(int)).max() > 5
+    assert np.abs(made - conditional.images(latents, labels[::-1].copy()).astype(int)).max() > 5
 
 
-def test_the_opinion_is_the_discriminators(player: Player) -> None:
-    image = player.pictures(player._latents[:1], None)[0]
-    told = player.opinion(image)
-    trained = player.trained
+def test_the_opinion_is_the_discriminators(explorer: Explorer) -> None:
+    image = explorer.images(explorer._latents[:1], None)[0]
+    told = explorer.discriminate(image)
+    trained = explorer.trained
     state = trained.state
 
     def logit(values: np.ndarray) -> float:
@@ -75,22 +75,24 @@ def test_the_opinion_is_the_discriminators(player: Player) -> None:
 
     values = image.astype(np.float32) / 127.5 - 1
     assert told.logit == pytest.approx(logit(values), abs=1e-5)
-    assert np.abs(told.slope).max() == pytest.approx(1)
-    y, x = np.unravel_index(np.abs(told.slope).argmax(), told.slope.shape)
+    assert np.abs(told.gradient).max() == pytest.approx(1)
+    y, x = np.unravel_index(np.abs(told.gradient).argmax(), told.gradient.shape)
     brighter = values.copy()
     brighter[y, x] += 0.1
-    assert np.sign(logit(brighter) - logit(values)) == np.sign(told.slope[y, x])
-    samples = player.pictures(player._latents, None)
+    assert np.sign(logit(brighter) - logit(values)) == np.sign(told.gradient[y, x])
+    samples = explorer.images(explorer._latents, None)
     below = np.mean([logit(sample.astype(np.float32) / 127.5 - 1) < told.logit for sample in samples])
     assert told.above_samples == pytest.approx(below, abs=0.03)
 
 
-def test_an_opinion_is_compared_with_the_real_images_of_the_grid(player: Player, tiny_run: Run, tmp_path: Path) -> None:
+def test_an_opinion_is_compared_with_the_real_images_of_the_grid(
+    explorer: Explorer, tiny_run: Run, tmp_path: Path
+) -> None:
     image = np.zeros((28, 28, 1), np.uint8)
-    assert player.opinion(image).above_real is not None
+    assert explorer.discriminate(image).above_real is not None
     shutil.copytree(tiny_run.path, tmp_path / "run")
     (tmp_path / "run" / "grids" / "real.png").unlink()
-    assert Player(Run(tmp_path / "run")).opinion(image).above_real is None
+    assert Explorer(Run(tmp_path / "run")).discriminate(image).above_real is None
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (20, 33, 3), (70, 66, 1)])
@@ -99,59 +101,61 @@ def test_real_images_are_found_in_their_grid(shape: tuple[int, int, int], tmp_pa
     from sparring.images import grid_scale, picture
 
     picture(grid(images, 2, 3, grid_scale(*shape[:2]))).save(tmp_path / "real.png")
-    found = module._real_images(tmp_path / "real.png", shape)
+    found = explorers._real_images(tmp_path / "real.png", shape)
     assert found is not None and np.array_equal(found, images)
 
 
 def test_a_grid_that_does_not_fit_is_not_taken(tmp_path: Path) -> None:
     Image.new("L", (5, 5)).save(tmp_path / "small.png")
-    assert module._real_images(tmp_path / "small.png", (28, 28, 1)) is None
-    assert module._real_images(tmp_path / "missing.png", (28, 28, 1)) is None
+    assert explorers._real_images(tmp_path / "small.png", (28, 28, 1)) is None
+    assert explorers._real_images(tmp_path / "missing.png", (28, 28, 1)) is None
     (tmp_path / "torn.png").write_bytes(b"\x89PNG")
-    assert module._real_images(tmp_path / "torn.png", (28, 28, 1)) is None
+    assert explorers._real_images(tmp_path / "torn.png", (28, 28, 1)) is None
 
 
-def test_the_class_is_the_one_that_the_discriminator_finds_most_real(conditional: Player) -> None:
-    image = conditional.pictures(conditional._latents[:1], np.array([4], np.int32))[0]
-    logits = [conditional.opinion(image, label).logit for label in range(10)]
+def test_the_class_is_the_one_that_the_discriminator_finds_most_real(conditional: Explorer) -> None:
+    image = conditional.images(conditional._latents[:1], np.array([4], np.int32))[0]
+    logits = [conditional.discriminate(image, label).logit for label in range(10)]
     assert len(set(logits)) > 1
-    told = conditional.opinion(image)
+    told = conditional.discriminate(image)
     assert told.label == int(np.argmax(logits)) and told.logit == max(logits)
 
 
-def test_the_search_finds_a_picture_that_the_generator_made(player: Player) -> None:
-    hidden = np.asarray(player.std * jax.random.normal(jax.random.key(99), (1, player.size)), np.float32)
-    goal = player.pictures(hidden, None)[0]
-    start = player.pictures(player._latents, None).astype(float) - goal
+def test_the_search_finds_a_picture_that_the_generator_made(explorer: Explorer) -> None:
+    hidden = np.asarray(explorer.std * jax.random.normal(jax.random.key(99), (1, explorer.size)), np.float32)
+    goal = explorer.images(hidden, None)[0]
+    start = explorer.images(explorer._latents, None).astype(float) - goal
     nearest_sample = np.sqrt((start**2).mean(axis=(1, 2, 3))).min()
-    found = player.nearest(goal)
-    made = player.pictures(found.latent[None], None)[0].astype(float)
+    found = explorer.nearest(goal)
+    made = explorer.images(found.latent[None], None)[0].astype(float)
     assert found.difference < 0.5 * nearest_sample
     assert np.sqrt(((made - goal) ** 2).mean()) == pytest.approx(found.difference, abs=0.6)
     assert np.abs(made - found.image).max() <= LIKE_GENERATOR
 
 
-def test_the_directions_change_the_picture_most(player: Player) -> None:
-    directions = player.directions
-    assert directions.shape == (8, player.size)
+def test_the_directions_change_the_picture_most(explorer: Explorer) -> None:
+    directions = explorer.directions
+    assert directions.shape == (8, explorer.size)
     assert np.allclose(directions @ directions.T, np.eye(8), atol=1e-4)
-    assert (np.diff(player.strengths) <= 0).all() and player.strengths[-1] > 0
-    random = np.random.default_rng(0).normal(size=(8, player.size))
+    assert (np.diff(explorer.strengths) <= 0).all() and explorer.strengths[-1] > 0
+    random = np.random.default_rng(0).normal(size=(8, explorer.size))
     random /= np.linalg.norm(random, axis=1, keepdims=True)
 
     def change(ways: np.ndarray) -> np.ndarray:
-        here = player._values(player._latents[:8], None)
-        moved = [player._values(player._latents[:8] + np.float32(0.05) * way.astype(np.float32), None) for way in ways]
+        here = explorer._values(explorer._latents[:8], None)
+        moved = [
+            explorer._values(explorer._latents[:8] + np.float32(0.05) * way.astype(np.float32), None) for way in ways
+        ]
         return np.array([np.sqrt(((m - here) ** 2).sum(axis=(1, 2, 3)).mean()) / 0.05 for m in moved])
 
-    assert change(directions)[0] == pytest.approx(player.strengths[0], rel=0.1)
+    assert change(directions)[0] == pytest.approx(explorer.strengths[0], rel=0.1)
     assert change(directions)[:3].min() > change(random).max()
 
 
 def test_of_a_run_without_a_checkpoint_there_is_nothing_to_play_with(new_run: Run) -> None:
     assert newest_step(new_run) == -1
     with pytest.raises(RunError):
-        Player(new_run)
+        Explorer(new_run)
 
 
 def test_the_background_is_what_most_edges_have() -> None:
@@ -160,5 +164,5 @@ def test_the_background_is_what_most_edges_have() -> None:
     assert _background(np.concatenate([white, odd])).tolist() == [255, 250, 240]
 
 
-def test_the_background_of_digits_is_black(player: Player) -> None:
-    assert player.background.tolist() == [0]
+def test_the_background_of_digits_is_black(explorer: Explorer) -> None:
+    assert explorer.background.tolist() == [0]

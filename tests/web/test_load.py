@@ -114,17 +114,17 @@ class Transport:
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timeouts, "READING_SECONDS", 0.2)
-    monkeypatch.setattr(timeouts, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(timeouts, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(timeouts, "MAX_CONNECTIONS", 3)
 
 
-def connection(state: Any) -> tuple[timeouts.Impatient, Transport]:
+def connection(state: Any) -> tuple[timeouts.TimeoutProtocol, Transport]:
     """A new one, and what it stands on."""
     import uvicorn
 
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
-    made = timeouts.Impatient(uvicorn.Config(app, lifespan="off", log_level="critical"), state, {})
+    made = timeouts.TimeoutProtocol(uvicorn.Config(app, lifespan="off", log_level="critical"), state, {})
     transport: Any = Transport()
     made.connection_made(transport)
     return made, transport
@@ -167,7 +167,7 @@ def test_unfinished_requests_take_little_memory_in_all(brief: None, monkeypatch:
     """A head may be a mebibyte, for the cookies of others; four hundred of these are not held."""
     from uvicorn.server import ServerState
 
-    monkeypatch.setattr(timeouts, "MOST_HEADS", 1000)
+    monkeypatch.setattr(timeouts, "MAX_HEADER_BYTES", 1000)
 
     async def begun() -> list[str]:
         state = ServerState()

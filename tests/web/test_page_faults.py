@@ -126,7 +126,7 @@ def test_a_server_that_was_started_anew_is_said(tab: Any, runs: Path) -> None:
         again = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         tab.get_by_text("Open the address that it printed").wait_for()
-        assert "started anew" in lost(tab).inner_text()
+        assert "restarted" in lost(tab).inner_text()
     finally:
         again.terminate()
         again.communicate()
@@ -203,7 +203,7 @@ def test_the_name_is_shown_before_the_charts_are_there(tab: Any, address: str) -
     tab.get_by_role("heading", name="judged", exact=True).wait_for()
     assert tab.get_by_alt_text("samples after step 30").is_visible()
     assert not tab.get_by_text("No samples yet").is_visible()
-    assert not tab.get_by_text("the newest").is_visible()
+    assert not tab.get_by_text("; newest").is_visible()
 
 
 def test_pictures_have_their_place_before_they_are_there(tab: Any, address: str) -> None:
@@ -220,7 +220,7 @@ def test_nine_runs_are_compared_as_eight(tab: Any, address: str) -> None:
     opened(tab, address, "judged")
     other = tab.url.rpartition("/")[2]
     tab.goto(f"{base}#/compare/{','.join([one, other] * 4 + [one])}")
-    tab.get_by_text("Of 9 runs the first 8 are compared").wait_for()
+    tab.get_by_text("The first 8 of 9 runs are compared").wait_for()
     tab.locator(".differs").first.wait_for()
     cells = tab.locator("tr").evaluate_all("rows => rows.map(row => row.children.length)")
     assert set(cells) == {9}
@@ -241,13 +241,13 @@ def test_a_chosen_sample_is_the_one_that_is_shown(tab: Any, address: str) -> Non
     tab.get_by_text("16 samples").wait_for()
     tab.get_by_label("direction 2", exact=True).press("Home")
     for chosen in (6, 2, 2, 11, 6):
-        tab.get_by_label(f"choose sample {chosen}", exact=True).click()
-        until_same(tab, "the chosen picture", f"sample {chosen}")
-        assert "B" in tab.get_by_label(f"choose sample {chosen}", exact=True).inner_text()
+        tab.get_by_label(f"select sample {chosen}", exact=True).click()
+        until_same(tab, "the selected image", f"sample {chosen}")
+        assert "B" in tab.get_by_label(f"select sample {chosen}", exact=True).inner_text()
     tab.get_by_role("button", name="Walk").click()
-    tab.get_by_label("choose sample 9").click()
-    until_settled(tab, "the chosen picture")
-    assert same(tab, "the chosen picture", "sample 9"), "a walk under way ends"
+    tab.get_by_label("select sample 9").click()
+    until_settled(tab, "the selected image")
+    assert same(tab, "the selected image", "sample 9"), "a walk under way ends"
 
 
 def test_a_walk_between_classes_ends_at_its_ends(tab: Any, address: str) -> None:
@@ -256,10 +256,10 @@ def test_a_walk_between_classes_ends_at_its_ends(tab: Any, address: str) -> None
     way = tab.get_by_label("from sample A to sample B")
     for a, b in ((3, 4), (4, 5), (5, 6), (6, 7)):
         for sample in (a, b):
-            tab.get_by_label(f"choose sample {sample}", exact=True).click()
+            tab.get_by_label(f"select sample {sample}", exact=True).click()
         for key, sample in (("Home", a), ("End", b)):
             way.press(key)
-            until_same(tab, "the chosen picture", f"sample {sample}")
+            until_same(tab, "the selected image", f"sample {sample}")
     words = tab.locator("figcaption").first.inner_text()
     assert "from A" in words and "as " in words
     tab.get_by_role("button", name="7", exact=True).click()
@@ -269,19 +269,19 @@ def test_a_walk_between_classes_ends_at_its_ends(tab: Any, address: str) -> None
 def test_clear_leaves_nothing_and_nothing_comes_after_it(tab: Any, address: str) -> None:
     opened(tab, address, "plain", "explore")
     tab.get_by_text("16 samples").wait_for()
-    blank = pixels(tab, "draw here; or drop a picture")
+    blank = pixels(tab, "draw here, or drop an image")
     for waits in (True, False):
-        tab.get_by_role("button", name="Take the picture above").click()
+        tab.get_by_role("button", name="Use the generated image").click()
         if waits:
-            tab.get_by_text("the nearest picture that G was found to make").wait_for()
-            assert pixels(tab, "the nearest picture that G makes")[..., 3].any()
+            tab.get_by_text("the nearest generated image that was found").wait_for()
+            assert pixels(tab, "the nearest generated image")[..., 3].any()
         tab.get_by_role("button", name="Clear").click()
         tab.wait_for_timeout(3000)
         assert "Draw something" in tab.locator(".answer").inner_text()
-        assert not tab.get_by_text("the nearest picture that").or_(tab.get_by_text("searching")).is_visible()
-        for label in ("which pixels decide", "the nearest picture that G makes"):
+        assert not tab.get_by_text("that was found").or_(tab.get_by_text("searching")).is_visible()
+        for label in ("gradient of the logit", "the nearest generated image"):
             assert not pixels(tab, label).any()
-        assert (pixels(tab, "draw here; or drop a picture") == blank).all()
+        assert (pixels(tab, "draw here, or drop an image") == blank).all()
 
 
 def test_a_picture_that_is_dropped_beside_the_board_is_not_opened(tab: Any, address: str) -> None:
@@ -301,9 +301,9 @@ def test_the_board_is_white_where_the_data_are(tab: Any, address: str) -> None:
         answer = route.fetch()
         route.fulfill(response=answer, json=answer.json() | {"background": [250]})
 
-    tab.route("**/player", on_white)
+    tab.route("**/explorer", on_white)
     opened(tab, address, "plain", "explore")
-    board = "draw here; or drop a picture"
+    board = "draw here, or drop an image"
     tab.get_by_label(board).scroll_into_view_if_needed()
     assert (pixels(tab, board) == [250, 250, 250, 255]).all()
     tab.get_by_label(board).click()

@@ -73,12 +73,12 @@ def test_nobody_names_a_path(wanted: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_an_end_is_not_searched_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_index, "MOST_FOLDERS", 5)
+    monkeypatch.setattr(run_index, "MAX_FOLDERS", 5)
     for i in range(10):
         (tmp_path / f"empty-{i}").mkdir()
     made_run(tmp_path / "zz")
     assert names(RunIndex(tmp_path)) == []
-    monkeypatch.setattr(run_index, "MOST_FOLDERS", 100)
+    monkeypatch.setattr(run_index, "MAX_FOLDERS", 100)
     assert names(RunIndex(tmp_path)) == ["zz"]
 
 

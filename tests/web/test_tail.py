@@ -97,7 +97,7 @@ def test_a_pipe_is_not_waited_for(run: Run) -> None:
 
 
 def test_a_long_file_is_read_bit_by_bit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tail, "MOST_BYTES", 200)
+    monkeypatch.setattr(tail, "MAX_READ_BYTES", 200)
     for step in range(20):
         run.add_event("log", step)
     made, seen = Tail(run.events_file), []

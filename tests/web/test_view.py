@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from sparring.files import checksummed
 from sparring.runs.run import Run
 from sparring.web import view
-from sparring.web.app import Page
+from sparring.web.reader import RunReader
 from sparring.web.tail import Event, Tail
 
 Result = TypeVar("Result")
@@ -33,7 +33,7 @@ def card(run: Run) -> dict[str, Any]:
 
 
 def whole(run: Run) -> dict[str, Any]:
-    return view.whole("name", "key", run, Tail(run.events_file).read())
+    return view.details("name", "key", run, Tail(run.events_file).read())
 
 
 def test_a_finished_run(tiny_run: Run) -> None:
@@ -59,8 +59,8 @@ def test_a_run_that_has_just_begun(new_run: Run) -> None:
 def test_the_end_of_a_run_is_told_with_its_reason(new_run: Run) -> None:
     for event, state, words in (
         ("finished", "finished", ""),
-        ("stopped", "stopped", "go on"),
-        ("flat", "finished", "better"),
+        ("stopped", "stopped", "can be resumed"),
+        ("flat", "finished", "no longer improved"),
         ("failed", "failed", "the losses are no longer finite at step 7"),
     ):
         new_run.add_event(event, 7, reason="the losses are no longer finite at step 7")
@@ -88,12 +88,12 @@ def test_who_is_seen_to_hold_the_lock_trains_and_who_is_silent_without_it_was_ki
 def test_a_trainer_that_was_seen_here_is_known_to_be_killed_at_once(
     new_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sparring.web.app.SAME_SECONDS", -1.0)
-    page = Page(new_run.path)
+    monkeypatch.setattr("sparring.web.reader.CACHE_SECONDS", -1.0)
+    page = RunReader(new_run.path)
     key = next(iter(page.index.runs()))
 
     def told() -> tuple[str, str, str, str]:
-        one, every = (json.loads(awaited(page.told(which))) for which in (key, None))
+        one, every = (json.loads(awaited(page.read(which))) for which in (key, None))
         return one["state"], every["runs"][0]["state"], awaited(page.stamp(key)), awaited(page.stamp(None))
 
     with new_run.lock():
@@ -188,12 +188,12 @@ def test_one_run_that_cannot_be_read_hides_no_other(
         return card(name, key, run, events)
 
     monkeypatch.setattr(view, "card", gone)
-    page = Page(tmp_path)
-    cards = json.loads(awaited(page.told(None)))["runs"]
+    page = RunReader(tmp_path)
+    cards = json.loads(awaited(page.read(None)))["runs"]
     told = {card["name"]: card for card in cards}
     assert told["good"]["state"] == "finished" and set(told) == {"good", "odd"}
     with pytest.raises(HTTPException) as refused:
-        awaited(page.told(told["odd"]["id"]))
+        awaited(page.read(told["odd"]["id"]))
     assert refused.value.detail == "this run cannot be read"
     assert set(told["good"]) == set(told["odd"]) == set(view.unreadable("name", "key"))
 

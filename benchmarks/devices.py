@@ -31,8 +31,8 @@ from sparring.gan.gan import game_of  # noqa: E402
 from sparring.gan.randomness import random_key  # noqa: E402
 from sparring.gan.state import first_state  # noqa: E402
 from sparring.recipes import RECIPES, named_recipe  # noqa: E402
+from sparring.training.chunks import CAPACITY, compile_chunk  # noqa: E402
 from sparring.training.devices import choose_devices  # noqa: E402
-from sparring.training.loop import CAPACITY, compile_chunk  # noqa: E402
 
 
 def main() -> None:

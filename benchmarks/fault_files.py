@@ -40,8 +40,8 @@ from sparring.recipes.recipe import Recipe
 from sparring.reports import measure as measuring
 from sparring.reports import plots
 from sparring.runs.run import Run
-from sparring.training import session
 from sparring.training import train as training
+from sparring.training.reporter import Silence
 from sparring.web.reader import RunReader
 
 SECONDS = 60.0
@@ -85,7 +85,7 @@ def make_box(folder: Path) -> Box:
     images = np.random.default_rng(0).integers(0, 256, (200, 12, 12, 1), np.uint8)
     np.savez(folder / "images.npz", images=images)
     for name, seed in (("run", 0), ("other", 1)):
-        quiet = session.Silence()
+        quiet = Silence()
         for steps in (10, STOPPED):
             changed = recipe(folder).replace(steps=steps, seed=seed)
             training.train(changed, out=folder / name, reporter=quiet)

@@ -52,8 +52,9 @@ from sparring.reports import measure as measuring
 from sparring.reports import plots
 from sparring.runs import generator as sampling
 from sparring.sweeps import space
-from sparring.training import session
+from sparring.training import setup
 from sparring.training import train as training
+from sparring.training.reporter import Silence
 
 LONGEST = 600
 """Characters of a sentence."""
@@ -195,7 +196,7 @@ def make_sandbox(folder: Path) -> Sandbox:
     np.savez(folder / "images.npz", images=images)
     np.savez(folder / "labelled.npz", images=images, labels=np.arange(IMAGES) % 4)
     run, conditional = folder / "run", folder / "conditional"
-    told = session.Silence()
+    told = Silence()
     with mock.patch.object(plots, "write_plots"):
         training.train(tiny("mlp-256").replace(data=str(folder / "images.npz")), out=run, reporter=told)
         other = tiny("mlp-256").replace(data=str(folder / "labelled.npz"), conditional=True)
@@ -301,8 +302,8 @@ def harmless(box: Sandbox) -> Iterator[Callable[[int], None]]:
     here = Path.cwd()
     depth = [0]
     replaced: dict[str, Any] = {
-        "sparring.training.train.make_material": partial(_material, session.make_material, depth),
-        "sparring.training.replicas.make_material": partial(_material, session.make_material, depth),
+        "sparring.training.train.make_setup": partial(_setup, setup.make_setup, depth),
+        "sparring.training.replicas.make_setup": partial(_setup, setup.make_setup, depth),
         "jax.stages.Lowered.compile": _compile(jax.stages.Lowered.compile, depth),
         "sparring.reports.plots.write_plots": lambda run: None,
         "sparring.reports.measure._extractor": partial(_extractor, measuring._extractor),
@@ -339,8 +340,8 @@ def _not_met(*given: Any, **named: Any) -> Any:
     raise RuntimeError("nobody is there")
 
 
-def _material(make: Callable[..., Any], depth: list[int], images: Any, recipe: Recipe, *rest: Any) -> Any:
-    shape = session.image_shape(images.training)
+def _setup(make: Callable[..., Any], depth: list[int], images: Any, recipe: Recipe, *rest: Any) -> Any:
+    shape = setup.image_shape(images.training)
     made = game.game_of(recipe, shape, len(images.training.class_names))
     sizes = jax.eval_shape(partial(state.first_state, made), jax.random.key(0))
     numbers = sum(leaf.size for leaf in jax.tree.leaves(sizes)) + recipe.reals_per_step * np.prod(shape)

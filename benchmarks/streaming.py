@@ -26,9 +26,9 @@ from sparring.gan.randomness import random_key
 from sparring.gan.state import first_state
 from sparring.recipes import RECIPES, named_recipe
 from sparring.recipes.recipe import Recipe
+from sparring.training.chunks import CAPACITY, compile_chunk
 from sparring.training.devices import ONE_DEVICE
-from sparring.training.feed import Feed, Held, Order, Windows, steps_in_window
-from sparring.training.loop import CAPACITY, compile_chunk
+from sparring.training.feed import Feed, Order, ResidentFeed, StreamedFeed, steps_in_window
 
 RECIPES_TIMED = ["mlp-256", "mlp-128", "quick"]
 SECONDS = 2.0
@@ -75,7 +75,10 @@ def random_file(path: Path, count: int) -> NDArray[np.uint8]:
 def timed(recipe: Recipe, images: NDArray[np.uint8], steps: int, rounds: int) -> tuple[list[float], list[float]]:
     """Milliseconds a step of each round, (with all images on the device, with windows of so many steps)."""
     data, order = Examples(images), Order(recipe, len(images))
-    feeds = Held(ONE_DEVICE.put(data), order, ONE_DEVICE), Windows(data, order, steps, recipe.steps, ONE_DEVICE)
+    feeds = (
+        ResidentFeed(ONE_DEVICE.put(data), order, ONE_DEVICE),
+        StreamedFeed(data, order, steps, recipe.steps, ONE_DEVICE),
+    )
     runs = [loop(recipe, feed) for feed in feeds]
     runs[1](1)
     length = max(2, min(CAPACITY, int(SECONDS / min(runs[0](3) / 3 for _ in range(3)))))
@@ -96,7 +99,7 @@ def loop(recipe: Recipe, feed: Feed) -> Callable[[int], float]:
     def run(steps: int) -> float:
         nonlocal state, step
         began = time.perf_counter()
-        for piece in feed.pieces(step, step + steps):
+        for piece in feed.segments(step, step + steps):
             state, _ = chunk(state, *piece)
         step += steps
         return time.perf_counter() - began

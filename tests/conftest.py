@@ -181,7 +181,7 @@ def runs(tiny_run: Run, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFa
     pytest.importorskip("plotly", reason="needs the extra `watch`")
     from sparring.images import grid, save_picture
     from sparring.training import train as training  # here, so that tests that need no JAX do not wait for it
-    from sparring.training.session import Silence
+    from sparring.training.reporter import Silence
 
     folder = tmp_path_factory.mktemp("watched") / "runs"
     shutil.copytree(tiny_run.path, folder / "plain")

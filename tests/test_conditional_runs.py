@@ -21,7 +21,7 @@ from sparring.runs import generator as sampling
 from sparring.runs.run import Run
 from sparring.terminal.progress import silent
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 
 @pytest.fixture(scope="module")

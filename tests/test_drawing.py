@@ -16,7 +16,7 @@ from sparring.runs import checkpoint
 from sparring.runs.run import Run
 from sparring.training import replicas
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 DRAW = "import sys; from pathlib import Path; from sparring.reports.plots import write_plots\n"
 DRAW += "from sparring.runs.run import Run\nwrite_plots(Run(Path(sys.argv[1])))"

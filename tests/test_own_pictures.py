@@ -15,7 +15,7 @@ from sparring.reports import measure as measuring
 from sparring.runs import generator as sampling
 from sparring.training import score as scoring
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 
 def draw(folder: Path, mode: str, count: int = 160) -> Path:

@@ -10,7 +10,7 @@ from sparring.recipes import named_recipe
 from sparring.recipes.recipe import FEW_IMAGES, Recipe
 from sparring.runs.run import Run
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 
 class Listener(Silence):

@@ -34,8 +34,8 @@ from sparring.terminal.output import plain_console
 from sparring.terminal.progress import duration
 from sparring.training import live
 from sparring.training import train as training
+from sparring.training.reporter import Reporter
 from sparring.training.score import judge_aloud
-from sparring.training.session import Reporter
 from sparring.training.stopping import stop_requests
 from sparring.training.train import CHECKPOINT_SECONDS, check_options, load_images
 

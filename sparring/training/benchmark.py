@@ -22,7 +22,7 @@ from sparring.recipes.recipe import Recipe
 from sparring.system.numerics import fixed
 from sparring.terminal.output import plain_console
 from sparring.terminal.tables import print_whole
-from sparring.training.loop import CAPACITY, compile_chunk
+from sparring.training.chunks import CAPACITY, compile_chunk
 from sparring.training.operations import CLASSES, FORMULA, step_operations
 
 IMAGES = 60_000

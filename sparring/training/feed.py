@@ -35,7 +35,7 @@ READ = 512
 """Images that are read at once: between two such, others of this program can go on."""
 
 
-class Piece(NamedTuple):
+class Segment(NamedTuple):
     """Some steps of a chunk, and what they take their batches from."""
 
     data: Examples
@@ -52,9 +52,9 @@ class Feed(Protocol):
     streamed: bool
     """Whether by windows."""
     data: Examples
-    """Such as those of the pieces, or its shapes and types."""
+    """Such as those of the segments, or its shapes and types."""
 
-    def pieces(self, step: int, end: int) -> Iterator[Piece]:
+    def segments(self, step: int, end: int) -> Iterator[Segment]:
         """What the steps after `step` up to `end` take, all of one epoch."""
 
 
@@ -113,7 +113,7 @@ def _places(name: str, count: int, batch: int, steps: int, seed_key: Array, firs
 # ------------------------------------------------------------------------------------------------ the two feeds
 
 
-class Held:
+class ResidentFeed:
     """All images stay on the devices."""
 
     streamed = False
@@ -123,9 +123,9 @@ class Held:
         self._order = order
         self._permutation = lru_cache(maxsize=1)(lambda epoch: devices.place(order.permutation(epoch)))
 
-    def pieces(self, step: int, end: int) -> Iterator[Piece]:
+    def segments(self, step: int, end: int) -> Iterator[Segment]:
         """All of them at once."""
-        yield Piece(self.data, self._permutation(self._order.epoch(step)), end - step)
+        yield Segment(self.data, self._permutation(self._order.epoch(step)), end - step)
 
 
 class _Window(NamedTuple):
@@ -134,13 +134,13 @@ class _Window(NamedTuple):
     end: int
 
 
-class Windows:
+class StreamedFeed:
     """The images of so many steps at a time."""
 
     streamed = True
 
     def __init__(self, data: Examples, order: Order, steps: int, last: int, devices: Devices) -> None:
-        """Windows of `steps` steps; after step `last` none is needed."""
+        """StreamedFeed of `steps` steps; after step `last` none is needed."""
         self._all = data._replace(images=select(data.images, np.arange(len(data.images))))
         self._order, self._steps, self._last, self._devices = order, steps, last, devices
         self.data = _each(lambda rows: devices.divided((*order.shape(steps), *rows.shape[1:]), rows.dtype), data)
@@ -148,12 +148,12 @@ class Windows:
         self._now: _Window | None = None
         self._next: tuple[int, Future[_Window]] | None = None
 
-    def pieces(self, step: int, end: int) -> Iterator[Piece]:
+    def segments(self, step: int, end: int) -> Iterator[Segment]:
         """One of each window."""
         while step < end:
             window = self._window(step)
             until = min(end, window.end)
-            yield Piece(window.data, self._devices.place(np.int32(window.first)), until - step)
+            yield Segment(window.data, self._devices.place(np.int32(window.first)), until - step)
             step = until
 
     def prepare(self, first: int) -> None:

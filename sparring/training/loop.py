@@ -1,132 +1,173 @@
-"""CHUNKS: many steps in one compiled call. What is trained never depends on how long the chunks are."""
+"""THE LOOP: trains sessions to their end, one alone or several replicas at once.
 
-from collections.abc import Callable, Sequence
+first grids -> compiled chunk -> chunk, log, sample, judge, save, and again -> save, generator, plots
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from numpy.typing import NDArray
 
-from sparring.data import batches
-from sparring.errors import OutOfMemory
-from sparring.gan.batch import Examples
-from sparring.gan.gan import Game, Latents
-from sparring.gan.randomness import random_key, step_keys
-from sparring.gan.state import TrainState
-from sparring.gan.step import METRICS, train_step
-from sparring.recipes.recipe import LONGEST_LOG_INTERVAL, Recipe
-from sparring.training import memory
-from sparring.training.devices import ONE_DEVICE, Devices
+from sparring.errors import TrainingDiverged
+from sparring.gan.state import TrainState, stack_states
+from sparring.runs.run import Run
+from sparring.training import processes
+from sparring.training.chunks import CAPACITY, Chunk, Rows, compile_chunk
+from sparring.training.feed import Feed
+from sparring.training.operations import timed
+from sparring.training.reporter import Reporter
+from sparring.training.session import Session, means
+from sparring.training.setup import image_shape
+from sparring.training.stopping import Stop, unless_stopped
 
-CAPACITY = 2 * LONGEST_LOG_INTERVAL
-"""The most steps of one chunk."""
-
-SPARE = 0.9
-"""Share of the free memory that a batch which is recommended may take."""
-MIRRORED = 0
-"""What is folded into the key of the data for which of them are mirrored."""
-
-Rows = NDArray[np.float32]
-"""What `METRICS` names, for each step: (steps, 6), or with replicas (steps, replicas, 6)."""
-
-Chunk = Callable[[TrainState, Examples, Array, int], tuple[TrainState, Rows]]
-"""(state, the whole data with images as bytes, the epoch's permutation (count,), steps) -> (state, metrics (steps, 6)).
-The state that goes in is used up. A chunk stays within one epoch. Instead of all data and the permutation it takes a
-window of them and the step that it begins with."""
+CHUNK_SECONDS = 0.25
+"""Seconds from one report to the next."""
 
 
-def compile_chunk(
-    game: Game,
-    recipe: Recipe,
-    state: TrainState,
-    data: Examples,
-    devices: Devices = ONE_DEVICE,
-    seeds: Sequence[int] | None = None,
-    streamed: bool = False,
-) -> Chunk:
-    """The compiled loop over `data`. One compilation serves every length, for the trip count is traced.
+def train_sessions(
+    sessions: Sequence[Session],
+    reporter: Reporter,
+    stop: Stop,
+    checkpoint_seconds: float,
+    stop_when_flat: bool = False,
+    replicas: bool = False,
+) -> None:
+    """Train sessions that are at the same step to their end, or until `stop` is requested; then save everything.
 
-    State, data and permutation lie where `devices.place` puts them; each batch is shared by the devices.
+    Without `replicas` there is one session. With them, their states are stacked and trained in one program; they differ
+    only in the seed.
 
-    Raises `OutOfMemory`, with a batch that would fit, where this takes more memory than is free.
-
-    If `streamed`, the data come in windows (`sparring.training.feed`), and an example's shape and type are enough.
-
-    With `seeds`, as many replicas are trained at once instead of the recipe's seed alone: states and permutations are
-    stacked, one a seed, and the metrics are (steps, seeds, 6).
+    Raises `TrainingDiverged` for a loss or a parameter that is NaN or infinite.
     """
-    # The seed is an argument, not a constant of the program, so that what was compiled for one serves all others.
-    keys = np.stack([jax.random.key_data(random_key(seed, "steps")) for seed in seeds or [recipe.seed]])
-    seed_key = keys if seeds else keys[0]
+    first = sessions[0]
+    plan = first.plan
+    shown = Run(first.run.path.parent) if replicas else first.run
+    expected = timed(first.recipe, image_shape(first.setup.images.training))
+    reporter.begin(shown, expected, first.step, first.epoch, replicas=len(sessions))
+    if first.step >= plan.steps:  # the process was killed after everything was saved
+        _close(sessions, "finished")
+        return
+    group = _prepare(sessions, stop, replicas)
+    if group is None:
+        for session in sessions:
+            session.note("stopped")  # nothing was trained, so nothing has to be saved
+        return
+    wanted, saved, end = 1, time.monotonic(), "finished"
+    while first.step < plan.steps:
+        # What depends on a clock or a signal has to be the same in all processes.
+        messages = processes.exchange({"wanted": wanted, "stop": stop.requested, "flat": first.flat})
+        if any(message["stop"] for message in messages):
+            end = "stopped"
+            break
+        if stop_when_flat and messages[0]["flat"]:
+            end = "flat"
+            break
+        wanted = messages[0]["wanted"]
+        rows, seconds = group.advance(plan.chunk_end(first.step, wanted))
+        rate = len(rows) / seconds
+        wanted = min(CAPACITY, int(CHUNK_SECONDS * rate))
+        group.log(rows, seconds)
+        reporter.progress(first.step, means(rows.mean(axis=1)))
+        due = time.monotonic() - saved >= checkpoint_seconds
+        if due or plan.is_grid(first.step) or not replicas:
+            group.unstack()
+        for session in sessions:
+            if plan.is_grid(first.step):
+                session.sample()
+            session.judge(rate)
+        if due:
+            for session in sessions:
+                session.save()
+            saved = time.monotonic()
+    group.unstack()
+    _close(sessions, end)
 
-    def compiled_for(recipe: Recipe) -> jax.stages.Compiled:
-        chunk, where = _chunk(game, recipe, len(data.images), devices, seeds, streamed)
-        return jax.jit(chunk, donate_argnums=0).lower(state, data, where, seed_key, np.int32(1)).compile()
 
-    compiled = compiled_for(recipe)
-    if (free := memory.free_on(devices)) is not None and memory.needed(compiled) > free:
-        raise OutOfMemory(_too_large(recipe, memory.needed(compiled), free, compiled_for))
+class _Group:
+    """Sessions that are trained in one program, and their states as it takes them: one alone, or several stacked."""
 
-    def run(state: TrainState, data: Examples, where: Array, steps: int) -> tuple[TrainState, Rows]:
-        if not 1 <= steps <= CAPACITY:
-            raise ValueError(f"a chunk has 1 to {CAPACITY} steps, not {steps}")
-        state, metrics = compiled(state, data, where, seed_key, np.int32(steps))
-        return state, np.asarray(metrics)[:steps]
+    def __init__(
+        self, sessions: Sequence[Session], state: TrainState, chunk: Chunk, feed: Feed, replicas: bool
+    ) -> None:
+        self._sessions, self._state, self._chunk, self._feed, self._replicas = sessions, state, chunk, feed, replicas
 
-    return run
+    def advance(self, end: int) -> tuple[Rows, float]:
+        """Train up to step `end` of the same epoch: the metrics (steps, sessions, 6), and the seconds it took."""
+        began = time.perf_counter()
+        parts = []
+        with processes.reaching_others():
+            for segment in self._feed.segments(self._sessions[0].step, end):
+                self._state, metrics = self._chunk(self._state, *segment)
+                parts.append(metrics)
+        seconds = time.perf_counter() - began
+        rows = np.concatenate(parts)
+        return rows if self._replicas else rows[:, None], seconds
+
+    def log(self, rows: Rows, seconds: float) -> None:
+        """Log these metrics (steps, sessions, 6) in every session's run. Raises `TrainingDiverged`."""
+        for i, session in enumerate(self._sessions):
+            session.seconds += seconds
+            with self._seed_named(session):
+                session.log(rows[:, i])
+
+    def unstack(self) -> None:
+        """Give every session its own state. Raises `TrainingDiverged`."""
+        for i, session in enumerate(self._sessions):
+            session.state = jax.tree.map(lambda leaf, i=i: leaf[i], self._state) if self._replicas else self._state
+            with self._seed_named(session):
+                session.verify()
+
+    @contextmanager
+    def _seed_named(self, session: Session) -> Iterator[None]:
+        """Record which replica diverged, and name its seed in the error."""
+        try:
+            yield
+        except TrainingDiverged as error:
+            if not self._replicas:
+                raise
+            session.note("failed", reason=str(error))
+            raise TrainingDiverged(f"seed {session.recipe.seed}: {error}") from error
 
 
-def _too_large(recipe: Recipe, needed: int, free: int, compiled_for: Callable[[Recipe], jax.stages.Compiled]) -> str:
-    """That a step needs more bytes than are free, and the largest of some smaller batches for which they suffice."""
-    sizes = (
-        f"a step with batches of {recipe.batch_size:,} takes {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
+def _prepare(sessions: Sequence[Session], stop: Stop, replicas: bool) -> _Group | None:
+    """Write the grids of step 0 and compile the chunk; None if `stop` is requested meanwhile."""
+    first = sessions[0]
+    heeded = Stop() if processes.count() > 1 else stop  # one process cannot skip what the others compute
+    if first.step == 0:
+        if unless_stopped(heeded, partial(first.grids.draw, first.local_state)) is None:
+            return None
+        for session in sessions:
+            session.sample_real()
+            session.sample()
+    seeds = [session.recipe.seed for session in sessions] if replicas else None
+    state = stack_states([session.state for session in sessions]) if replicas else first.state
+    feed = first.setup.feed(first.recipe, seeds)
+    chunk = unless_stopped(
+        heeded,
+        partial(
+            compile_chunk,
+            first.game,
+            first.recipe,
+            state,
+            feed.data,
+            first.setup.devices,
+            seeds=seeds,
+            streamed=feed.streamed,
+        ),
     )
-    batch, size = recipe.batch_size, needed
-    while batch > 2 and size > SPARE * free:
-        batch = max(2, int(0.95 * batch * SPARE * free / size) // 2 * 2)  # even, for half of it may be real images
-        size = memory.needed(compiled_for(recipe.replace(batch_size=batch)))
-    if size > free:
-        return f"{sizes}; not even batches of {batch} would fit ({size / 1e6:,.0f} MB): take smaller networks or images"
-    return f"{sizes}; --batch-size {batch} would fit ({size / 1e6:,.0f} MB)"
+    return None if chunk is None else _Group(sessions, state, chunk, feed, replicas)
 
 
-def _chunk(
-    game: Game, recipe: Recipe, count: int, devices: Devices, seeds: Sequence[int] | None, streamed: bool
-) -> tuple[Callable[..., tuple[TrainState, Array]], Array]:
-    """The loop as a function of state, data, where to find them, seeds and steps; and of the third a sample."""
-    draw = batches.in_window if streamed else batches.DRAWS[recipe.data_order]
-    latents = Latents(recipe.latent_size, recipe.latent_std)
-    real_batch, fake_batch = recipe.reals_per_step, recipe.batch_size
-    reuse = recipe.generator_noise == "reuse"
-
-    def one_step(state: TrainState, data: Examples, where: Array, seed_key: Array) -> tuple[TrainState, Array]:
-        which, first, second, rest = step_keys(seed_key, state.step)
-        indices = draw(which, state.step, where, count, real_batch)
-        images, labels = jax.tree.map(lambda rows: devices.share(rows[indices]), data)
-        if recipe.mirror:
-            turned = jax.random.bernoulli(jax.random.fold_in(which, MIRRORED), 0.5, (real_batch, 1, 1, 1))
-            images = jnp.where(turned, images[:, :, ::-1], images)
-        real = Examples(images.astype(jnp.float32) / 127.5 - 1, labels)  # uint8 => [-1, 1]
-        noise = devices.share(latents.draw(first, real_batch))
-        again = noise if reuse else devices.share(latents.draw(second, fake_batch))
-        trained: tuple[TrainState, Array] = devices.gather(train_step(game, state, real, noise, again, rest))
-        return trained
-
-    several = (0, 1, None, 0) if streamed else (0, None, 0, 0)  # each has an order, or a part of the window, of its own
-    step = one_step if seeds is None else jax.vmap(one_step, in_axes=several)
-    rows = (CAPACITY, len(METRICS)) if seeds is None else (CAPACITY, len(seeds), len(METRICS))
-
-    def chunk(
-        state: TrainState, data: Examples, where: Array, seed_key: Array, steps: Array
-    ) -> tuple[TrainState, Array]:
-        def body(i: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
-            state, metrics = carry
-            state, row = step(state, data, where, seed_key)
-            return state, metrics.at[i].set(row)
-
-        trained: tuple[TrainState, Array] = jax.lax.fori_loop(0, steps, body, (state, jnp.zeros(rows)))
-        return trained
-
-    orders = (count,) if seeds is None else (len(seeds), count)
-    return chunk, devices.place(np.zeros(() if streamed else orders, np.int32))
+def _close(sessions: Sequence[Session], event: str) -> None:
+    """Save all sessions before anything else is written for one; draw last."""
+    for session in sessions:
+        session.save()
+    for session in sessions:
+        session.finish(event)
+    for session in sessions:
+        session.draw()

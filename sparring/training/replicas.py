@@ -1,15 +1,14 @@
 """REPLICAS: several seeds of one recipe, trained at once in one program; each leaves an ordinary run.
 
-train_replicas -> a folder with the runs seed-0, seed-1, ... (new, or where they stopped) -> their states, stacked
-               -> chunk, chunk, ... and between them each run's events, grids and checkpoints -> scores, mean and spread
+train_replicas -> a folder with the runs seed-0, seed-1, ... (new, or where they stopped) -> groups of the same step
+               -> one group after the other through `sparring.training.loop` -> scores, mean and spread
 
 Each replica learns what the run with its seed alone learns, to rounding. Finished replicas are left alone. The others
-go on from where they are: those at the same step are one group and are trained at once, one group after the other.
+resume from their own steps: those at the same step are one group.
 """
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -24,55 +23,44 @@ import numpy as np
 from sparring.errors import CheckpointError, RecipeError, TrainingDiverged
 from sparring.evaluation.comparison import distance_words
 from sparring.gan.randomness import random_key
-from sparring.gan.state import TrainState, stack_states
 from sparring.images import Images
 from sparring.recipes import DEFAULT, arguments, recipe_called
 from sparring.recipes.recipe import Recipe
-from sparring.runs import checkpoint, environment
+from sparring.runs import checkpoint
 from sparring.runs.checkpoint import all_checkpoints
+from sparring.runs.environment import describe
 from sparring.runs.resume import choose_folder, refuse_changes
 from sparring.runs.run import Run
 from sparring.runs.writer import Writer
 from sparring.system.numerics import fixed
 from sparring.training import live, processes
 from sparring.training.devices import ONE_DEVICE
-from sparring.training.feed import Feed
-from sparring.training.loop import CAPACITY, Rows, compile_chunk
-from sparring.training.operations import timed
+from sparring.training.loop import train_sessions
+from sparring.training.reporter import Reporter, Silence
 from sparring.training.score import judge_aloud
-from sparring.training.session import (
-    Material,
-    Reporter,
-    Session,
-    Silence,
-    draw_plots,
-    image_shape,
-    load_newest,
-    make_material,
-    means,
-    open_session,
-    rate_of,
-)
-from sparring.training.stopping import Heard, Stop, stop_requests, unless_stopped
-from sparring.training.train import CHECKPOINT_SECONDS, CHUNK_SECONDS, check_options, load_images
+from sparring.training.session import Session, draw_plots
+from sparring.training.setup import Setup, make_setup
+from sparring.training.start import Replica, load_newest, open_session, rate_of
+from sparring.training.stopping import Heard, Stop, stop_requests
+from sparring.training.train import CHECKPOINT_SECONDS, check_options, load_images
 
 MOST = 64
 """Replicas of one training."""
 
 Group = tuple[int, list[Run]]
-"""Replicas that are trained at once, and the step of the checkpoints that they go on from; 0 where there are none."""
+"""The step that replicas resume from, 0 for new ones, and those that are trained at once from there."""
 
 
 @dataclass(frozen=True)
 class Replicas:
-    """The runs of several seeds, and how good they are."""
+    """The runs of several seeds, and their scores."""
 
     path: Path
     runs: tuple[Run, ...]
     scores: tuple[dict[str, Any], ...]
-    """What `sparring.training.score.judge` finds; empty where they are not finished, or no images are held out."""
+    """What `sparring.training.score.judge` returns; empty if they are not finished or have no validation images."""
     stopped: bool
-    """Whether somebody asked them to stop before their end."""
+    """Whether a stop was requested before their end."""
 
     @property
     def measure(self) -> str:
@@ -99,12 +87,12 @@ def train_replicas(
     reporter: Reporter | None = None,
     **changes: Any,
 ) -> Replicas:
-    """Train `count` seeds of a recipe at once, its own and those that follow, or go on with such runs.
+    """Train `count` seeds of a recipe at once, from its own on, or resume such runs.
 
-    The runs lie in `out` as `seed-0`, `seed-1`, ...; without it in a new folder below `runs`, unless the newest
-    replicas there, as many and with these settings, stopped before their end: then those go on. Each goes on from where
-    it is, a missing one begins, and a finished one is left alone. They are not judged while they train; at the end each
-    is, on the images that the recipe holds out. Where one diverges, all that are trained with it stop.
+    The runs are `seed-0`, `seed-1`, ... in `out`. Without `out` they are in a new folder below `runs`, or in that of
+    the newest replicas there, if they have the same number and settings and stopped before their end. Each resumes from
+    its own step, a missing one begins, and a finished one is left alone. They are not judged while they train; at the
+    end each is judged on the validation images. If one diverges, all that are trained with it stop.
 
     Raises what `sparring.train` raises, and `RecipeError` for an impossible number of replicas.
     """
@@ -115,42 +103,47 @@ def train_replicas(
         raise RecipeError(f"replicas must lie between 2 and {MOST}, not {count}")
     if processes.count() > 1:
         raise RecipeError("replicas are trained in one process; leave the others out")
-    told = speaker = live.reporter() if reporter is None else reporter
+    reporter = terminal = live.reporter() if reporter is None else reporter
     images = load_images(resolved, strict, None if out is None else _first_run(out))
     resolved = resolved.fitted(len(images.training.images))
     recipes = [resolved.replace(seed=resolved.seed + i) for i in range(count)]
     if images.whole.notice:
-        told.say(images.whole.notice)
-    surroundings = environment.describe(images.whole, 1, 1, resolved.data)
+        reporter.say(images.whole.notice)
+    environment = describe(images.whole, 1, 1, resolved.data)
     by_name = {f"seed-{each.seed}": each for each in recipes}
-    stem = f"{resolved.name}-x{count}"
-    folder = choose_folder(runs, stem, by_name, surroundings) if out is None else out
-    found = [Run(folder / name) for name in by_name]
-    with ExitStack() as locked:
-        for run, each in zip(found, recipes, strict=True):
-            refuse_changes(run, each, surroundings)
-        for run in sorted(found, key=lambda run: not run.path.exists()):  # so that nothing is made where one is in use
-            run.path.mkdir(parents=True, exist_ok=True)
-            notice = locked.enter_context(run.lock())
-        if notice:
-            told.say(notice)
-        unfinished = {run: each for run, each in zip(found, recipes, strict=True) if not _is_finished(run, each)}
+    folder = choose_folder(runs, f"{resolved.name}-x{count}", by_name, environment) if out is None else out
+    all_runs = {Run(folder / name): each for name, each in by_name.items()}
+    with ExitStack() as stack:
+        _lock(all_runs, environment, reporter, stack)
+        unfinished = {run: each for run, each in all_runs.items() if not _is_finished(run, each)}
         if unfinished:
-            material = make_material(images, resolved, ONE_DEVICE, told, window, len(unfinished))
-            groups = _groups(unfinished, jax.eval_shape(material.begin, random_key(0, "weights")), told)
-            _say_plan(found, groups, told)
-            stop = locked.enter_context(stop_requests())
-            told = cast(Reporter, Heard(told, stop))
-            opening = partial(_open_group, material, surroundings, locked.enter_context(Writer()), told, tensorboard)
-            _train_groups(groups, unfinished, opening, material, told, stop, checkpoint_seconds)
-    finished = all(_is_finished(run, each) for run, each in zip(found, recipes, strict=True))
-    scores = _scores(found, told, speaker) if finished and images.can_judge else ()
-    return Replicas(folder, tuple(found), scores, not finished)
+            setup = make_setup(images, resolved, environment, ONE_DEVICE, reporter, window, len(unfinished))
+            groups = _groups(unfinished, jax.eval_shape(setup.init, random_key(0, "weights")), reporter)
+            _report_plan(list(all_runs), groups, reporter)
+            stop = stack.enter_context(stop_requests())
+            reporter = cast(Reporter, Heard(reporter, stop))
+            open_group = partial(_open_group, unfinished, setup, stack.enter_context(Writer()), reporter, tensorboard)
+            _train_groups(groups, open_group, reporter, stop, checkpoint_seconds)
+    finished = all(_is_finished(run, each) for run, each in all_runs.items())
+    scores = _scores(list(all_runs), reporter, terminal) if finished and images.can_judge else ()
+    return Replicas(folder, tuple(all_runs), scores, not finished)
 
 
 def _first_run(folder: Path) -> Run | None:
-    """One of the replicas that lie there already."""
+    """One of the replicas that are there already."""
     return next((run for run in map(Run, sorted(folder.glob("seed-*"))) if run.exists()), None)
+
+
+def _lock(recipes: Mapping[Run, Recipe], environment: dict[str, Any], reporter: Reporter, stack: ExitStack) -> None:
+    """Refuse changed settings or images, and lock all runs. Makes no folder if a run is in use."""
+    for run, recipe in recipes.items():
+        refuse_changes(run, recipe, environment)
+    notice = None
+    for run in sorted(recipes, key=lambda run: not run.path.exists()):
+        run.path.mkdir(parents=True, exist_ok=True)
+        notice = stack.enter_context(run.lock())
+    if notice:
+        reporter.say(notice)
 
 
 def _is_finished(run: Run, recipe: Recipe) -> bool:
@@ -158,179 +151,96 @@ def _is_finished(run: Run, recipe: Recipe) -> bool:
 
 
 def _open_group(
-    material: Material,
-    surroundings: dict[str, Any],
+    recipes: Mapping[Run, Recipe],
+    setup: Setup,
     writer: Writer,
-    told: Reporter,
+    reporter: Reporter,
     tensorboard: bool,
     step: int,
-    group: Mapping[Run, Recipe],
+    runs: Sequence[Run],
 ) -> list[Session]:
-    """The sessions of replicas that are trained at once from that step on."""
-    seeds = [recipe.seed for recipe in group.values()]
+    """The sessions of replicas that are trained at once from `step` on."""
+    seeds = [recipes[run].seed for run in runs]
     return [
         open_session(
             run,
-            recipe,
-            material,
-            surroundings,
+            recipes[run],
+            setup,
             writer,
-            _Voice(told, recipe.seed, first=recipe.seed == seeds[0]),
+            _SeedReporter(reporter, recipes[run].seed, first=run == runs[0]),
             tensorboard,
-            ONE_DEVICE,
-            judged=False,
-            up_to=step,
-            together=seeds,
+            Replica(step, seeds),
         )
-        for run, recipe in group.items()
+        for run in runs
     ]
 
 
 def _train_groups(
     groups: Sequence[Group],
-    recipes: Mapping[Run, Recipe],
-    opening: Callable[[int, Mapping[Run, Recipe]], list[Session]],
-    material: Material,
-    told: Reporter,
+    open_group: Callable[[int, Sequence[Run]], list[Session]],
+    reporter: Reporter,
     stop: Stop,
     checkpoint_seconds: float,
 ) -> None:
-    """Train one group after the other to the end, or until asked to stop. Where one diverges, the next one begins."""
+    """Train one group after the other to the end, or until a stop is requested. If one diverges, the next begins."""
     diverged = []
-    for step, group in groups:
+    for step, runs in groups:
         if stop.requested:
             break
-        sessions = opening(step, {run: recipes[run] for run in group})
-        first, seeds = sessions[0], [session.recipe.seed for session in sessions]
-        expected = timed(first.recipe, image_shape(first.image_set))
         try:
-            told.begin(Run(first.run.path.parent), expected, step, first.epoch, replicas=len(sessions))
-            feed = material.feed(first.recipe, ONE_DEVICE, seeds)
-            _train(sessions, feed, told, stop, checkpoint_seconds)
+            train_sessions(open_group(step, runs), reporter, stop, checkpoint_seconds, replicas=True)
         except TrainingDiverged as error:
             diverged.append(error)
         finally:
-            told.end()
+            reporter.end()
     if diverged:
         raise diverged[0]
 
 
-def _train(sessions: Sequence[Session], feed: Feed, told: Reporter, stop: Stop, checkpoint_seconds: float) -> None:
-    """Train all to the end, or until asked to stop; then leave every run in order."""
-    first = sessions[0]
-    plan = first.plan
-    if first.step == 0:
-        for session in sessions:
-            session.sample_real()
-            session.sample()
-    if first.step >= plan.steps:  # it was killed after everything was saved
-        _close(sessions, "finished")
-        return
-    state = stack_states([session.state for session in sessions])
-    seeds = [session.recipe.seed for session in sessions]
-    make_chunk = partial(compile_chunk, first.game, first.recipe, state, feed.data, seeds=seeds, streamed=feed.streamed)
-    chunk = unless_stopped(stop, make_chunk)
-    if chunk is None:
-        for session in sessions:
-            session.note("stopped")  # nothing is new, so that there is nothing to save
-        return
-    wanted, saved = 1, time.monotonic()
-    while first.step < plan.steps and not stop.requested:
-        began = time.perf_counter()
-        parts = []
-        for piece in feed.pieces(first.step, plan.chunk_end(first.step, wanted)):
-            state, some = chunk(state, *piece)
-            parts.append(some)
-        rows = np.concatenate(parts)
-        seconds = time.perf_counter() - began
-        wanted = min(CAPACITY, int(CHUNK_SECONDS * len(rows) / seconds))
-        _take(sessions, rows, seconds)
-        told.progress(first.step, means(rows.mean(axis=1)))
-        due = time.monotonic() - saved >= checkpoint_seconds
-        if plan.is_grid(first.step) or due:
-            _hand_out(sessions, state)
-        if plan.is_grid(first.step):
-            for session in sessions:
-                session.sample()
-        if due:
-            for session in sessions:
-                session.save()
-            saved = time.monotonic()
-    _hand_out(sessions, state)
-    _close(sessions, "finished" if first.step >= plan.steps else "stopped")
-
-
-def _close(sessions: Sequence[Session], event: str) -> None:
-    """Save all of them, before anything else is done for one; draw last."""
-    for session in sessions:
-        session.save()
-    for session in sessions:
-        session.finish(event)
-    for session in sessions:
-        session.draw()
-
-
-def _take(sessions: Sequence[Session], rows: Rows, seconds: float) -> None:
-    """Write down in every run what was just trained (steps, replicas, 6). Raises `TrainingDiverged` naming the seed."""
-    for i, session in enumerate(sessions):
-        session.seconds += seconds
-        try:
-            session.log(rows[:, i])
-        except TrainingDiverged as error:
-            session.note("failed", reason=str(error))
-            raise TrainingDiverged(f"seed {session.recipe.seed}: {error}") from error
-
-
-def _hand_out(sessions: Sequence[Session], state: TrainState) -> None:
-    """Give every session its own state out of the stacked one."""
-    for i, session in enumerate(sessions):
-        session.state = jax.tree.map(lambda leaf, i=i: leaf[i], state)
-        session.verify()
-
-
-def _scores(runs: Sequence[Run], told: Reporter, speaker: Reporter) -> tuple[dict[str, Any], ...]:
-    """`told` hears the result; `speaker`, the reporter itself, decides whether progress is shown."""
+def _scores(runs: Sequence[Run], reporter: Reporter, terminal: Reporter) -> tuple[dict[str, Any], ...]:
+    """Judge finished runs. `reporter` shows the results; the kind of `terminal` decides whether progress is shown."""
     scores = []
     for run in runs:
-        scores.append(judge_aloud(run, speaker))
-        told.say(f"{run.path.name}: distance {distance_words(scores[-1]['score'], scores[-1]['error'], scores[-1])}")
+        scores.append(judge_aloud(run, terminal))
+        words = distance_words(scores[-1]["score"], scores[-1]["error"], scores[-1])
+        reporter.say(f"{run.path.name}: distance {words}")
     return tuple(scores)
 
 
-# ------------------------------------------------------------------------------------------------ going on
+# ------------------------------------------------------------------------------------------------ resuming
 
 
-def _groups(unfinished: Mapping[Run, Recipe], template: Any, told: Reporter) -> list[Group]:
-    """The replicas by the step that they go on from, the furthest behind first.
+def _groups(unfinished: Mapping[Run, Recipe], template: Any, reporter: Reporter) -> list[Group]:
+    """The replicas by the step that they resume from, the earliest step first.
 
-    Those that were trained at once before go on from the newest checkpoint that all of them have: a kill may come
-    between the savings of two replicas, and a result is the same to the last bit only if the same ones are trained at
-    once again. Any other one goes on from its own newest checkpoint. Raises `CheckpointError` where a run has
-    checkpoints, but not one whole.
+    Those that were trained at once before resume from the newest checkpoint that all of them have: a kill may come
+    between the checkpoints of two replicas, and the result is the same to the last bit only if the same ones are
+    trained at once again. Any other resumes from its own newest checkpoint. Raises `CheckpointError` if a run has
+    checkpoints and none is whole.
     """
-    steps, companies = {}, defaultdict[tuple[int, ...], list[Run]](list)
+    steps, trained_at_once = {}, defaultdict[tuple[int, ...], list[Run]](list)
     for run, recipe in unfinished.items():
         newest = load_newest(run, template)
         steps[run] = 0 if newest is None else newest[0]
         for problem in () if newest is None else newest[2]:
-            told.say(f"{run.path.name}: passed over {problem}")
-        companies[_company(run) or (recipe.seed,)].append(run)
-    for runs in companies.values():
+            reporter.say(f"{run.path.name}: passed over {problem}")
+        trained_at_once[_seeds_before(run) or (recipe.seed,)].append(run)
+    for runs in trained_at_once.values():
         steps |= dict.fromkeys(runs, shared) if (shared := _newest_of_all(runs, steps, template)) is not None else {}
     groups = defaultdict[tuple[int, float], list[Run]](list)
     for run in unfinished:
-        groups[steps[run], rate_of(run)].append(run)  # one that is trained with lower rates is trained apart
+        groups[steps[run], rate_of(run)].append(run)  # another learning rate needs another program
     return [(step, group) for (step, _), group in sorted(groups.items(), key=lambda item: item[0])]
 
 
-def _company(run: Run) -> tuple[int, ...]:
-    """The seeds that were trained at once when the run was last trained; empty where it was trained alone."""
+def _seeds_before(run: Run) -> tuple[int, ...]:
+    """The seeds of the group that the run was last trained in; empty if it was trained alone."""
     begun = [event for event in run.events() if event["event"] in ("started", "resumed")]
     return tuple(begun[-1].get("together", ())) if begun else ()
 
 
 def _newest_of_all(runs: Sequence[Run], newest: Mapping[Run, int], template: Any) -> int | None:
-    """The newest step of which each of the runs has a whole checkpoint, or at which each begins; else None."""
+    """The newest step of which each run has a whole checkpoint, or at which each begins; None if there is none."""
 
     def is_whole(run: Run, step: int) -> bool:
         try:
@@ -347,28 +257,28 @@ def _newest_of_all(runs: Sequence[Run], newest: Mapping[Run, int], template: Any
     return next((step for step in steps if all(is_whole(run, step) for run in runs)), None)
 
 
-def _say_plan(runs: Sequence[Run], groups: Sequence[Group], told: Reporter) -> None:
-    """Say what happens to which replica, where that is not the same for all."""
-    going = [run for _, group in groups for run in group]
-    finished = [run for run in runs if run not in going]
+def _report_plan(runs: Sequence[Run], groups: Sequence[Group], reporter: Reporter) -> None:
+    """Report what happens to each replica, if that is not the same for all."""
+    unfinished = [run for _, group in groups for run in group]
+    finished = [run for run in runs if run not in unfinished]
     for run in finished:
-        told.say(f"{run.path.name} is finished and is left as it is")
-        draw_plots(run, told, if_old=True)
+        reporter.say(f"{run.path.name} is finished and is left as it is")
+        draw_plots(run, reporter, if_old=True)
     if len(groups) > 1 or finished:
         for step, group in groups:
             names = ", ".join(run.path.name for run in group)
-            told.say(f"{names}: from step {step:,}" + (", at once" if len(group) > 1 else ""))
+            reporter.say(f"{names}: from step {step:,}" + (", at once" if len(group) > 1 else ""))
 
 
-class _Voice(Silence):
-    """Tells of one of several replicas: what it says is said with its seed; the samples are those of the first one."""
+class _SeedReporter(Silence):
+    """Reports on one of several replicas: lines with its seed, and samples if it is the first."""
 
-    def __init__(self, told: Reporter, seed: int, first: bool) -> None:
-        self._told, self._seed, self._first = told, seed, first
+    def __init__(self, reporter: Reporter, seed: int, first: bool) -> None:
+        self._reporter, self._seed, self._first = reporter, seed, first
 
     def say(self, text: str) -> None:
-        self._told.say(f"seed {self._seed}: {text}")
+        self._reporter.say(f"seed {self._seed}: {text}")
 
     def grid(self, step: int, samples: Images) -> None:
         if self._first:
-            self._told.grid(step, samples)
+            self._reporter.grid(step, samples)

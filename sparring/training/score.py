@@ -10,7 +10,7 @@ from sparring.runs.run_images import load_split
 from sparring.runs.trained import load_trained
 from sparring.terminal import progress
 from sparring.training import live
-from sparring.training.session import Reporter
+from sparring.training.reporter import Reporter
 
 
 def judge_aloud(run: Run, reporter: Reporter) -> dict[str, Any]:

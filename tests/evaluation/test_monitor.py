@@ -15,9 +15,9 @@ from sparring.recipes.recipe import Recipe
 from sparring.runs import checkpoint
 from sparring.runs import generator as sampling
 from sparring.runs.run import Run
-from sparring.training import loop as chunk
+from sparring.training import chunks, loop
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 
 @pytest.fixture
@@ -134,13 +134,13 @@ def test_the_held_out_images_are_never_trained_on(
     judged_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    compile_chunk = chunk.compile_chunk
+    compile_chunk = chunks.compile_chunk
 
     def spy(game: Any, recipe: Any, state: Any, images: Any, devices: Any, **how: Any) -> Any:
         seen.append(len(images.images))
         return compile_chunk(game, recipe, state, images, devices, **how)
 
-    monkeypatch.setattr(training, "compile_chunk", spy)
+    monkeypatch.setattr(loop, "compile_chunk", spy)
     training.train(judged_recipe, out=tmp_path / "run")
     assert seen == [140]
 

@@ -16,7 +16,7 @@ from sparring.recipes.recipe import Recipe
 from sparring.runs.generator import Generator, load
 from sparring.runs.run import Run
 from sparring.terminal.progress import silent
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 NAMES = ("dark", "middle", "bright")
 

@@ -15,7 +15,7 @@ from sparring.images import save_images
 from sparring.recipes.recipe import Recipe
 from sparring.runs.run import Run
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 LICENCES = [
     "unknown", "cc-by-4.0", "CC BY: with a colon", 'a "quoted" one', "it's", "# no comment", "[a, list]", "yes", "null",

@@ -21,7 +21,7 @@ from sparring.runs import checkpoint
 from sparring.runs import generator as sampling
 from sparring.runs.run import Run
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 EXAMPLES = int(os.environ.get("SPARRING_TEST_EXAMPLES", "2000"))
 """Of the long test."""

@@ -20,8 +20,8 @@ from sparring.recipes.recipe import Recipe
 from sparring.runs import checkpoint
 from sparring.runs import generator as sampling
 from sparring.runs.run import Run
-from sparring.training import loop as chunk
-from sparring.training.session import Silence
+from sparring.training import chunks as chunk
+from sparring.training.reporter import Silence
 
 Poison = Callable[[TrainState, Array, Array], tuple[TrainState, Array]]
 
@@ -72,7 +72,7 @@ def test_a_poisoned_step_is_undone_and_the_run_ends(
     run = sparring.train(tiny_recipe, out=tmp_path / "run", checkpoint_seconds=0, reporter=Silence())
     assert run.ended() == "finished" and run.reached() == 30
     (alarm,) = alarms(run)
-    assert alarm["rate"] == 0.5 and alarm["step"] in (10, 15) and "no longer finite" in alarm["text"]
+    assert alarm["rate"] == 0.5 and alarm["step"] in (10, 15) and "NaN or infinite" in alarm["text"]
     assert all_finite(run)
     assert np.isfinite(sampling.load(run.path).values(np.zeros((2, tiny_recipe.latent_size), np.float32))).all()
     assert [event["step"] for event in run.events() if event["event"] == "log"] == [5, 10, 15, 20, 25, 30]
@@ -106,7 +106,7 @@ def test_after_three_tries_it_ends_with_the_reason_and_the_good_checkpoint(
     tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poisoned(monkeypatch, [18], poison_weights, least_rate=0.0)
-    with pytest.raises(TrainingDiverged, match=r"no longer finite at step \d+, also at 0.125 of its learning rates"):
+    with pytest.raises(TrainingDiverged, match=r"NaN or infinite at step \d+, also at 0.125 of its learning rates"):
         sparring.train(tiny_recipe, out=tmp_path / "run", checkpoint_seconds=0, reporter=Silence())
     run = Run(tmp_path / "run")
     assert run.ended() == "failed"

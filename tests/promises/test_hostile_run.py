@@ -21,7 +21,7 @@ from sparring.reports.plots import write_plots
 from sparring.runs import generator as sampling
 from sparring.runs.run import Run
 from sparring.training.live import Plain
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 
 def change(path: Path, **values: Any) -> None:

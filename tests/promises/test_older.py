@@ -24,7 +24,7 @@ from sparring.runs import checkpoint, trained
 from sparring.runs import generator as sampling
 from sparring.runs.run import Run
 from sparring.sweeps import study
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 from sparring.web import view
 from sparring.web.tail import Tail
 

@@ -15,7 +15,7 @@ from sparring.recipes.recipe import Recipe
 from sparring.reports import measure as measuring
 from sparring.runs.run import Run
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 Capture = pytest.CaptureFixture[str]
 

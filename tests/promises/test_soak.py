@@ -10,7 +10,7 @@ from sparring.recipes.recipe import Recipe
 from sparring.runs.run import Run
 from sparring.training import plan
 from sparring.training.plan import Plan
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 
 def test_however_far_it_goes_no_more_are_kept_than_the_rule_says() -> None:

@@ -21,7 +21,7 @@ from sparring.files import atomic, checksummed, marks, sample_folder
 from sparring.images import save_images, save_picture
 from sparring.reports.plots import write_plots
 from sparring.runs.run import Run
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 PACKAGE = Path(sparring.__file__).parent
 MINE = b"years of work"

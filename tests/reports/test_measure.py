@@ -26,7 +26,7 @@ from sparring.reports import measure as measuring
 from sparring.runs import generator as sampling
 from sparring.runs.run import Run
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 USUAL = {name: about for name, about in MEASURES.items() if name not in ("modes", "mode_divergence", "recognised")}
 """The measures but for those of stacked MNIST."""

@@ -20,7 +20,7 @@ from sparring.runs import generator as sampling
 from sparring.runs.identity import new_id
 from sparring.runs.run import Run
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 
 class Teller(Silence):
@@ -99,7 +99,7 @@ def test_an_older_checkpoint_under_a_newer_name_is_passed_over(run: Run, tiny_ru
     shutil.copytree(run.checkpoints / "00000010", run.checkpoints / "00000020")
     said = finish(run)
     assert any("00000025" in text and "of step 10" in text for text in said)
-    assert f"going on with {run.path} after step 10" in said and ends_like(run, tiny_run)
+    assert f"resuming {run.path} after step 10" in said and ends_like(run, tiny_run)
 
 
 def test_another_runs_checkpoint_is_passed_over_and_left_alone(run: Run, other: Run, tiny_run: Run) -> None:

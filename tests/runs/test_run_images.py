@@ -15,7 +15,7 @@ from sparring.runs.resume import choose_folder
 from sparring.runs.run import Run
 from sparring.runs.run_images import load_again
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,8 @@ from sparring.sweeps import study as sweeping
 from sparring.sweeps.folder import SweepFolder
 from sparring.sweeps.space import Range
 from sparring.training import train as training
+from sparring.training.reporter import Reporter, Silence
 from sparring.training.score import judge
-from sparring.training.session import Reporter, Silence
 
 RATE = "generator_optimizer.learning_rate"
 
@@ -130,7 +130,7 @@ def test_a_diverging_trial_fails_and_the_sweep_goes_on(recipe: Recipe, tmp_path:
     rates = {"discriminator_optimizer.learning_rate": (1e30, 1e-3)}
     done = sweeping.sweep(recipe, rates, out=tmp_path / "s", reporter=told)
     assert [(place.rank, place.trials[0].state) for place in done.places] == [(1, "finished"), (None, "failed")]
-    assert "the losses are no longer finite" in done.places[1].trials[0].about["reason"]
+    assert "a loss is NaN or infinite" in done.places[1].trials[0].about["reason"]
     assert any(text.startswith("trial-0000 failed: the losses") for text in told.said)
     assert sweeping.resume(tmp_path / "s", reporter=told) == done, "it would fail again"
 

@@ -17,7 +17,7 @@ from sparring.recipes.recipe import Recipe
 from sparring.runs.run import Run
 from sparring.system import numerics
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 SETTINGS: dict[str, Any] = {
     "jax_enable_x64": True,

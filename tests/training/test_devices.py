@@ -45,9 +45,9 @@ from sparring.runs.run import Run
 from sparring.training import feed as windows
 from sparring.training import processes
 from sparring.training import train as training
+from sparring.training.chunks import compile_chunk
 from sparring.training.devices import Devices, choose_devices
-from sparring.training.loop import compile_chunk
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 ROUNDING = 1e-5
 """More than float32 sums in another order change after some steps, and far less than any mistake does."""

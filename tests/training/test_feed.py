@@ -20,8 +20,8 @@ from sparring.recipes.recipe import Recipe
 from sparring.training import feed as windows
 from sparring.training import memory, replicas
 from sparring.training.devices import ONE_DEVICE
-from sparring.training.feed import Order, Windows, steps_in_window
-from sparring.training.session import Silence
+from sparring.training.feed import Order, StreamedFeed, steps_in_window
+from sparring.training.reporter import Silence
 
 KIB = 1 << 10
 ROOM = 100
@@ -110,16 +110,16 @@ def numbered(count: int) -> NDArray[np.uint8]:
     return np.arange(count, dtype=np.uint8).reshape(count, 1, 1, 1)
 
 
-def in_windows(recipe: Recipe, count: int, steps: int, last: int) -> Windows:
+def in_windows(recipe: Recipe, count: int, steps: int, last: int) -> StreamedFeed:
     labels = 2 * np.arange(count, dtype=np.int32)
-    return Windows(Examples(numbered(count), labels), Order(recipe, count), steps, last, ONE_DEVICE)
+    return StreamedFeed(Examples(numbered(count), labels), Order(recipe, count), steps, last, ONE_DEVICE)
 
 
-def walk(feed: Windows, *ends: int, step: int = 0) -> list[tuple[int, list[list[int]]]]:
+def walk(feed: StreamedFeed, *ends: int, step: int = 0) -> list[tuple[int, list[list[int]]]]:
     """(the first step, the numbers of the images of each of its steps), of each piece of these chunks."""
     found = []
     for end in ends:
-        for data, where, steps in feed.pieces(step, end):
+        for data, where, steps in feed.segments(step, end):
             begin = step - int(where)
             numbers = np.asarray(data.images)[begin : begin + steps, :, 0, 0, 0]
             np.testing.assert_array_equal(np.asarray(data.labels)[begin : begin + steps], 2 * numbers.astype(np.int32))
@@ -156,13 +156,13 @@ def test_the_next_window_is_read_while_one_is_used_and_no_more(
     tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    of_window = Windows._read
+    of_window = StreamedFeed._read
 
-    def spy(self: Windows, first: int) -> Any:
+    def spy(self: StreamedFeed, first: int) -> Any:
         read.append(first)
         return of_window(self, first)
 
-    monkeypatch.setattr(Windows, "_read", spy)
+    monkeypatch.setattr(StreamedFeed, "_read", spy)
     feed = in_windows(tiny_recipe.replace(batch_size=2), 10, steps=4, last=10)
     walk(feed, 1)
     wait_until(lambda: len(read) == 2)

@@ -21,7 +21,7 @@ from sparring.runs.resume import choose_folder
 from sparring.runs.run import Run
 from sparring.training import replicas
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 
 ROUNDING = 1e-5
 """What replicas may differ from a run alone after 30 steps; another seed differs by .01 and more."""

@@ -11,7 +11,7 @@ from sparring.runs.run import Run
 from sparring.terminal import progress
 from sparring.training import score as scoring
 from sparring.training.live import Plain
-from sparring.training.session import Reporter, Silence
+from sparring.training.reporter import Reporter, Silence
 
 
 @pytest.mark.parametrize(("reporter", "lines"), [(Plain(Console(file=io.StringIO())), True), (Silence(), False)])

@@ -28,9 +28,9 @@ from sparring.recipes import named_recipe
 from sparring.recipes.recipe import Recipe
 from sparring.runs import checkpoint
 from sparring.runs.run import Run
-from sparring.training import train as training
-from sparring.training.loop import compile_chunk
-from sparring.training.session import Silence
+from sparring.training import loop
+from sparring.training.chunks import compile_chunk
+from sparring.training.reporter import Silence
 
 SMALLER: dict[str, dict[str, Any]] = {
     "mlp-128": {"batch_size": 16},
@@ -119,7 +119,7 @@ def test_the_length_of_the_chunks_does_not_matter(name: str, digits: Path) -> No
 def test_a_chunk_that_its_buffer_cannot_hold_is_never_asked_for(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 1e6)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e6)
     sizes = {"generator.hidden": (4,), "discriminator.hidden": (4,), "data_order": "replacement"}
     recipe = small("mlp-256", digits, steps=5500, grid_every=10_000, judge_every=0, log_every=500, **sizes)
     run = sparring.train(recipe, out=tmp_path / "run")
@@ -243,7 +243,7 @@ def test_a_damaged_newest_checkpoint_costs_only_the_steps_since_the_one_before(
     told = StopAt(10**9)
     sparring.train(recipe, out=run.path, reporter=told)
     assert told.said[0].startswith("passed over the checkpoint ")
-    assert told.said[1] == f"going on with {run.path} after step 8"
+    assert told.said[1] == f"resuming {run.path} after step 8"
     assert newest_state(run)[1].keys() == newest_state(whole)[1].keys()
     assert_same_generator(run, whole)
 
@@ -254,7 +254,7 @@ def test_a_stray_file_costs_nothing(whole: Run, digits: Path, tmp_path: Path) ->
     (run.checkpoints / "00000008" / ".DS_Store").touch()
     told = StopAt(10**9)
     sparring.train(recipe, out=run.path, reporter=told)
-    assert told.said[0] == f"going on with {run.path} after step 8"
+    assert told.said[0] == f"resuming {run.path} after step 8"
     assert_same_generator(run, whole)
 
 
@@ -363,7 +363,7 @@ def test_curves_are_finite_means_of_sane_size(tiny_run: Run) -> None:
 @pytest.mark.ci
 def test_a_diverging_training_ends_with_the_reason_and_keeps_its_checkpoint(digits: Path, tmp_path: Path) -> None:
     recipe = small("mlp-sgd", digits, steps=400, **{"generator_optimizer.learning_rate": 1e30})
-    with pytest.raises(TrainingDiverged, match="the losses are no longer finite at step"):
+    with pytest.raises(TrainingDiverged, match="a loss is NaN or infinite at step"):
         sparring.train(recipe, out=tmp_path / "run", checkpoint_seconds=0)
     run = Run(tmp_path / "run")
     assert run.ended() == "failed"

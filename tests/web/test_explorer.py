@@ -16,7 +16,7 @@ from sparring.recipes.recipe import Recipe
 from sparring.runs import generator as sampling
 from sparring.runs.run import Run
 from sparring.training import train as training
-from sparring.training.session import Silence
+from sparring.training.reporter import Silence
 from sparring.web import explorer as explorers
 from sparring.web.explorer import Explorer, _background, newest_step
 

@@ -1,0 +1,132 @@
+"""CHUNKS: many steps in one compiled call. What is trained never depends on how long the chunks are."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+
+from sparring.data import batches
+from sparring.errors import OutOfMemory
+from sparring.gan.batch import Examples
+from sparring.gan.gan import Game, Latents
+from sparring.gan.randomness import random_key, step_keys
+from sparring.gan.state import TrainState
+from sparring.gan.step import METRICS, train_step
+from sparring.recipes.recipe import LONGEST_LOG_INTERVAL, Recipe
+from sparring.training import memory
+from sparring.training.devices import ONE_DEVICE, Devices
+
+CAPACITY = 2 * LONGEST_LOG_INTERVAL
+"""The most steps of one chunk."""
+
+SPARE = 0.9
+"""Share of the free memory that a batch which is recommended may take."""
+MIRRORED = 0
+"""What is folded into the key of the data for which of them are mirrored."""
+
+Rows = NDArray[np.float32]
+"""What `METRICS` names, for each step: (steps, 6), or with replicas (steps, replicas, 6)."""
+
+Chunk = Callable[[TrainState, Examples, Array, int], tuple[TrainState, Rows]]
+"""(state, the whole data with images as bytes, the epoch's permutation (count,), steps) -> (state, metrics (steps, 6)).
+The state that goes in is used up. A chunk stays within one epoch. Instead of all data and the permutation it takes a
+window of them and the step that it begins with."""
+
+
+def compile_chunk(
+    game: Game,
+    recipe: Recipe,
+    state: TrainState,
+    data: Examples,
+    devices: Devices = ONE_DEVICE,
+    seeds: Sequence[int] | None = None,
+    streamed: bool = False,
+) -> Chunk:
+    """The compiled loop over `data`. One compilation serves every length, for the trip count is traced.
+
+    State, data and permutation lie where `devices.place` puts them; each batch is shared by the devices.
+
+    Raises `OutOfMemory`, with a batch that would fit, where this takes more memory than is free.
+
+    If `streamed`, the data come in windows (`sparring.training.feed`), and an example's shape and type are enough.
+
+    With `seeds`, as many replicas are trained at once instead of the recipe's seed alone: states and permutations are
+    stacked, one a seed, and the metrics are (steps, seeds, 6).
+    """
+    # The seed is an argument, not a constant of the program, so that what was compiled for one serves all others.
+    keys = np.stack([jax.random.key_data(random_key(seed, "steps")) for seed in seeds or [recipe.seed]])
+    seed_key = keys if seeds else keys[0]
+
+    def compiled_for(recipe: Recipe) -> jax.stages.Compiled:
+        chunk, where = _chunk(game, recipe, len(data.images), devices, seeds, streamed)
+        return jax.jit(chunk, donate_argnums=0).lower(state, data, where, seed_key, np.int32(1)).compile()
+
+    compiled = compiled_for(recipe)
+    if (free := memory.free_on(devices)) is not None and memory.needed(compiled) > free:
+        raise OutOfMemory(_too_large(recipe, memory.needed(compiled), free, compiled_for))
+
+    def run(state: TrainState, data: Examples, where: Array, steps: int) -> tuple[TrainState, Rows]:
+        if not 1 <= steps <= CAPACITY:
+            raise ValueError(f"a chunk has 1 to {CAPACITY} steps, not {steps}")
+        state, metrics = compiled(state, data, where, seed_key, np.int32(steps))
+        return state, np.asarray(metrics)[:steps]
+
+    return run
+
+
+def _too_large(recipe: Recipe, needed: int, free: int, compiled_for: Callable[[Recipe], jax.stages.Compiled]) -> str:
+    """That a step needs more bytes than are free, and the largest of some smaller batches for which they suffice."""
+    sizes = (
+        f"a step with batches of {recipe.batch_size:,} takes {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
+    )
+    batch, size = recipe.batch_size, needed
+    while batch > 2 and size > SPARE * free:
+        batch = max(2, int(0.95 * batch * SPARE * free / size) // 2 * 2)  # even, for half of it may be real images
+        size = memory.needed(compiled_for(recipe.replace(batch_size=batch)))
+    if size > free:
+        return f"{sizes}; not even batches of {batch} would fit ({size / 1e6:,.0f} MB): take smaller networks or images"
+    return f"{sizes}; --batch-size {batch} would fit ({size / 1e6:,.0f} MB)"
+
+
+def _chunk(
+    game: Game, recipe: Recipe, count: int, devices: Devices, seeds: Sequence[int] | None, streamed: bool
+) -> tuple[Callable[..., tuple[TrainState, Array]], Array]:
+    """The loop as a function of state, data, where to find them, seeds and steps; and of the third a sample."""
+    draw = batches.in_window if streamed else batches.DRAWS[recipe.data_order]
+    latents = Latents(recipe.latent_size, recipe.latent_std)
+    real_batch, fake_batch = recipe.reals_per_step, recipe.batch_size
+    reuse = recipe.generator_noise == "reuse"
+
+    def one_step(state: TrainState, data: Examples, where: Array, seed_key: Array) -> tuple[TrainState, Array]:
+        which, first, second, rest = step_keys(seed_key, state.step)
+        indices = draw(which, state.step, where, count, real_batch)
+        images, labels = jax.tree.map(lambda rows: devices.share(rows[indices]), data)
+        if recipe.mirror:
+            turned = jax.random.bernoulli(jax.random.fold_in(which, MIRRORED), 0.5, (real_batch, 1, 1, 1))
+            images = jnp.where(turned, images[:, :, ::-1], images)
+        real = Examples(images.astype(jnp.float32) / 127.5 - 1, labels)  # uint8 => [-1, 1]
+        noise = devices.share(latents.draw(first, real_batch))
+        again = noise if reuse else devices.share(latents.draw(second, fake_batch))
+        trained: tuple[TrainState, Array] = devices.gather(train_step(game, state, real, noise, again, rest))
+        return trained
+
+    several = (0, 1, None, 0) if streamed else (0, None, 0, 0)  # each has an order, or a part of the window, of its own
+    step = one_step if seeds is None else jax.vmap(one_step, in_axes=several)
+    rows = (CAPACITY, len(METRICS)) if seeds is None else (CAPACITY, len(seeds), len(METRICS))
+
+    def chunk(
+        state: TrainState, data: Examples, where: Array, seed_key: Array, steps: Array
+    ) -> tuple[TrainState, Array]:
+        def body(i: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
+            state, metrics = carry
+            state, row = step(state, data, where, seed_key)
+            return state, metrics.at[i].set(row)
+
+        trained: tuple[TrainState, Array] = jax.lax.fori_loop(0, steps, body, (state, jnp.zeros(rows)))
+        return trained
+
+    orders = (count,) if seeds is None else (len(seeds), count)
+    return chunk, devices.place(np.zeros(() if streamed else orders, np.int32))

@@ -1,6 +1,7 @@
 """THE RUN FOLDER: training writes it, everything else only reads it.
 
-run.py          every file name, the events, the recipe and the environment
+run.py          every file name, the recipe and the environment
+events.py       the lines of events.jsonl
 identity.py     which run a file belongs to
 schemas.py      what each JSON file must hold
 checkpoint.py   named arrays with a checksummed manifest, saved atomically, verified on load

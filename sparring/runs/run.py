@@ -1,20 +1,20 @@
-"""THE RUN DIRECTORY: every file name in one place. The trainer writes it; everybody else only reads it.
+"""THE RUN FOLDER: every file name in one place. Training writes it, and everything else only reads it.
 
 recipe.json           the resolved recipe
 environment.json      versions, device, threads, the data and their checksum, the command
-*.copy.json           the same as both, to be read where they are damaged
-events.jsonl          one line an event: started, log, grid, checkpoint, judged, alarm, resumed, flat, finished ...
-grids/00001000.png    samples of the same noise every time, by step; grids/real.png beside them (of more than 400 every
+*.copy.json           copies of both, read if the originals are damaged
+events.jsonl          one event a line: started, log, grid, checkpoint, judged, alarm, resumed, flat, finished ...
+grids/00001000.png    samples of the same noise every time, by step, and grids/real.png (of more than 400 grids every
                       second one is kept, of more than 800 every fourth, and so on)
 losses.png            curves of the losses
 accuracy.png          curves of D's accuracy and of D(x), D(G(z))
 training.gif          the grids, one after the other
-checkpoints/00001000  what `--resume` goes on from (see `sparring.runs.checkpoint`)
-best/00001000         the state that was judged best while it trained, as a checkpoint
-generator.safetensors the generator's weights, and generator.json, how to rebuild it
-measures.json         what `sparring measure` found, and report.html, the same as a page
-closest.png           samples, each beside its nearest training image, of the newest judgement while it trained
-tensorboard/          scalars and grids for TensorBoard, if asked for
+checkpoints/00001000  checkpoints that a run resumes from (see `sparring.runs.checkpoint`)
+best/00001000         a checkpoint of the state that was judged best during the training
+generator.safetensors params and batch_stats of the generator; generator.json says how to rebuild it
+measures.json         results of `sparring measure`, and report.html, the same as a page
+closest.png           samples of the newest judgement, each beside its nearest training image
+tensorboard/          scalars and grids for TensorBoard, if requested
 lock                  held by the process that trains
 """
 
@@ -22,36 +22,32 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
-import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
 
 from sparring.errors import DamageWarning, RecipeError, RunError
 from sparring.files import atomic, checksummed
 from sparring.files.lock import lock
-from sparring.files.untrusted import LARGEST_JSON, open_plain, read_plain
+from sparring.files.untrusted import LARGEST_JSON, read_plain
 from sparring.recipes import arguments
 from sparring.recipes.recipe import Recipe, digest_of
 from sparring.runs import identity
+from sparring.runs.events import EventLog
 from sparring.runs.identity import Identity
 from sparring.terminal.output import html_escaped
-
-LARGEST_EVENTS, LONGEST_LINE = 1 << 30, 1 << 24
-"""Characters of the events that are read, and of one of them."""
 
 Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run on the disk. Reading it needs no JAX and disturbs no training.
+    """A run on the disk. Reading it needs no JAX and is safe while it trains.
 
-    `path` may be a text. Raises `UsageError` for what is no path.
+    `path` may be a string. Raises `UsageError` if it is neither a string nor a path.
     """
 
     path: Path
@@ -128,21 +124,21 @@ class Run:
         return self.path / "lock"
 
     def grid(self, step: int) -> Path:
-        """The grid of that step."""
+        """The grid of a step."""
         return self.grids / f"{step:08d}.png"
 
     def all_grids(self) -> list[tuple[int, Path]]:
-        """(step, file) of every sample grid, the first step first."""
+        """(step, file) of every sample grid, in the order of the steps."""
         return sorted(
             (int(path.stem), path) for path in self.grids.glob("*.png") if path.stem.isascii() and path.stem.isdecimal()
         )
 
     def own_grids(self) -> list[tuple[int, Path]]:
-        """The same up to the step that the run reached; a `DamageWarning` names those that are not as written."""
+        """`all_grids` up to the step that the run reached. A `DamageWarning` names each one that was changed."""
         events, grids = list(self.events()), self.all_grids()
         if grids and not events:
             warnings.warn(
-                f"{self.events_file} tells nothing of this run: all grids are used", DamageWarning, stacklevel=2
+                f"{self.events_file} has no event of this run: all grids are used", DamageWarning, stacklevel=2
             )
             return grids
         reached = max((event["step"] for event in events), default=0)
@@ -150,18 +146,18 @@ class Run:
         return [(step, path) for step, path in grids if step <= reached and _is_as_written(path, written.get(step))]
 
     def exists(self) -> bool:
-        """Whether a run was ever begun here."""
+        """Whether the folder holds a run."""
         return self.recipe_file.is_file()
 
     def recipe(self) -> Recipe:
-        """The recipe that the run was made with. Raises `RunError` if there is none to read."""
+        """The recipe of the run. Raises `RunError` if it cannot be read."""
         found = self._whole(self.recipe_file, _recipe)
         if len(found) > 1:
             identity.refuse_different_recipes(self.recipe_file, _copy(self.recipe_file), found, self.checkpoints)
         return found[0]
 
     def environment(self) -> dict[str, Any]:
-        """What the run was made on. Raises `RunError` if there is none to read."""
+        """The environment of the run. Raises `RunError` if it cannot be read."""
         found = self._whole(self.environment_file, _environment)
         if len(found) > 1:
             identity.refuse_different_environments(self.environment_file, _copy(self.environment_file), found)
@@ -169,20 +165,20 @@ class Run:
 
     @property
     def id(self) -> str | None:
-        """What all files of this run carry, and no other's; None where there is no run, or it is older than ids are.
+        """The id in all files of this run; None without a run, or for one of a version without ids.
 
-        Raises `RunError` where the files that say what the run is are of different runs.
+        Raises `RunError` if the recipe and the environment belong to different runs.
         """
         files = (self.recipe_file, self.environment_file)
         return identity.id_of([*files, *map(_copy, files)]) if self.exists() else None
 
     @property
     def identity(self) -> Identity | None:
-        """What the run's checkpoints must say of themselves; None where there is no run. Raises `RunError`."""
+        """What the manifests of the run's checkpoints must hold; None without a run. Raises `RunError`."""
         return Identity(self.id, digest_of(self.recipe())) if self.exists() else None
 
     def begin(self, recipe: Recipe, environment: dict[str, Any]) -> None:
-        """Write down what the run is. From then on it is one, with an id of its own."""
+        """Write the environment and the recipe, with the run's id, or a new one."""
         own = self.id if self.exists() else identity.new_id()
         mark = identity.mark(own)
         for path, value in ((self.environment_file, environment), (self.recipe_file, recipe.to_json())):
@@ -190,14 +186,14 @@ class Run:
             checksummed.write(path, value | mark)
 
     def clear_partial(self) -> None:
-        """Remove what a killed process had begun to write; for the one that holds the lock."""
+        """Remove files that a killed process left half written. Only the holder of the lock may call this."""
         for folder in (self.path, self.grids):
             for path in filter(atomic.is_partial, folder.glob(".partial-*")):
                 with suppress(OSError):
                     path.unlink()
 
     def foreign(self) -> list[str]:
-        """The names of what lies here and is not of a run that was killed before `recipe.json` was whole."""
+        """Names of files that do not belong to a run, or to one that was killed before it wrote `recipe.json`."""
         return sorted(path.name for path in self.path.iterdir() if not self._is_of_a_beginning(path))
 
     def _is_of_a_beginning(self, path: Path) -> bool:
@@ -211,7 +207,7 @@ class Run:
         return path == self.lock_file or atomic.is_partial(path)
 
     def _whole(self, path: Path, read: Callable[[Path, Path], Found]) -> list[Found]:
-        """What that file and its copy hold, where they are whole. Raises `RunError` where neither is."""
+        """The contents of a file and of its copy, as far as they are whole. Raises `RunError` if neither is."""
         found, errors = [], []
         for place in (path, _copy(path)):
             try:
@@ -223,7 +219,7 @@ class Run:
         return found
 
     def damages(self) -> Iterator[str]:
-        """What is not as it was written, but was made up for, a sentence each."""
+        """One sentence for each damage that does not keep the run from being read."""
         readers: tuple[tuple[Path, Callable[[Path, Path], Any]], ...]
         readers = ((self.environment_file, _environment), (self.recipe_file, _recipe))
         for path, read in readers:
@@ -233,52 +229,28 @@ class Run:
                         read(one, self.path)
                 except RunError as error:
                     yield f"{error}; {other.name} is read instead"
-        lost = foreign = 0
-        own = self.id
-        for event in self._lines():
-            lost += not is_event(event)
-            foreign += is_event(event) and event.get(identity.KEY) != own
-        if lost:
-            yield (
-                f"of {self.events_file} {lost} line{'s' if lost > 1 else ''} cannot be read: left out, for it was cut "
-                "short, as by a kill, or damaged since"
-            )
-        if foreign:
-            yield f"of {self.events_file} {foreign} line{'s' if foreign > 1 else ''} belong to another run: left out"
+        yield from self._event_log.damages()
 
-    def _lines(self) -> Iterator[dict[str, Any] | None]:
-        read, left = checksummed.Lines().read, LARGEST_EVENTS
-        try:
-            file = open_plain(self.events_file)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise RunError(f"{self.events_file} cannot be read: {error.strerror}") from error
-        with io.TextIOWrapper(file, encoding="utf-8", errors="replace") as lines:
-            while left > 0 and (line := lines.readline(LONGEST_LINE)):
-                left -= len(line)
-                yield read(line)
+    @property
+    def _event_log(self) -> EventLog:
+        return EventLog(self.events_file, self.id)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The events so far; a line that is being written, was cut short, damaged, or is another run's is left out."""
-        own = self.id
-        return (event for event in self._lines() if is_event(event) and event.get(identity.KEY) == own)
+        """The events so far. Lines that are incomplete, damaged, or of another run are left out."""
+        return self._event_log.read()
 
     def add_event(self, event: str, step: int, **values: Any) -> None:
         """Append one event, with the time of day."""
-        about = {"event": event, "step": step, "time": round(time.time(), 3)}
-        line = checksummed.line(about | values | identity.mark(self.id))
-        atomic.append(self.events_file, line.encode())
+        self._event_log.add(event, step, **values)
 
     def thin_grids(self, spacing: int) -> None:
-        """Keep the grids of the steps that are multiples of it, and the newest one."""
+        """Remove all grids but the newest whose step is no multiple of `spacing`."""
         for step, path in self.all_grids()[:-1]:
             if step % spacing:
                 path.unlink(missing_ok=True)
 
     def thin_events(self, spacing: int) -> None:
-        """Of what comes often keep the log of the steps that are multiples of it, and the grids that are there;
-        of checkpoints, which come by the clock, nothing."""
+        """Remove events: logs at other steps than multiples of `spacing`, removed grids, and all checkpoints."""
         grids = {step for step, _ in self.all_grids()}
 
         def is_kept(event: dict[str, Any]) -> bool:
@@ -287,27 +259,26 @@ class Run:
                 {"log": step % spacing == 0, "grid": step in grids, "checkpoint": False}.get(event["event"], True)
             )
 
-        self._rewrite(filter(is_kept, self.events()))
+        self._event_log.keep(is_kept)
 
     def forget_events_after(self, step: int) -> None:
-        """Drop what was logged beyond the checkpoint that the run goes on from: it will happen again."""
-        self._rewrite(event for event in self.events() if event["step"] <= step)
-
-    def _rewrite(self, events: Iterable[dict[str, Any]]) -> None:
-        atomic.write_bytes(self.events_file, "".join(map(checksummed.line, events)).encode())
+        """Remove events after the step that the run resumes from: they will happen again."""
+        self._event_log.keep(lambda event: event["step"] <= step)
 
     def reached(self) -> int:
-        """The last step that anything is known of."""
+        """The last step of any event."""
         return max((event["step"] for event in self.events()), default=0)
 
     def ended(self) -> str | None:
-        """How its last stretch ended: "finished", "stopped", "flat" (stopped because it was) or "failed"; None while it
-        runs, or if it was killed."""
+        """How the run ended: "finished", "stopped", "flat" (judgements got no better) or "failed".
+
+        None while it trains, or if it was killed.
+        """
         last = next((event["event"] for event in reversed(list(self.events()))), None)
         return last if last in ("finished", "stopped", "flat", "failed") else None
 
     def refuse_links(self) -> None:
-        """Raise `RunError` where a folder in which files are written and removed is a link to another one."""
+        """Raise `RunError` if a folder in which files are written and removed is a symlink."""
         inside = (
             self.tensorboard / "fake",
             self.tensorboard / "real",
@@ -316,22 +287,22 @@ class Run:
         )
         for folder in (self.checkpoints, self.best, self.grids, self.tensorboard, *inside):
             if folder.is_symlink():
-                raise RunError(f"{folder} is a link to another folder, and nothing is written or removed behind links")
+                raise RunError(f"{folder} is a symlink; files are not written or removed through symlinks")
 
     @contextmanager
     def lock(self) -> Iterator[str | None]:
-        """Be the only process that trains this run; what the user should know where the file system has no locks.
+        """Hold the lock of the run; yields a notice for the user if the file system has no locks.
 
-        Raises `RunError` if another process trains it, or where this one would write behind a link.
+        Raises `RunError` if another process trains the run, or if a folder in it is a symlink.
         """
         self.refuse_links()
         with lock(self.lock_file) as notice:
             yield notice
 
     def is_held(self) -> bool:
-        """Whether a process is seen to hold the lock. Only looks: a lock taken for a look might keep a trainer out.
+        """Whether a process on this machine holds the lock. Does not take the lock, which could stop a training.
 
-        False where the system doesn't tell (Linux does), and where the process is on another machine.
+        Always False on systems other than Linux.
         """
         try:
             place, held = self.lock_file.stat().st_ino, Path("/proc/locks").read_text()
@@ -340,20 +311,13 @@ class Run:
         return any(" FLOCK " in line and f":{place} " in line for line in held.splitlines())
 
     def _repr_html_(self) -> str:
-        """How a notebook shows the run: its name, how far it is, the newest grid, the real images, the curves."""
+        """A notebook's view of the run: name, step, newest grid, real images, losses."""
         newest = [path for _, path in self.all_grids()][-1:]
         pictures = [*newest, self.real_grid, self.losses_plot]
         images = "".join(_inline_image(path) for path in pictures if path.is_file() and not path.is_symlink())
         recipe = self.recipe()
         title = f"{html_escaped(recipe.name)}, step {self.reached():,} of {recipe.steps:,}"
         return f"<div><strong>{title}</strong><br><code>{html_escaped(str(self.path))}</code><br>{images}</div>"
-
-
-def is_event(value: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:
-    """Whether that is an event as runs have them."""
-    from sparring.runs import schemas  # here, for it takes its time to load
-
-    return schemas.is_event(value)
 
 
 def _recipe(path: Path, run: Path) -> Recipe:
@@ -376,7 +340,7 @@ def _is_as_written(path: Path, sha256: str | None) -> bool:
             return True
     except OSError:
         pass
-    warnings.warn(f"{path} is not as it was written: left out", DamageWarning, stacklevel=3)
+    warnings.warn(f"{path} was changed since it was written, and is left out", DamageWarning, stacklevel=3)
     return False
 
 
@@ -385,7 +349,7 @@ def _copy(path: Path) -> Path:
 
 
 def read_json(path: Path, run: Path, schema: type | None = None) -> dict[str, Any]:
-    """The JSON object in a file of a run, as the schema has it. Raises `RunError` if it is missing or damaged."""
+    """The JSON object in a file of a run, checked by a schema. Raises `RunError` if it is missing or damaged."""
     try:
         value = checksummed.read(path)
         if schema is not None:

@@ -30,7 +30,7 @@ from sparring.training import live, processes
 from sparring.training.devices import Asked, Devices, choose_devices
 from sparring.training.loop import train_sessions
 from sparring.training.reporter import Reporter, Silence
-from sparring.training.session import draw_plots
+from sparring.training.session import Session, draw_plots
 from sparring.training.setup import make_setup
 from sparring.training.start import open_session
 from sparring.training.stopping import Heard, Stop, stop_requests
@@ -123,17 +123,10 @@ def train(
         writer = stack.enter_context(Writer())
         stop = stack.enter_context(stop_requests()) if stop is None else stop
         reporter = cast(Reporter, Heard(reporter, stop))
-        ended = False
+        open_next = partial(open_session, run, resolved, setup, writer, reporter, tensorboard)
         try:
-            while not ended:
-                session = open_session(run, resolved, setup, writer, reporter, tensorboard)
-                with processes.together():
-                    try:
-                        train_sessions([session], reporter, stop, checkpoint_seconds, stop_when_flat)
-                        ended = True
-                    except TrainingDiverged as error:
-                        reporter.end()
-                        session.slow_down(str(error), retries)
+            while not _train(open_next(), retries, stop, checkpoint_seconds, stop_when_flat):
+                pass
         except SparringError as error:
             with suppress(Exception):  # the same full disk, for example, that the error reports
                 writer.finish()
@@ -143,6 +136,18 @@ def train(
         finally:
             reporter.end()
     return run
+
+
+def _train(session: Session, retries: int, stop: Stop, checkpoint_seconds: float, stop_when_flat: bool) -> bool:
+    """Train to the end and return True; if the training diverges, lower the learning rates and return False."""
+    with processes.together():
+        try:
+            train_sessions([session], session.reporter, stop, checkpoint_seconds, stop_when_flat)
+        except TrainingDiverged as error:
+            session.reporter.end()
+            session.slow_down(str(error), retries)
+            return False
+    return True
 
 
 def _lock(

@@ -8,7 +8,7 @@ from typing import Any
 
 from sparring.files.checksummed import Lines
 from sparring.files.untrusted import open_plain
-from sparring.runs.run import is_event
+from sparring.runs.events import is_event
 
 Event = dict[str, Any]
 MAX_READ_BYTES = 64 << 20

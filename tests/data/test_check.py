@@ -174,7 +174,9 @@ def test_the_command_trains_on_what_was_checked(
     write_files(tmp_path / "few", {f"{i}.png": encoded(colourful(20 + i, 18, i)) for i in range(9)})
     assert main(["data", "check", "few", "--json"]) == 0
     program, *words = shlex.split(json.loads(capsys.readouterr().out)["command"])
-    monkeypatch.setattr(training, "train_sessions", lambda *_: None)  # so all is made ready, and nothing is compiled
+    monkeypatch.setattr(
+        training, "train_sessions", lambda sessions, *_: None
+    )  # so all is made ready, and nothing is compiled
     assert program == "sparring"
     assert main([*words, "--out", "run"]) == 0, capsys.readouterr().err
     assert json.loads(Path("run/environment.json").read_text())["data"]["shape"] == [9, 16, 16, 3]

@@ -87,7 +87,7 @@ def test_a_grid_that_is_none_of_ours_is_not_opened(
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", never)
     copied_run.grid(10).write_bytes(make())
     assert main(["animate", str(copied_run.path), "--out", str(tmp_path / "made.gif")]) == 0  # of the other grids
-    assert f"{copied_run.grid(10)} is not as it was written" in (said := capsys.readouterr().err)
+    assert f"{copied_run.grid(10)} was changed since it was written" in (said := capsys.readouterr().err)
     assert said.count("\n") == 1
 
 

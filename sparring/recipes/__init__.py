@@ -1,6 +1,7 @@
 """RECIPES: functions that return a typed `Recipe`; the dictionaries below list them.
 
 recipe.py     every setting that decides what a run learns; to and from JSON
+roles.py      what each setting decides
 parts.py      the settings of networks and optimizers
 checks.py     checks of settings
 arguments.py  checks of the arguments of public functions

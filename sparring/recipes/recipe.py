@@ -11,13 +11,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from tyro.conf import Fixed, Suppress, arg
 
 from sparring.errors import RecipeError
+from sparring.recipes import roles
 from sparring.recipes.arguments import plain, shown, whole_or_same
 from sparring.recipes.checks import (
     LARGEST_COUNT,
@@ -63,9 +64,9 @@ MOST = {
 class Recipe:
     """One GAN and how it is trained. `steps` is how far to go; all else decides what is learnt on the way."""
 
-    name: Annotated[str, Fixed, Suppress]
+    name: Annotated[str, Fixed, Suppress] = field(metadata=roles.NAME)
     """Name of the recipe."""
-    source: Annotated[str, Fixed, Suppress]
+    source: Annotated[str, Fixed, Suppress] = field(metadata=roles.DESCRIPTION)
     """Where the system comes from."""
     generator: Generator
     """The network that turns latents into images."""
@@ -82,17 +83,17 @@ class Recipe:
     data_order: DataOrder
     """How real batches are drawn: `replacement` at random with replacement, `slice` a run of neighbours at a random
     place, `sequential` in the data's order, `shuffle` a new permutation each epoch."""
-    steps: int
+    steps: int = field(metadata=roles.LENGTH)
     """Length of the training. One step updates the discriminator and then the generator."""
-    grid_every: int
+    grid_every: int = field(metadata=roles.DISPLAY)
     """Steps from one sample grid to the next."""
-    grid_rows: int
+    grid_rows: int = field(metadata=roles.DISPLAY)
     """Rows of the sample grid."""
-    grid_columns: int
+    grid_columns: int = field(metadata=roles.DISPLAY)
     """Columns of the sample grid."""
-    log_every: int
+    log_every: int = field(metadata=roles.DISPLAY)
     """Steps that one point of the curves is the mean of."""
-    milliseconds_per_step: Annotated[float, Fixed, Suppress]
+    milliseconds_per_step: Annotated[float, Fixed, Suppress] = field(metadata=roles.DESCRIPTION)
     """Measured on two CPU cores; used for the expected time only."""
     latent_std: float = 1.0
     """Standard deviation of the normal latents."""
@@ -135,25 +136,25 @@ class Recipe:
     overfit: `adaptive` adapts the strength, `auto` does so for fewer than 10,000 training images."""
     mirror: bool = False
     """Half of the real images, by chance, are mirrored: as good as twice as many, where left and right are alike."""
-    data: str = "mnist"
+    data: str = field(default="mnist", metadata=roles.PLACE)
     """The images to learn from: the name of a data set, or the path of a folder, a zip, an NPZ or an IDX file."""
-    size: Annotated[int | None, arg(metavar="INT")] = None
+    size: Annotated[int | None, arg(metavar="INT")] = field(default=None, metadata=roles.IMAGES)
     """Pixels of a side to train at. None: the images' own size; where pictures have many, the largest of 16, 28, 32,
     48, 64, 96 and 128 that half of them reach."""
-    fit: Fit = "crop"
+    fit: Fit = field(default="crop", metadata=roles.IMAGES)
     """How a picture of other proportions is made square: `crop` takes the middle, `pad` adds bars, black ones or clear
     ones where it can be transparent, `stretch` distorts it."""
-    channels: Channels = "auto"
+    channels: Channels = field(default="auto", metadata=roles.IMAGES)
     """`gray`, `color`, or `alpha`, which is color and transparency. `auto`: gray if all images are, else color. Without
     alpha, what is transparent becomes white."""
-    range: Annotated[str | None, arg(metavar="LOW,HIGH")] = None
+    range: Annotated[str | None, arg(metavar="LOW,HIGH")] = field(default=None, metadata=roles.IMAGES)
     """The numbers in the files that are black and white, such as 0,1 or 0,4095. By default this is seen from the
     numbers; what is unusual is said, and what could be several things is refused."""
-    follow_links: bool = False
+    follow_links: bool = field(default=False, metadata=roles.PLACE)
     """Follow symbolic links that lead out of the folder of pictures."""
-    held_out: float = 0.0
+    held_out: float = field(default=0.0, metadata=roles.IMAGES)
     """Share of the images that is not trained on, by which the run is judged while it trains; 0 to judge none."""
-    judge_every: int = 0
+    judge_every: int = field(default=0, metadata=roles.JUDGEMENT)
     """Steps from one judgement on the held-out images to the next, if 5% of the time allows so many; 0 for never."""
     seed: int = 0
     """Decides the first weights, the noise and the order of the data."""
@@ -251,15 +252,17 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     return _flatten(recipe.to_json(), "")
 
 
-DESCRIPTIVE = {"source", "milliseconds_per_step", "steps", "judge_every", "follow_links"}
-"""Settings that do not change what a given step computes: a run may go on although they differ."""
-
-
-def differences(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
-    """(name, old value, new value) of each setting that decides the outcome and differs."""
+def differences(
+    old: Recipe, new: Recipe, counted: tuple[roles.Role, ...] = roles.DECISIVE
+) -> list[tuple[str, Any, Any]]:
+    """(name, old value, new value) of each setting that differs, of the roles that are counted."""
     before, after = settings_of(old), settings_of(new)
-    names = [name for name in before | after if name not in DESCRIPTIVE]
-    return [(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)]
+    names = roles.names_of(Recipe, *counted)
+    return [
+        (name, before.get(name), after.get(name))
+        for name in before | after
+        if name.partition(".")[0] in names and before.get(name) != after.get(name)
+    ]
 
 
 def digest_of(recipe: Recipe) -> str:
@@ -267,19 +270,20 @@ def digest_of(recipe: Recipe) -> str:
 
     Settings that have their default are left out, so that the digest stays the same when a version adds settings.
     """
-    decisive = {name: value for name, value in _set(recipe, "") if name not in DESCRIPTIVE | {"data"}}
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    names = roles.names_of(Recipe, *roles.DIGESTED)
+    counted = {name: value for name, value in _set(recipe, "") if name.partition(".")[0] in names}
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
 
 def _set(part: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """(dotted name, value) of each setting that is not its default; every number as a float."""
     if prefix:
         yield f"{prefix}kind", part.kind
-    for field in dataclasses.fields(part):
-        value, name = getattr(part, field.name), prefix + field.name
+    for setting in dataclasses.fields(part):
+        value, name = getattr(part, setting.name), prefix + setting.name
         if dataclasses.is_dataclass(value):
             yield from _set(value, f"{name}.")
-        elif field.default is dataclasses.MISSING or value != field.default:
+        elif setting.default is dataclasses.MISSING or value != setting.default:
             yield name, _as_float(value)
 
 

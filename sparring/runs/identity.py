@@ -17,6 +17,7 @@ from sparring.errors import RecipeError, RunError
 from sparring.files import checksummed
 from sparring.files.checksummed import shortened
 from sparring.recipes.recipe import Recipe, differences, digest_of
+from sparring.recipes.roles import DIGESTED
 
 KEY = "run"
 """What the id is called in every file."""
@@ -87,8 +88,9 @@ def _id_of(places: tuple[Place, ...]) -> str | None:
 
 
 def refuse_different_recipes(path: Path, copy: Path, recipes: Sequence[Recipe], checkpoints: Path) -> None:
-    """Raise `RunError` where a recipe and its copy, both whole, decide different things."""
-    changed = [change for change in differences(*recipes) if change[0] != "data"]  # their checksum decides
+    """Raise `RunError` if a recipe and its copy, both whole, differ in settings that the digest has."""
+    first, second = recipes
+    changed = differences(first, second, DIGESTED)
     if not changed:
         return
     named = "; ".join(_difference(*change) for change in changed)

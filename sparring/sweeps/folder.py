@@ -18,14 +18,17 @@ from typing import Any
 from sparring.errors import ResumeError, RunError
 from sparring.files import atomic, checksummed
 from sparring.recipes.recipe import Recipe, settings_of
+from sparring.recipes.roles import Role, names_of
 from sparring.runs.run import Run, read_json
 from sparring.sweeps import space
 from sparring.sweeps.space import MOST_TRIALS, Point, Space
 
 FORMAT = 1
 TRIAL = "trial"
-IGNORED = ("source", "milliseconds_per_step", "judge_every", "data")
-"""Settings that change nothing of what a trial finds."""
+FREE = names_of(Recipe, Role.PLACE, Role.DISPLAY)
+"""Settings that a sweep which is resumed takes anew."""
+IGNORED = FREE | names_of(Recipe, Role.DESCRIPTION, Role.JUDGEMENT)
+"""Settings that do not change the result of a trial."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,8 @@ class SweepFolder:
         begun = self.setup()
         if changed := changes(begun, wanted):
             raise ResumeError(f"{self.path} cannot go on with another sweep: {'; '.join(changed)}")
-        return dataclasses.replace(begun, recipe=dataclasses.replace(begun.recipe, data=wanted.recipe.data))
+        given = {name: getattr(wanted.recipe, name) for name in FREE}
+        return dataclasses.replace(begun, recipe=dataclasses.replace(begun.recipe, **given))
 
 
 def changes(begun: Setup, wanted: Setup) -> list[str]:

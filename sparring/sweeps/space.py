@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from sparring.errors import RecipeError, UsageError
 from sparring.recipes.arguments import parse_whole, plain, shown
 from sparring.recipes.recipe import Recipe, settings_of
+from sparring.recipes.roles import Role, names_of
 
 MOST_TRIALS = 1000
 """More than that nobody waits for."""
@@ -22,9 +23,9 @@ DIGITS = 4
 """What is drawn from a range is rounded to so many digits: the number in a table is the one that was trained with."""
 DRAWS_A_TRIAL = 200
 """So often is drawn for each trial, on average, before it is said that there are not so many different ones."""
-HIDDEN = ("name", "source", "milliseconds_per_step")
-"""Settings that say something about a recipe and change nothing."""
-JUDGED_BY = ("data", "size", "fit", "channels", "range", "follow_links", "held_out")
+HIDDEN = names_of(Recipe, Role.NAME, Role.DESCRIPTION)
+"""Settings that describe a recipe and change nothing."""
+JUDGED_BY = names_of(Recipe, Role.IMAGES, Role.PLACE)
 """Settings that decide which images a run is judged by: scores by other images cannot be ranked."""
 
 

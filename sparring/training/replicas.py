@@ -111,7 +111,8 @@ def train_replicas(
         reporter.say(images.whole.notice)
     environment = describe(images.whole, 1, 1, resolved.data)
     by_name = {f"seed-{each.seed}": each for each in recipes}
-    folder = choose_folder(runs, f"{resolved.name}-x{count}", by_name, environment) if out is None else out
+    stem = f"{resolved.name}-x{count}"
+    folder = choose_folder(runs, stem, by_name, environment, reporter.say) if out is None else out
     all_runs = {Run(folder / name): each for name, each in by_name.items()}
     with ExitStack() as stack:
         _lock(all_runs, environment, reporter, stack)

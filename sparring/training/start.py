@@ -17,6 +17,7 @@ from sparring.gan.randomness import random_key
 from sparring.recipes.recipe import Recipe
 from sparring.reports.tensorboard import TensorBoard
 from sparring.runs import checkpoint, environment
+from sparring.runs.resume import display_changes
 from sparring.runs.run import Run
 from sparring.runs.writer import Writer
 from sparring.training import memory, processes
@@ -142,8 +143,11 @@ def begin_or_resume(
         before = run.environment()
         for change in environment.changes(before, made_with):
             reporter.say(f"the result may differ in its last bits: {change}")
+        kept, changed = display_changes(run.recipe(), recipe)
+        if changed:
+            reporter.say(changed)
         run.forget_events_after(step)
-        run.begin(recipe, before)
+        run.begin(kept, before)
     else:
         run.begin(recipe, made_with)
     seeds = {"together": list(together)} if together else {}

@@ -167,7 +167,7 @@ def _lock(
     run, done = Run(out or runs), None
     with processes.together():
         if processes.leads():
-            run = Run(out) if out is not None else choose_run(runs, recipe, environment)
+            run = Run(out) if out is not None else choose_run(runs, recipe, environment, reporter.say)
             refuse_changes(run, recipe, environment)
             run.path.mkdir(parents=True, exist_ok=True)
             if notice := stack.enter_context(run.lock()):

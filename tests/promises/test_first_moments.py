@@ -88,7 +88,7 @@ def test_replicas_of_which_one_was_not_begun_are_found_again(
     shutil.copytree(tiny_run.path, folder / "seed-0")
     shutil.copytree(beginning.path, folder / "seed-1")
     recipes = {"seed-0": tiny_recipe, "seed-1": tiny_recipe.replace(seed=1)}
-    assert choose_folder(folder.parent, "x2", recipes, tiny_run.environment()) == folder
+    assert choose_folder(folder.parent, "x2", recipes, tiny_run.environment(), print) == folder
 
 
 def test_a_sweep_that_was_killed_while_it_began_begins(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import sparring
 from sparring.evaluation import features
 from sparring.images import Images
 from sparring.recipes import DEFAULT, named_recipe
-from sparring.recipes.recipe import DESCRIPTIVE, differences
+from sparring.recipes.recipe import differences
 
-LENGTH = {"name", "grid_every", "schedule_steps", *DESCRIPTIVE}
+LENGTH = {"name", "schedule_steps"}
 
 
 def test_good_and_best_are_one_system_and_quick_has_a_higher_rate_no_leaps_and_smaller_batches() -> None:

@@ -86,7 +86,7 @@ def test_moved_images_are_given_by_their_new_place(
     done = training.resume(run.path, data="../pics2", steps=6, reporter=Silence())
     assert done.reached() == 6 and done.recipe().data == "../pics2"
     recipe = done.recipe().replace(data="../pics2", steps=8)
-    assert choose_folder(tmp_path, "copie", {".": recipe}, done.environment()) != run.path, "a finished run"
+    assert choose_folder(tmp_path, "copie", {".": recipe}, done.environment(), print) != run.path, "a finished run"
 
 
 def test_other_images_are_refused_with_both_sources(run: Run, digits: Path, tmp_path: Path) -> None:

@@ -113,12 +113,12 @@ def test_without_a_folder_the_newest_unfinished_replicas_go_on(recipe: Recipe, t
     surroundings = first.runs[0].environment()
     for count, other in ((2, ten.replace(seed=5)), (2, ten.replace(batch_size=10)), (3, ten)):
         recipes = {f"seed-{other.seed + i}": other.replace(seed=other.seed + i) for i in range(count)}
-        assert choose_folder(tmp_path, f"mlp-256-x{count}", recipes, surroundings) != first.path
+        assert choose_folder(tmp_path, f"mlp-256-x{count}", recipes, surroundings, print) != first.path
     again = replicas.train_replicas(2, ten, runs=tmp_path, reporter=Silence())
     assert again.path == first.path and not again.stopped
     assert [event["event"] for event in again.runs[1].events()].count("resumed") == 1
     recipes = {f"seed-{seed}": ten.replace(seed=seed) for seed in (3, 4)}
-    assert choose_folder(tmp_path, "mlp-256-x2", recipes, surroundings) != first.path, "those are finished"
+    assert choose_folder(tmp_path, "mlp-256-x2", recipes, surroundings, print) != first.path, "those are finished"
 
 
 def seen(run: Run) -> dict[str, bytes]:

@@ -314,7 +314,7 @@ def test_changed_data_are_refused(digits: Path, tmp_path: Path) -> None:
     content = bytearray(images.read_bytes())
     content[-1] ^= 1
     images.write_bytes(content)
-    with pytest.raises(ResumeError, match=r"cannot go on with other data: the images were .* and are now "):
+    with pytest.raises(ResumeError, match=r"cannot resume with other images: they were .* and are now "):
         sparring.train(recipe, out=run.path, steps=8)
 
 

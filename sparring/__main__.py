@@ -1,7 +1,7 @@
-"""THE PROGRAM: `sparring`, or `python -m sparring`.
+"""The program: `sparring`, or `python -m sparring`.
 
-Its first lines make signals end the program without a traceback, while the rest is still being imported. Before
-Python comes to them, in its own start, nothing can be done: a Ctrl-C there shows Python's traceback.
+The first lines make signals end the program without a traceback while the rest is imported. Ctrl-C during the start of
+Python itself still shows a traceback.
 """
 
 import sys

@@ -153,7 +153,7 @@ def test_what_is_ignored_stays_ignored() -> None:
 def test_what_is_registered_for_the_end_is_done_before_signals_are_left_to_the_system() -> None:
     code = """
     import atexit, signal
-    atexit.register(lambda: print("at the end", signal.getsignal(signal.SIGINT) == interrupts._nothing, flush=True))
+    atexit.register(lambda: print("at the end", signal.getsignal(signal.SIGINT) == interrupts._ignore, flush=True))
     ready()
     interrupts.finish()
     print(signal.getsignal(signal.SIGINT) == signal.SIG_DFL)

@@ -1,12 +1,14 @@
-"""COMPILED PROGRAMS, kept in the user's cache folder: what was compiled once is read the next time.
+"""The cache of compiled programs, in the user's cache folder.
 
-JAX keeps them (its persistent compilation cache), but writes a file in place: a process that is killed while it writes
-leaves a torn one that is never written again. So every process works in a folder of its own, its desk, with hard links
-to all that is in the store, and at its end puts what is new into the store. What is new when it is killed is lost, and
-nothing else. JAX also runs what it finds, whoever wrote it. So nothing is read that another user could have written.
+It uses JAX's persistent compilation cache. JAX writes its files in place, so that a killed process may leave an
+incomplete file, which JAX would never write again. Therefore every process works in its own folder (the process cache),
+with hard links to all programs in the store, and adds its new programs to the store at exit. A killed process loses
+only its new programs.
 
-    compiled/VERSION-MACHINE/store/          the programs, under the names that JAX gives them
-    compiled/VERSION-MACHINE/desk-PID-.../   the folder of a process
+JAX runs any program that it finds. Therefore programs that another user could have written are not read.
+
+    compiled/VERSION-MACHINE/store/          the programs, under JAX's names
+    compiled/VERSION-MACHINE/desk-PID-.../   a process cache
 """
 
 from __future__ import annotations
@@ -29,26 +31,26 @@ from sparring.files import ownership
 from sparring.files.cache_folder import cache_folder
 
 LEAST_SECONDS = 0.1
-"""What takes less time to compile is not kept."""
+"""Programs that compile faster are not kept."""
 MOST_PROGRAMS = 400
-"""So many are kept; those that nobody used for longest go first. One takes some 100 kB."""
-DESK_SECONDS = 2 * 86_400.0
-"""A desk so old belongs to a dead process."""
+"""Maximum number of programs. The least recently used ones are removed first. One takes about 100 kB."""
+MAX_AGE_SECONDS = 2 * 86_400.0
+"""An older process cache belongs to a dead process."""
 SUFFIX = "-cache"
-"""How the names of JAX's files end."""
+"""The end of the names of JAX's files."""
 
 
 class Untrusted(Exception):
-    """Another user could have put programs there."""
+    """Another user could have written programs into the store."""
 
 
-class Desk:
-    """A folder for JAX to read compiled programs from and to write new ones into."""
+class ProcessCache:
+    """A folder from which JAX reads compiled programs, and into which it writes new ones."""
 
     def __init__(self, folder: Path) -> None:
         self.store = folder / "store"
         ownership.make_folder(self.store)
-        _clear_dead_desks(folder)
+        _clear_dead_caches(folder)
         self.path = Path(tempfile.mkdtemp(prefix=f"desk-{os.getpid()}-", dir=folder))
         interrupts.remove_at_end(self.path)
         for program in self.store.glob(f"*{SUFFIX}"):
@@ -56,15 +58,15 @@ class Desk:
                 self._take(program)
 
     def _take(self, program: Path) -> None:
-        """Put a program on the desk, where nobody can exchange it, and then look whose it is."""
+        """Link a program into this folder, where nobody can exchange it, and then check its owner."""
         taken = self.path / program.name
         os.link(program, taken)
         if ownership.fault(taken):
             shutil.rmtree(self.path, ignore_errors=True)
-            raise Untrusted(ownership.fault(program) or f"{program} was exchanged")
+            raise Untrusted(ownership.fault(program) or f"{program} was replaced")
 
-    def takes_links(self) -> bool:
-        """Whether there can be hard links here."""
+    def supports_links(self) -> bool:
+        """Return whether the file system supports hard links."""
         try:
             (self.path / "probe").touch()
             os.link(self.path / "probe", self.path / "link")
@@ -73,9 +75,9 @@ class Desk:
         return True
 
     def publish(self) -> None:
-        """Put what is new into the store. To be called while nothing is being compiled."""
+        """Add new programs to the store. Call this while nothing is compiled."""
         for program in self.path.glob(f"*{SUFFIX}"):
-            with contextlib.suppress(OSError):  # it is there already, or the disk is full
+            with contextlib.suppress(OSError):  # it exists, or the disk is full
                 program.chmod(0o600)
                 os.link(program, self.store / program.name)
         programs = sorted(self.store.glob(f"*{SUFFIX}"), key=_last_used)
@@ -83,55 +85,55 @@ class Desk:
             program.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Publish, and leave."""
+        """Publish new programs and remove the folder."""
         self.publish()
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def keep_compiled() -> Desk | None:
-    """From now on this process reads compiled programs from the cache folder, and at its end leaves new ones there.
+def keep_compiled() -> ProcessCache | None:
+    """Let this process read compiled programs from the cache folder, and add new ones at exit.
 
-    Nothing happens where the user has chosen a folder for JAX (`JAX_COMPILATION_CACHE_DIR`), or where the cache folder
-    cannot be written, or takes no hard links: then everything is compiled, as without it. So it is where another user
-    could have put programs there, and a `DamageWarning` says so.
+    Returns None and changes nothing if the user has set `JAX_COMPILATION_CACHE_DIR`, or if the cache folder is not
+    writable or does not support hard links. The same happens, with a `DamageWarning`, if another user could have
+    written programs there.
     """
     import jax
 
     if jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         return None
     try:
-        desk = _own_desk()
+        cache = _make_cache()
     except Untrusted as error:
         what = "remove that, or set SPARRING_CACHE to a folder of your own"
         warnings.warn(f"compiled programs are not read from the cache: {error}; {what}", DamageWarning, stacklevel=2)
         return None
     except OSError:
         return None
-    if not desk.takes_links():
-        shutil.rmtree(desk.path, ignore_errors=True)
+    if not cache.supports_links():
+        shutil.rmtree(cache.path, ignore_errors=True)
         return None
     for name, value in (
-        ("compilation_cache_dir", str(desk.path)),
+        ("compilation_cache_dir", str(cache.path)),
         ("persistent_cache_min_compile_time_secs", LEAST_SECONDS),
         ("persistent_cache_min_entry_size_bytes", -1),
         ("persistent_cache_enable_xla_caches", "none"),
     ):
         jax.config.update(f"jax_{name}", value)  # type: ignore[no-untyped-call]
-    atexit.register(desk.clear)
-    return desk
+    atexit.register(cache.clear)
+    return cache
 
 
-def _own_desk() -> Desk:
-    """A desk in the cache folder. Raises `Untrusted`, or `OSError` where there can be none."""
+def _make_cache() -> ProcessCache:
+    """Create a process cache in the cache folder. Raises `Untrusted`, or `OSError`."""
     root, names = cache_folder(), ("compiled", f"{version('jaxlib')}-{machine()}")
     ownership.make_folder(root.joinpath(*names, "store"))
     if found := ownership.first_fault(root, *names, "store"):
         raise Untrusted(found)
-    return Desk(root.resolve().joinpath(*names))
+    return ProcessCache(root.resolve().joinpath(*names))
 
 
 def machine() -> str:
-    """A name for the kind of processor: programs are compiled for what it can do."""
+    """Return a name for the kind of processor, because programs are compiled for its features."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         features = next((line for line in lines if line.startswith(("flags", "Features"))), "")
@@ -146,8 +148,8 @@ def _last_used(program: Path) -> float:
     return 0.0
 
 
-def _clear_dead_desks(folder: Path) -> None:
-    for desk in folder.glob("desk-*"):
+def _clear_dead_caches(folder: Path) -> None:
+    for cache in folder.glob("desk-*"):
         with contextlib.suppress(OSError):
-            if time.time() - desk.stat().st_mtime > DESK_SECONDS:
-                shutil.rmtree(desk, ignore_errors=True)
+            if time.time() - cache.stat().st_mtime > MAX_AGE_SECONDS:
+                shutil.rmtree(cache, ignore_errors=True)

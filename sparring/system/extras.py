@@ -1,4 +1,4 @@
-"""EXTRAS: optional packages. What needs one asks for it before anything long begins."""
+"""Optional packages. Code that needs one checks for it before long work begins."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ PACKAGES = {
     "tensorboard": ("tensorboardX",),
     "onnx": ("onnx", "onnxruntime"),
 }
-"""What each extra of pyproject.toml brings that is imported, but for `sample`: without it digits are downloaded."""
+"""Packages of the extras in pyproject.toml. `sample` is not listed: without it the digits are downloaded."""
 
 
 def require(extra: str, what: str) -> None:
-    """Raise `MissingExtra` where a package of that extra cannot be imported; `what` needs it."""
+    """Raise `MissingExtra` if a package of the extra, which `what` needs, cannot be imported."""
     for name in PACKAGES[extra]:
         load(name, extra, what)
 
 
 def load(name: str, extra: str, what: str) -> Any:
-    """The module of that name. Raises `MissingExtra` where it cannot be imported."""
+    """Import a module. Raises `MissingExtra` if that fails."""
     try:
         return import_module(name)
     except ImportError as error:
@@ -31,5 +31,5 @@ def load(name: str, extra: str, what: str) -> Any:
 
 
 def missing(name: str, extra: str, what: str) -> MissingExtra:
-    """The error that says how to install the extra with a package of that name."""
+    """Return the error that names the missing package and the command to install it."""
     return MissingExtra(f"{what} needs the package {name}; install it with: pip install 'sparring[{extra}]'")

@@ -1,4 +1,4 @@
-"""MOUNTS: where the system describes itself, in what looks like folders of files."""
+"""System folders such as /proc: file systems without files of the user."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PSEUDO = (
     *("devtmpfs", "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "rpc_pipefs", "securityfs"),
     *("selinuxfs", "sysfs", "tracefs"),
 )
-"""File systems of Linux and macOS that hold no files, but what the system says of itself."""
+"""File systems of Linux and macOS that describe the system and hold no user files."""
 ALWAYS = ("/proc", "/sys", "/dev")
 
 
 @cache
 def pseudo_folders() -> frozenset[str]:
-    """Where these file systems are mounted."""
+    """Return the folders where these file systems are mounted."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
     except OSError:
@@ -30,17 +30,17 @@ def pseudo_folders() -> frozenset[str]:
 
 
 def is_pseudo(folder: str) -> bool:
-    """Whether a folder, named without links, is where such a file system is mounted."""
+    """Return whether such a file system is mounted at a folder, given without symlinks."""
     return folder in pseudo_folders()
 
 
 def refuse_pseudo(folder: Path) -> None:
-    """Raise `DataError` for a folder (without links) within one: but a disk may be mounted there, as is /dev/shm."""
+    """Raise `DataError` for a folder (without symlinks) inside one, unless a disk is mounted there, as /dev/shm is."""
     above = next(
         (place for place in (folder, *folder.parents) if is_pseudo(str(place)) or os.path.ismount(place)), None
     )
     if above is not None and is_pseudo(str(above)):
-        raise DataError(f"{folder} lies in {above}, where the system describes itself: it holds no pictures")
+        raise DataError(f"{folder} lies in the system folder {above}, which holds no pictures")
 
 
 def _unescaped(place: str) -> str:

@@ -1,7 +1,7 @@
-"""NUMERICS: JAX's settings that decide numbers, or that stop a computation, are the same for every run, whatever the
-user's environment or notebook has set. So a seed means the same images everywhere.
+"""Fixed values for JAX's settings that decide numbers or stop a computation, so that a seed gives the same images
+everywhere, whatever the user's environment or notebook has set.
 
-They hold for the time of a call and in its thread. Afterwards the user's own are as before.
+The values hold during a call, in its thread. Afterwards the user's own values are back.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ FIXED: dict[str, Any] = {
     "jax_transfer_guard_device_to_device": "allow",
     "jax_transfer_guard_device_to_host": "allow",
 }
-"""JAX's own usual values, those of version 0.10. What a version of JAX does not have is left out."""
+"""The defaults of JAX 0.10. Settings that the installed version lacks are skipped."""
 ALSO = ("JAX_TRANSFER_GUARD",)
-"""Another variable that sets some of these."""
+"""Another environment variable that sets some of these."""
 USERS: dict[str, Any] = {
     "jax_disable_most_optimizations": False,
     "jax_optimization_level": "UNKNOWN",
@@ -53,18 +53,18 @@ USERS: dict[str, Any] = {
     "jax_memory_fitting_level": "O2",
     "jax_num_cpu_devices": -1,
 }
-"""Settings that may change the last bits, and stay the user's; with JAX's usual values."""
+"""Settings that may change the last bits and are left to the user, with JAX's defaults."""
 WORDS = {True: ("y", "yes", "t", "true", "on", "1"), False: ("n", "no", "f", "false", "off", "0")}
-"""How variables say yes and no."""
+"""Values of environment variables that mean true and false."""
 
 Result = TypeVar("Result")
 
 
 @contextmanager
 def fixed() -> Iterator[None]:
-    """The settings for as long as the block, or the function that this decorates, takes; in this thread.
+    """Fix the settings within the block or the decorated function, in this thread.
 
-    Raises `DeviceError` where JAX has no devices to compute on.
+    Raises `DeviceError` if JAX has no devices.
     """
     check_devices()
     with settings():
@@ -73,8 +73,8 @@ def fixed() -> Iterator[None]:
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """The same for another thread, or before there are devices."""
-    from jax._src.config import config_states  # there is no public way to all of them
+    """Fix the settings without a check for devices, for another thread or before there are devices."""
+    from jax._src.config import config_states  # there is no public access to all of them
 
     with ExitStack() as stack:
         for name, value in FIXED.items():
@@ -84,7 +84,7 @@ def settings() -> Iterator[None]:
 
 
 def in_thread(work: Callable[..., Result]) -> Callable[..., Result]:
-    """The function with these settings, for a thread that is started with it."""
+    """Return the function with fixed settings, to start a thread with."""
 
     @functools.wraps(work)
     def run(*given: Any, **named: Any) -> Result:
@@ -95,7 +95,7 @@ def in_thread(work: Callable[..., Result]) -> Callable[..., Result]:
 
 
 def others() -> dict[str, str]:
-    """The user's settings that may change the last bits, as far as they are not JAX's usual ones."""
+    """Return the user's settings that may change the last bits and differ from JAX's defaults."""
     import jax
 
     found = jax.config.values
@@ -104,28 +104,29 @@ def others() -> dict[str, str]:
 
 @functools.cache
 def check_devices() -> None:
-    """Raise `DeviceError` where JAX finds no devices of the kind that JAX_PLATFORMS names."""
+    """Raise `DeviceError` if JAX finds no devices of the kind in JAX_PLATFORMS."""
     import jax
 
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
         wanted = os.environ.get("JAX_PLATFORMS") or jax.config.jax_platforms  # type: ignore[attr-defined]
-        reason = str(error).partition("\n")[0] or "there is none here"
+        reason = str(error).partition("\n")[0] or "there is none"
         if not wanted:
             raise DeviceError(f"JAX cannot use any device: {reason}") from error
         raise DeviceError(
-            f"JAX_PLATFORMS is {wanted!r}, and JAX has no such device ({reason}); set it to cpu, or unset it, and JAX "
-            "takes what there is"
+            f"JAX_PLATFORMS is {wanted!r}, but JAX has no such device ({reason}); set it to cpu, or unset it to use "
+            "the devices of this machine"
         ) from error
 
 
-# ------------------------------------------------------------------------------------------------ a process of our own
+# ------------------------------------------------------------------------------------------------ the environment
 
 
 def leave_environment() -> list[str]:
-    """Drop the variables that set anything of `FIXED`, for a process of our own. Returns those that would have changed
-    it, as "NAME=VALUE". Nothing happens where JAX has read them already."""
+    """Remove the environment variables that set anything in `FIXED`. Returns those that differ, as "NAME=VALUE".
+
+    Does nothing if JAX has read them already."""
     if "jax" in sys.modules:
         return []
     usual = {name.upper(): value for name, value in FIXED.items()} | dict.fromkeys(ALSO, "allow")
@@ -138,16 +139,16 @@ def _means(text: str, value: Any) -> bool:
 
 
 def check_environment() -> None:
-    """Import JAX. Raises `UsageError` where a variable keeps it from that, or would end the process."""
+    """Import JAX. Raises `UsageError` if an environment variable prevents that or would end the process."""
     flags = os.environ.get("XLA_FLAGS")
-    if flags and "jax" not in sys.modules:  # XLA aborts the process where it knows a flag not
-        import subprocess  # here, for it takes its time to load
+    if flags and "jax" not in sys.modules:  # XLA aborts the process for an unknown flag
+        import subprocess  # here, because it is slow to import
 
         tried = isolation.command("sparring.system.numerics", "check_devices")
         done = subprocess.run(tried, env=isolation.environment(), capture_output=True, text=True, check=False)
-        said = [line.rpartition("] ")[2] for line in done.stderr.splitlines() if "XLA_FLAGS" in line]
-        if done.returncode and said:
-            raise UsageError(f"XLA_FLAGS is {flags!r}, and XLA does not take it: {said[0]}")
+        lines = [line.rpartition("] ")[2] for line in done.stderr.splitlines() if "XLA_FLAGS" in line]
+        if done.returncode and lines:
+            raise UsageError(f"XLA_FLAGS is {flags!r}, but XLA does not accept it: {lines[0]}")
     try:
         import jax  # noqa: F401
     except ValueError as error:

@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 
 def printable(text: str) -> str:
-    """The text on one line, with what terminals obey written out."""
+    """Return the text on one line, with control characters escaped."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def printable_lines(text: str) -> str:
-    """The same for a text of several lines."""
+    """Escape the control characters of a text of several lines."""
     return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
 def html_escaped(text: str) -> str:
-    """The text for a page of HTML: no markup, and no character that turns the direction of writing."""
+    """Escape a text for HTML: no markup, and no characters that change the direction of writing."""
     return html.escape(printable(text))
 
 
 def shell_quoted(word: str) -> str:
-    """The word as it is typed in a shell, also after it was printed: odd characters as in $'\\x1b'."""
+    """Quote a word for a shell, so that it can also be printed: unprintable characters become $'\\x1b'."""
     if word.isprintable():
         return shlex.quote(word)
     return f"$'{''.join(map(_ansi_c_quoted, word))}'"
@@ -46,23 +46,24 @@ def _ansi_c_quoted(char: str) -> str:
 
 
 def shell_joined(words: Iterable[str]) -> str:
-    """A command as it is typed in a shell."""
+    """Return a command as it is typed in a shell."""
     return " ".join(map(shell_quoted, words))
 
 
 def print_line(text: str, *, stderr: bool = False, flush: bool = False) -> None:
-    """Print one line. All that the program prints goes through `print_line`, `print_block` or `plain_console`."""
+    """Print a text on one line."""
     print(printable(text), file=sys.stderr if stderr else sys.stdout, flush=flush or stderr)
 
 
 def print_block(text: str, *, stderr: bool = False) -> None:
-    """Print a text of several lines, such as JSON. Names in it must be on one line already."""
+    """Print a text of several lines, such as JSON."""
     print(printable_lines(text), file=sys.stderr if stderr else sys.stdout, flush=stderr)
 
 
 def plain_console(stderr: bool = False) -> Console:
-    """A console that prints words as they are: a name may look like Rich's markup, or like `:dog:`; and that lets no
-    name send codes to the terminal. A closed pipe raises `BrokenPipeError`."""
+    """Return a console that prints names literally, without Rich's markup, emoji and control codes.
+
+    A closed pipe raises `BrokenPipeError`."""
     return _console_class()(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
@@ -80,6 +81,6 @@ def _console_class() -> type[Console]:
                     yield Segment(printable_lines(segment.text), segment.style)
 
         def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # Rich would end the program, and a training has something to save
+            raise BrokenPipeError  # Rich would exit, and a training has to save its state
 
     return PlainConsole

@@ -1,4 +1,4 @@
-"""PROGRESS of what takes long and is no training: a bar on a terminal, lines elsewhere, both on standard error."""
+"""Progress of long work other than training: a bar on a terminal, lines elsewhere, both on standard error."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 QUIET_SECONDS, LINE_SECONDS = 5.0, 10.0
-"""How long no line is written at first; and how often one is while a stage takes long."""
+"""Seconds before the first line, and seconds between lines of a long stage."""
 
 
 class ReportProgress(Protocol):
-    """Is told what is being done now and, where that can be counted, how much of it is done."""
+    """Reports the current stage and, if it can be counted, how much of it is done."""
 
     def __call__(self, what: str, done: int = 0, total: int = 0) -> None: ...
 
 
 Count = Callable[[int, int], None]
-"""Is told (done, in all) of one stage."""
+"""Reports the progress of one stage: (done, total)."""
 
 
 def silent(what: str, done: int = 0, total: int = 0) -> None:
-    """Shows nothing."""
+    """Report nothing."""
 
 
 _shown: ReportProgress | None = None
@@ -36,10 +36,10 @@ _shown: ReportProgress | None = None
 
 @contextmanager
 def shown(subject: str = "") -> Iterator[ReportProgress]:
-    """Show for as long as the block takes what is told: the stage of the work on `subject`, and the time left of it.
+    """Show progress within the block: the stage of the work on `subject`, and the time left.
 
-    On a terminal it is a bar that goes away. Elsewhere, once it has taken `QUIET_SECONDS`, there is a line for each
-    stage, and a line every `LINE_SECONDS`. Within another such block, what is told is shown there.
+    On a terminal it is a bar that disappears at the end. Elsewhere it is a line for each stage and a line every
+    `LINE_SECONDS`, after the first `QUIET_SECONDS`. A nested block uses the display of the outer one.
     """
     global _shown
     if _shown is not None:
@@ -54,13 +54,13 @@ def shown(subject: str = "") -> Iterator[ReportProgress]:
             _shown = None
 
 
-def counting(tell: ReportProgress, what: str) -> Count:
-    """Tells how much of that stage is done."""
-    return lambda done, total: tell(what, done, total)
+def counting(report: ReportProgress, what: str) -> Count:
+    """Return a function that reports the progress of one stage."""
+    return lambda done, total: report(what, done, total)
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words for people: "50 s", "3 min", "5.2 h"."""
+    """Format a duration: "50 s", "3 min", "5.2 h"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
@@ -74,7 +74,7 @@ def _bar(console: Console, subject: str) -> Iterator[ReportProgress]:
     with Progress(*columns, console=console, transient=True) as bars:
         bar, stage = bars.add_task(f"{subject}starting", total=None), ""
 
-        def tell(what: str, done: int = 0, total: int = 0) -> None:
+        def report(what: str, done: int = 0, total: int = 0) -> None:
             nonlocal stage
             if what != stage:
                 stage = what
@@ -82,18 +82,18 @@ def _bar(console: Console, subject: str) -> Iterator[ReportProgress]:
             count = f" {done:,}/{total:,}" if total else ""
             bars.update(bar, description=f"{subject}{printable(what)}{count}", completed=done, total=total or None)
 
-        yield tell
+        yield report
 
 
 class Stage:
-    """What is being done, since when, and how far it is."""
+    """A stage of the work: its name, its start, and its progress."""
 
     def __init__(self, what: str) -> None:
         self.what, self.done, self.total = what, 0, 0
         self.began, self.written = time.monotonic(), float("-inf")
 
     def words(self) -> str:
-        """For a line."""
+        """Return the text of a line."""
         spent = time.monotonic() - self.began
         if self.done:
             left = spent * (self.total - self.done) / self.done
@@ -105,7 +105,7 @@ class Stage:
 def _lines(console: Console, subject: str) -> Iterator[ReportProgress]:
     stage, began, ended = Stage(""), time.monotonic(), threading.Event()
 
-    def tell(what: str, done: int = 0, total: int = 0) -> None:
+    def report(what: str, done: int = 0, total: int = 0) -> None:
         nonlocal stage
         if what != stage.what:
             stage = Stage(what)
@@ -121,7 +121,7 @@ def _lines(console: Console, subject: str) -> Iterator[ReportProgress]:
     writer = threading.Thread(target=write, name="progress", daemon=True)
     writer.start()
     try:
-        yield tell
+        yield report
     finally:
         ended.set()
         writer.join()

@@ -17,19 +17,19 @@ import pytest
 from sparring.errors import DamageWarning
 from sparring.files import ownership
 from sparring.system import compilation_cache
-from sparring.system.compilation_cache import Desk, machine
+from sparring.system.compilation_cache import ProcessCache, machine
 
 PROGRAM = """
 import os, signal, sys
 import jax, jax.numpy as jnp
-from sparring import compiled, private
+from sparring.system import compilation_cache as compiled
 
 hits = []
 jax.monitoring.register_event_listener(lambda name, **_: hits.append(name) if name.endswith("/cache_hits") else None)
 compiled.LEAST_SECONDS = 0.0
-desk = compiled.keep_compiled()
+cache = compiled.keep_compiled()
 jax.jit(lambda x: jnp.sin(x) @ x.T)(jnp.ones((30, 20))).block_until_ready()
-print(len(hits), 0 if desk is None else len(list(desk.path.glob("*-cache"))), flush=True)
+print(len(hits), 0 if cache is None else len(list(cache.path.glob("*-cache"))), flush=True)
 if "kill" in sys.argv:
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -44,7 +44,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def run(environment: dict[str, str], *words: str) -> tuple[int, int]:
-    """(Programs read, programs on the desk) of a process that compiles something."""
+    """(Programs read, programs in the process cache) of a process that compiles something."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *words], env=environment, capture_output=True, text=True, timeout=120
     )
@@ -67,7 +67,7 @@ def test_the_next_process_reads_what_was_compiled_and_a_killed_one_leaves_nothin
     hits, again = run(environment)
     assert hits == again == programs
     assert {path: path.read_bytes() for path in store()} == contents
-    assert len(list(tmp_path.glob("compiled/*/desk-*"))) == 1, "only the killed process left its desk"
+    assert len(list(tmp_path.glob("compiled/*/desk-*"))) == 1, "only the killed process left its cache"
 
 
 def test_the_folder_that_the_user_chose_for_jax_stays(environment: dict[str, str], tmp_path: Path) -> None:
@@ -77,22 +77,22 @@ def test_the_folder_that_the_user_chose_for_jax_stays(environment: dict[str, str
 
 
 def test_a_dead_desk_is_cleared_and_a_living_one_is_not(tmp_path: Path) -> None:
-    dead, living = Desk(tmp_path), Desk(tmp_path)
+    dead, living = ProcessCache(tmp_path), ProcessCache(tmp_path)
     (dead.path / "half-cache").touch()
     os.utime(dead.path, (0, 0))
-    Desk(tmp_path)
+    ProcessCache(tmp_path)
     assert not dead.path.exists() and living.path.exists()
 
 
 def test_old_programs_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compilation_cache, "MOST_PROGRAMS", 2)
-    desk = Desk(tmp_path)
+    cache = ProcessCache(tmp_path)
     for age, name in enumerate(["new-cache", "middle-cache", "old-cache"]):
-        (desk.path / name).touch()
-        os.utime(desk.path / name, (1e9 - age, 1e9 - age))
-    desk.clear()
-    assert sorted(path.name for path in desk.store.iterdir()) == ["middle-cache", "new-cache"]
-    assert not desk.path.exists()
+        (cache.path / name).touch()
+        os.utime(cache.path / name, (1e9 - age, 1e9 - age))
+    cache.clear()
+    assert sorted(path.name for path in cache.store.iterdir()) == ["middle-cache", "new-cache"]
+    assert not cache.path.exists()
 
 
 @pytest.mark.parametrize("call", ["mkdtemp", "link"])
@@ -123,10 +123,10 @@ def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "cache"))
     before = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     jax.config.update("jax_compilation_cache_dir", None)  # type: ignore[no-untyped-call]
-    desk = compilation_cache._own_desk()
-    (desk.path / "a-cache").touch()
-    desk.clear()
-    yield desk.store
+    cache = compilation_cache._make_cache()
+    (cache.path / "a-cache").touch()
+    cache.clear()
+    yield cache.store
     jax.config.update("jax_compilation_cache_dir", before)  # type: ignore[no-untyped-call]
 
 
@@ -144,10 +144,10 @@ def test_folders_and_programs_are_made_for_their_user_alone(mask: int, tmp_path:
     before = os.umask(mask)
     try:
         ownership.make_folder(tmp_path / "cache" / "compiled")
-        desk = Desk(tmp_path / "cache" / "compiled")
-        (desk.path / "a-cache").touch()
-        desk.clear()
-        again = Desk(tmp_path / "cache" / "compiled")
+        cache = ProcessCache(tmp_path / "cache" / "compiled")
+        (cache.path / "a-cache").touch()
+        cache.clear()
+        again = ProcessCache(tmp_path / "cache" / "compiled")
     finally:
         os.umask(before)
     assert [path.name for path in again.path.iterdir()] == ["a-cache"]
@@ -196,7 +196,7 @@ def test_a_cache_folder_behind_a_link_of_the_users_is_used(trusting: Path, monke
     link = trusting.parents[3] / "link"
     link.symlink_to(trusting.parents[2])
     monkeypatch.setenv("SPARRING_CACHE", str(link))
-    assert (compilation_cache._own_desk().path / "a-cache").is_file()
+    assert (compilation_cache._make_cache().path / "a-cache").is_file()
 
 
 def test_the_users_own_group_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,10 +157,8 @@ def test_the_judge_says_what_came_of_what_was_asked_for(run: Run) -> None:
         "digits", "0" * 64, images.only(np.arange(200)), images.only(np.arange(200, 300)), "", None
     )
     said = (np.arange(100, dtype=np.int32) + 3 * (np.arange(100) < 50)) % 10  # half of the labels are wrong
-    verdict = protocol.judge(
-        np.asarray(real.unseen.images), real, shipped_judge("mnist"), None, silent, subject={}, seed=0,
-        labels=said.astype(np.int32),
-    )  # fmt: skip
+    samples = protocol.Samples(np.asarray(real.unseen.images), {}, 0, said.astype(np.int32))
+    verdict = protocol.judge(samples, real, shipped_judge("mnist"), None, silent)
     assert verdict.asked is not None
     assert verdict.measures["recognised"].value == verdict.asked.recognised
     assert verdict.asked.recognised == pytest.approx(verdict.asked.recognised_real / 2, abs=0.15)

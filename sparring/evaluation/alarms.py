@@ -1,32 +1,33 @@
-"""ALARMS: what the judgements of a run say in plain words. Pure functions of the events `judged`, the oldest first."""
+"""ALARMS of a run: pure functions of its `judged` events, oldest first, that return a message or None."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 Judged = dict[str, Any]
-"""The values of one judgement, as `sparring.evaluation.monitor` writes them into the events."""
+"""The values of one `judged` event, as `sparring.evaluation.monitor` writes them."""
 
 NEEDED = frozenset(
     ("score", "diversity", "copies", "copies_alarm", "right_unseen", "right_fake", "memorising", "memorising_alarm")
 )
-"""What the alarms look at in every judgement."""
+"""The values that the alarms read from every judgement."""
 TOP_SHARE = 0.5
-"""A class that has half of all samples, and three times what it has in the data: collapse."""
+"""Mode collapse: one class has at least this share of the samples and three times its share of the data."""
 VARIATION = 0.5
+"""Mode collapse: at least this share of the samples would have to change class to match the data."""
 LEAST_MODES = 0.25
-"""Modes among the samples over those among as many real images, below which most modes are missing."""
+"""Mode collapse: the samples have less than this share of the modes of the same number of real images."""
 LEAST_DIVERSITY = 0.2
-"""Variance of the samples' features over that of real images below which they are all alike."""
+"""Mode collapse: the variance of the samples' features is less than this share of that of real images."""
 DOMINATION = 0.99
-"""So much right about unseen real images and about samples, and the generator learns little from it."""
+"""The discriminator dominates if it classifies this share of unseen real images and of samples correctly."""
 COPIES_SHARE = 0.03
-"""So large a share of copies among the samples is an alarm."""
+"""Memorisation: at least this share of the samples are copies."""
 PATIENCE_JUDGEMENTS, PATIENCE_SHARE, LEAST_GAIN = 6, 0.25, 0.02
-"""Flat: for six judgements, and a quarter of all steps so far, nothing has come 2% below the best score before."""
+"""Flat: for six judgements and a quarter of the steps so far, no score was 2% lower than the best before it."""
 
 
 def collapse(judged: Sequence[Judged]) -> str | None:
-    """Whether the generator has been making nearly the same picture, two judgements long."""
+    """Mode collapse in the last two judgements."""
     if len(judged) < 2 or not all(_collapsed(values) for values in judged[-2:]):
         return None
     last = judged[-1]
@@ -35,35 +36,35 @@ def collapse(judged: Sequence[Judged]) -> str | None:
             f"{last['top_share']:.0%} of the samples are {last['top_class']!r} ({last['top_due']:.0%} of the data are)"
         )
     elif last.get("variation", 0) > VARIATION:
-        what = f"{last['variation']:.0%} of the samples would have to be of another class to be balanced like the data"
+        what = f"{last['variation']:.0%} of the samples would have to change class to be balanced like the data"
     elif _few_modes(last):
-        what = f"{last['modes']:,} modes are among the samples, {last['modes_real']:,} among as many real images"
+        what = f"the samples have {last['modes']:,} modes, the same number of real images has {last['modes_real']:,}"
     else:
         what = f"the samples vary only {last['diversity']:.0%} as much as real images"
-    return f"collapse: {what}"
+    return f"mode collapse: {what}"
 
 
 def domination(judged: Sequence[Judged]) -> str | None:
-    """Whether the discriminator has been nearly always right, two judgements long: then G hears nothing from it."""
+    """A discriminator that was nearly always right in the last two judgements, so that G gets little gradient."""
     if len(judged) < 2 or not all(min(v["right_unseen"], v["right_fake"]) >= DOMINATION for v in judged[-2:]):
         return None
     last = judged[-1]
     return (
-        f"the discriminator dominates: it is right about {last['right_unseen']:.1%} of unseen real images and "
-        f"{last['right_fake']:.1%} of the samples, so the generator learns little from it"
+        f"the discriminator dominates: it classifies {last['right_unseen']:.1%} of unseen real images and "
+        f"{last['right_fake']:.1%} of the samples correctly, so the generator learns little from it"
     )
 
 
 def memorised(judged: Sequence[Judged]) -> str | None:
-    """Whether samples are copies of training images, or the discriminator knows those by heart."""
+    """Samples that are copies of training images, or a discriminator that overfits."""
     last = judged[-1]
     if last["copies_alarm"]:
-        return f"memorisation: {copying(last['copies'])}"
-    return f"memorisation: {knowing(last['memorising'])}" if last["memorising_alarm"] else None
+        return f"memorisation: {copies_words(last['copies'])}"
+    return overfitting_words(last["memorising"]) if last["memorising_alarm"] else None
 
 
 def flat(judged: Sequence[Judged]) -> str | None:
-    """The patience rule: whether to stop now."""
+    """Early stopping: the score no longer improves."""
     best, since = float("inf"), 0
     for i, values in enumerate(judged):
         if values["score"] < (1 - LEAST_GAIN) * best:
@@ -74,16 +75,16 @@ def flat(judged: Sequence[Judged]) -> str | None:
     return f"flat for {waited:,} steps: stop now, best was step {best_of(judged)['step']:,}"
 
 
-def copying(share: float) -> str:
-    """So many copies among the samples, in words."""
-    return f"{share:.1%} of the samples are copies: far closer to a training image than unseen real images are"
+def copies_words(share: float) -> str:
+    """The message about this share of copies among the samples."""
+    return f"{share:.1%} of the samples are copies: much closer to a training image than unseen real images are"
 
 
-def knowing(memorising: float) -> str:
-    """A discriminator that finds training images more real than unseen ones so often, in words."""
+def overfitting_words(memorising: float) -> str:
+    """The message about a discriminator that rates training images above unseen ones this often."""
     return (
-        "the discriminator knows its training images: it finds one more real than an unseen real image in "
-        f"{memorising:.0%} of the cases, where 50% is chance"
+        "overfitting: the discriminator rates a training image as more real than an unseen real image in "
+        f"{memorising:.0%} of the cases (50% is chance)"
     )
 
 
@@ -93,11 +94,11 @@ ALARMS: dict[str, Callable[[Sequence[Judged]], str | None]] = {
     "memorisation": memorised,
     "flat": flat,
 }
-"""Each says its text where it holds after the newest judgement; a run raises each once."""
+"""Each returns its message if it applies to the newest judgement. A run raises each alarm once."""
 
 
 def best_of(judged: Sequence[Judged]) -> Judged:
-    """The judgement with the lowest score, the first of equals."""
+    """The judgement with the lowest score; the first one of equals."""
     return min(judged, key=lambda values: float(values["score"]))
 
 

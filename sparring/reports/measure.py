@@ -28,7 +28,7 @@ from sparring.errors import CheckpointError, DamageWarning, DataError, DiskError
 from sparring.evaluation import protocol
 from sparring.evaluation.features import Extractor, choose_extractor
 from sparring.evaluation.metrics.discriminator import Discrimination, discrimination, logits_of
-from sparring.evaluation.protocol import FEW_UNSEEN, SAMPLES, SEED, RealImages
+from sparring.evaluation.protocol import FEW_UNSEEN, SAMPLES, SEED, RealImages, Samples
 from sparring.evaluation.verdict import Verdict
 from sparring.files import checksummed, marks
 from sparring.images import Images, some_places
@@ -165,7 +165,7 @@ def _measure_run(
     known = real.own is not None or not (elsewhere or foreign)
     told = _ask_discriminator(run, best, step, real, samples, labels) if known else None
     extractor, asked = _extractor(real, onnx, tell), None if foreign else labels
-    verdict = protocol.judge(samples, real, extractor, told, tell, subject=subject, seed=seed, labels=asked)
+    verdict = protocol.judge(Samples(samples, subject, seed, asked), real, extractor, told, tell)
     tell("report")
     with _keeping(not_kept):
         checksummed.write(run.measures, verdict.to_json())
@@ -267,7 +267,7 @@ def _judge_samples(
     shaping = _shaping_like(samples) if has_pictures(data) else AS_THEY_ARE
     real = protocol.real_images(data, HELD_OUT, replace(shaping, follow_links=follow_links))
     protocol.check_samples(samples, real)
-    verdict = protocol.judge(samples, real, _extractor(real, onnx, tell), None, tell, subject=subject, seed=None)
+    verdict = protocol.judge(Samples(samples, subject), real, _extractor(real, onnx, tell), None, tell)
     return replace(verdict, notices=(note, *verdict.notices)) if note else verdict, real
 
 
@@ -312,7 +312,7 @@ def _ask_discriminator(
         places = some_places(len(images), DISCRIMINATED)
         return logits(images[places], None if labels is None or shown is None else shown[places])
 
-    training, unseen = (some(part.images, part.labels) for part in (real.shown.training, real.shown.unseen))
+    training, unseen = (some(part.images, part.labels) for part in (real.trained_on.training, real.trained_on.unseen))
     return discrimination(training, unseen, some(samples, labels))
 
 

@@ -49,7 +49,7 @@ def page(verdict: Verdict, samples: Images, real: RealImages, run: Run | None) -
         classes(verdict, real.training.class_names),
         recognised(verdict.asked),
         modes(verdict, real.training.class_names),
-        closest(verdict.memorisation, samples, real.shown.training.images),
+        closest(verdict.memorisation, samples, real.trained_on.training.images),
         history(run) if run is not None else "",
         discriminator(verdict.discriminator),
         provenance(verdict, run),

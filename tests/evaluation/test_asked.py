@@ -9,14 +9,15 @@ RANDOM = np.random.default_rng(0)
 
 
 def features(labels: np.ndarray, answers: np.ndarray, shift: float = 0.0) -> Features:
-    """Features of two numbers around the class's place; the judge answers as told."""
+    """Features of two numbers around the class's place; the classifier's answers are given."""
     values = labels[:, np.newaxis] * 10 + RANDOM.standard_normal((len(labels), 2)) + shift
     return Features(values.astype(np.float32), np.eye(3, dtype=np.float32)[answers])
 
 
 def asked(answers: np.ndarray, labels: np.ndarray, shift: float = 0.0) -> Asked | None:
     real = np.arange(3, dtype=np.int32).repeat(LEAST + 50)
-    return asked_for(NAMES, features(labels, answers, shift), labels, *(features(real, real), real) * 2)
+    training, unseen = ((features(real, real), real) for _ in range(2))
+    return asked_for(NAMES, (features(labels, answers, shift), labels), training, unseen)
 
 
 def test_what_is_recognised_is_counted_class_by_class() -> None:
@@ -39,7 +40,7 @@ def test_each_class_has_its_own_distance() -> None:
         assert far.distances[i] == pytest.approx(2 * 3.0**2, rel=0.2)  # two numbers, three off each
 
 
-def test_a_judge_without_classes_says_nothing() -> None:
+def test_without_classes_nothing_is_counted() -> None:
     labels = np.zeros(4, np.int32)
     bare = Features(np.zeros((4, 2), np.float32), None)
-    assert asked_for(NAMES, *(bare, labels) * 3) is None
+    assert asked_for(NAMES, (bare, labels), (bare, labels), (bare, labels)) is None

@@ -330,10 +330,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "nothing there": (lambda folder: folder / "nowhere", "does not exist"),
     "an empty folder": (lambda folder: folder, "is neither a run nor a folder of pictures"),
     "no images": (array(np.zeros((0, 28, 28), np.uint8)), "holds no images"),
-    "one image": (one_image, "1 samples are too few to judge; 20 are the least"),
+    "one image": (one_image, "1 samples are too few to judge; at least 20"),
     "the wrong size": (array(np.zeros((50, 32, 32), np.uint8)), "the samples are 32 x 32 x 1, but the images of"),
     "floats that are not numbers": (array(np.full((50, 28, 28), np.nan)), "39,200 values are not finite numbers"),
-    "all the same": (array(np.zeros((50, 28, 28), np.uint8)), "all 50 samples are the same image, so there is nothing"),
+    "all the same": (array(np.zeros((50, 28, 28), np.uint8)), "all 50 samples are the same image"),
     "a corrupt file": (corrupt, "is damaged or no archive of plain arrays"),
     "a damaged run": (damaged_measures, "recipe.json is damaged"),
 }
@@ -356,7 +356,7 @@ def test_nearly_identical_samples_are_judged_and_the_alarm_says_so(
     images = np.zeros((50, 28, 28), np.uint8)
     images[0, 0, 0] = 1
     assert main(["measure", str(array(images)(tmp_path)), "--data", str(digits)]) == 0
-    assert "alarm: collapse: 100% of the samples are" in capsys.readouterr().out
+    assert "alarm: mode collapse: 100% of the samples are" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
-"""Fetches one file from the first of several mirrors that delivers it whole.
+"""Download a file from the first of several mirrors that works.
 
-What is received goes to `<destination>.part`; only when its checksum is right does it take its final name, in one
-atomic step. So a file under its final name is always whole. A part that was cut short stays, and the next call goes on
-where it ended; a part with wrong bytes is removed.
+The download is written to `<destination>.part` and renamed in one atomic step when its checksum is right, so a file
+under its final name is always complete. A part that was cut short stays, and the next call continues it. A part with
+wrong bytes is removed.
 
-Two processes may fetch the same file at once: the first locks the part (the lock ends with the process), any other
-writes to a part of its own, `<destination>.part-<random>`, which it removes when it ends. Where there are no such
-locks (on Windows, on some network drives) every process writes to a part of its own, and none is left to go on with.
+Several processes may fetch the same file. The first one locks the part; the lock ends with the process. Any other
+process writes to its own part, `<destination>.part-<random>`, and removes it when it ends. Without file locks (on
+Windows, on some network drives), every process writes to its own part, and no part is continued.
 """
 
 import gzip
@@ -32,19 +32,7 @@ from sparring.files import atomic, ownership
 from sparring.terminal.output import plain_console, print_line
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes received so far and the bytes expected (None where the server does not say)."""
-
-TIMEOUT = 15.0
-"""Seconds of silence after which a mirror is given up."""
-
-TRIES = 3
-"""How often one mirror is asked when it fails in a way that may pass: connection lost, cut short, server error."""
-
-PAUSE = 1.0
-"""Seconds before the second try; before the third, twice that."""
-
-LIMIT = 1 << 30
-"""No file larger than this (1 GiB, as received or unpacked) is fetched."""
+"""Called with (bytes received so far, bytes expected or None if the server does not send a length)."""
 
 _CHUNK = 1 << 18
 _PASSING_STATUSES = {408, 425, 429}
@@ -52,7 +40,21 @@ _RANGE_NOT_SATISFIABLE = 416
 
 
 def no_progress(received: int, expected: int | None) -> None:
-    """Shows nothing."""
+    """Show nothing."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a download."""
+
+    timeout: float = 15.0
+    """Seconds without data after which a mirror is given up."""
+    tries: int = 3
+    """Requests to one mirror if it fails in a way that may pass: connection lost, file cut short, server error."""
+    pause: float = 1.0
+    """Seconds before the second try; twice as many before the third."""
+    size: int = 1 << 30
+    """Largest file in bytes (1 GiB), as received and unpacked."""
 
 
 def fetch(
@@ -62,41 +64,35 @@ def fetch(
     sha256: str,
     unpack: bool = True,
     progress: Progress = no_progress,
-    timeout: float = TIMEOUT,
-    tries: int = TRIES,
-    pause: float = PAUSE,
-    limit: int = LIMIT,
+    limits: Limits = Limits(),
 ) -> None:
-    """Fetches a file from the first of `urls` that delivers it whole; does nothing if it is already there.
+    """Download a file from the first of several mirrors that works. Do nothing if the file is already there.
 
     Args:
-        urls: Where the file lies, best first; http and https only.
-        destination: The path that the file gets once it is whole and verified. Its folder is made if need be.
-        sha256: What the file's SHA-256 must be, in hexadecimal.
-        unpack: Whether `sha256` is that of the content inside the gzip wrapper (mirrors may pack the same content
-            differently). The file is kept as it was received either way.
-        progress: Called for every piece that arrives.
-        timeout: Seconds of silence after which a mirror is given up.
-        tries: How often one mirror is asked at most when it fails in a way that may pass.
-        pause: Seconds before the second try, growing with each further one.
-        limit: Bytes, as received and as unpacked, beyond which a file is refused.
+        urls: Addresses of the file, best first; http and https only.
+        destination: The final path of the file. Its folder is created if needed.
+        sha256: The expected SHA-256, in hexadecimal.
+        unpack: Whether `sha256` is that of the content inside the gzip wrapper, because mirrors may compress the same
+            content differently. The file is kept as it was received.
+        progress: Called for every block that arrives.
+        limits: When to give up.
 
     Raises:
-        DownloadError: no mirror delivered the file; the message gives each mirror with its reason.
-        DataError: one of `urls` is not an http or https address.
+        DownloadError: No mirror delivered the file. The message lists each mirror with its reason.
+        DataError: One of `urls` is not an http or https address.
     """
     for url in urls:
         _check_address(url)
-    order = _Order(sha256, unpack, progress, timeout, tries, pause, limit)
+    wanted = _Wanted(sha256, unpack, progress, limits)
     failures: list[str] = []
     try:
         ownership.make_folder(destination.parent)
         with _claimed_part(destination) as part:
-            if destination.is_file() and _fault(destination, order) is None:
+            if destination.is_file() and _fault(destination, wanted) is None:
                 return
             for url in urls:
                 try:
-                    _fetch_whole(url, part, order)
+                    _fetch_whole(url, part, wanted)
                 except _MirrorFailed as failure:
                     failures.append(f"{url} ({failure})")
                 else:
@@ -109,11 +105,7 @@ def fetch(
 
 @contextmanager
 def shown_progress(label: str) -> Iterator[Progress]:
-    """Shows a download on standard error: a bar on a terminal, one plain line anywhere else.
-
-    Args:
-        label: What is fetched, in a few words.
-    """
+    """Show a download on standard error: a progress bar on a terminal, one plain line elsewhere."""
     if not sys.stderr.isatty():
         print_line(f"Fetching {label}", stderr=True)
         yield no_progress
@@ -132,20 +124,17 @@ def shown_progress(label: str) -> Iterator[Progress]:
 
 
 @dataclass(frozen=True)
-class _Order:
-    """What is wanted and with how much patience; the fields are the arguments of `fetch`."""
+class _Wanted:
+    """The wanted file: arguments of `fetch`."""
 
     sha256: str
     unpack: bool
     progress: Progress
-    timeout: float
-    tries: int
-    pause: float
-    limit: int
+    limits: Limits
 
 
 class _MirrorFailed(Exception):
-    """One mirror did not deliver; the message says why."""
+    """A mirror did not deliver the file. The message is the reason."""
 
     def __init__(self, reason: str, *, may_pass: bool = False, status: int | None = None) -> None:
         super().__init__(reason)
@@ -163,48 +152,48 @@ def _check_address(url: str) -> None:
         raise DataError(f"cannot fetch {url!r}: only http and https addresses are accepted")
 
 
-def _fetch_whole(url: str, part: Path, order: _Order) -> None:
-    """Completes `part` from one mirror and verifies it; wrong bytes are removed.
+def _fetch_whole(url: str, part: Path, wanted: _Wanted) -> None:
+    """Complete `part` from one mirror and verify it. Remove it if its bytes are wrong.
 
-    When the wrong bytes began with an earlier attempt's, that attempt may be to blame: once, all is fetched again.
+    If the wrong bytes continue an earlier attempt, that attempt may be the cause, so the whole file is fetched once more.
     """
-    continued = _receive_all(url, part, order)
-    fault = _fault(part, order)
+    continued = _receive_all(url, part, wanted)
+    fault = _fault(part, wanted)
     if fault is not None and continued:
         _empty(part)
-        _receive_all(url, part, order)
-        fault = _fault(part, order)
+        _receive_all(url, part, wanted)
+        fault = _fault(part, wanted)
     if fault is not None:
         _empty(part)
         raise _MirrorFailed(fault)
 
 
-def _receive_all(url: str, part: Path, order: _Order) -> bool:
-    """Asks one mirror until it has delivered all; True when what was received continues an earlier attempt."""
+def _receive_all(url: str, part: Path, wanted: _Wanted) -> bool:
+    """Request the file until one mirror has sent all of it. True if this continued an earlier attempt."""
     attempt = 1
     while True:
         try:
-            return _receive(url, part, order)
+            return _receive(url, part, wanted)
         except _MirrorFailed as failure:
-            if not failure.may_pass or attempt >= order.tries:
+            if not failure.may_pass or attempt >= wanted.limits.tries:
                 raise
-        time.sleep(order.pause * attempt)
+        time.sleep(wanted.limits.pause * attempt)
         attempt += 1
 
 
-def _receive(url: str, part: Path, order: _Order) -> bool:
-    """Asks one mirror once for what `part` still lacks; True when the answer continued what was there."""
+def _receive(url: str, part: Path, wanted: _Wanted) -> bool:
+    """Request the missing bytes of `part` once. True if the response continued the bytes that were there."""
     start = _size(part)
     headers = {"User-Agent": "sparring"}
     if start:
         headers["Range"] = f"bytes={start}-"
     request = urllib.request.Request(url, headers=headers)
     try:
-        with _told_as_failure(order.timeout):
-            response: HTTPResponse = _opener().open(request, timeout=order.timeout)
+        with _network_errors(wanted.limits.timeout):
+            response: HTTPResponse = _opener().open(request, timeout=wanted.limits.timeout)
     except _MirrorFailed as failure:
         if failure.status == _RANGE_NOT_SATISFIABLE and start:
-            return True  # nothing is missing, or the part is another file's; its checksum will tell
+            return True  # nothing is missing, or the part is of another file; the checksum decides
         raise
     with response:
         continued = response.status == 206
@@ -215,23 +204,23 @@ def _receive(url: str, part: Path, order: _Order) -> bool:
         expected = None if response.length is None else received + response.length
         with part.open("ab" if continued else "wb") as file:
             while True:
-                with _told_as_failure(order.timeout):
+                with _network_errors(wanted.limits.timeout):
                     piece = response.read1(_CHUNK)
                 if not piece:
                     break
                 received += len(piece)
-                if received > order.limit:
+                if received > wanted.limits.size:
                     file.truncate(0)
-                    raise _MirrorFailed(f"larger than {order.limit} bytes", may_pass=continued)
+                    raise _MirrorFailed(f"larger than {wanted.limits.size} bytes", may_pass=continued)
                 file.write(piece)
-                order.progress(received, expected)
+                wanted.progress(received, expected)
     if expected is not None and received < expected:
         raise _MirrorFailed(f"cut short: expected {expected} bytes, received {received}", may_pass=True)
     return continued
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Opens http and https addresses and nothing else, also when a mirror redirects to something else."""
+    """An opener of http and https addresses only, even if a mirror redirects to another scheme."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -247,8 +236,8 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 @contextmanager
-def _told_as_failure(timeout: float) -> Iterator[None]:
-    """Turns what the network may raise into `_MirrorFailed`, in words."""
+def _network_errors(timeout: float) -> Iterator[None]:
+    """Turn network errors into `_MirrorFailed`."""
     try:
         yield
     except urllib.error.HTTPError as error:
@@ -266,7 +255,7 @@ def _told_as_failure(timeout: float) -> Iterator[None]:
 
 def _network_failure(cause: BaseException | str, timeout: float) -> _MirrorFailed:
     if isinstance(cause, TimeoutError):
-        return _MirrorFailed(f"silent for {timeout:g} s")
+        return _MirrorFailed(f"no data for {timeout:g} s")
     if isinstance(cause, ConnectionRefusedError):
         return _MirrorFailed("connection refused")
     if isinstance(cause, socket.gaierror):
@@ -278,29 +267,29 @@ def _network_failure(cause: BaseException | str, timeout: float) -> _MirrorFaile
     return _MirrorFailed(str(cause))
 
 
-def _fault(path: Path, order: _Order) -> str | None:
-    """What is wrong with the content of `path`; None when its checksum is right. Never unpacks beyond the limit."""
+def _fault(path: Path, wanted: _Wanted) -> str | None:
+    """The fault of the content of `path`; None if its checksum is right. Never unpacks more than the limit."""
     digest = hashlib.sha256()
     length = 0
     try:
         with path.open("rb") as raw:
-            zipped = order.unpack and raw.read(2) == b"\x1f\x8b"
+            zipped = wanted.unpack and raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             content = gzip.GzipFile(fileobj=raw) if zipped else raw
             while piece := content.read1(_CHUNK):
                 length += len(piece)
-                if length > order.limit:
-                    return f"wrong bytes: more than {order.limit} when unpacked"
+                if length > wanted.limits.size:
+                    return f"wrong bytes: more than {wanted.limits.size} when unpacked"
                 digest.update(piece)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         return "wrong bytes: damaged gzip data"
-    if digest.hexdigest() != order.sha256:
-        return f"wrong bytes: expected SHA-256 {order.sha256}, found {digest.hexdigest()}"
+    if digest.hexdigest() != wanted.sha256:
+        return f"wrong bytes: expected SHA-256 {wanted.sha256}, found {digest.hexdigest()}"
     return None
 
 
 def _publish(part: Path, destination: Path) -> None:
-    """Writes `part` through to the disk and gives it its final name."""
+    """Write `part` through to the disk and give it its final name."""
     atomic.sync(part)
     part.replace(destination)
     atomic.sync(destination.parent)
@@ -308,7 +297,7 @@ def _publish(part: Path, destination: Path) -> None:
 
 @contextmanager
 def _claimed_part(destination: Path) -> Iterator[Path]:
-    """A part file that no other process writes to; see the head of this file for what becomes of it."""
+    """A part file that no other process writes to (see the top of this file)."""
     shared = destination.with_name(f"{destination.name}.part")
     lock = _lock(shared)
     if lock is None:
@@ -328,7 +317,7 @@ def _claimed_part(destination: Path) -> Iterator[Path]:
 
 
 def _lock(path: Path) -> int | None:
-    """A descriptor that holds the lock on `path`, which is made if need be; None when it cannot be had."""
+    """A file descriptor that holds the lock on `path`; None if another process holds it. Creates the file."""
     if sys.platform == "win32":
         return None
     import fcntl
@@ -342,11 +331,11 @@ def _lock(path: Path) -> int | None:
             return None
         if _is_at(descriptor, path):
             return descriptor
-        os.close(descriptor)  # its last owner renamed or removed the file before the lock was ours
+        os.close(descriptor)  # its last owner renamed or removed the file before we got the lock
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file is still the one that `path` names."""
+    """Whether `path` is still the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -361,5 +350,5 @@ def _size(path: Path) -> int:
 
 
 def _empty(path: Path) -> None:
-    """Leaves `path` without content, but in its place, so that a lock on it goes on holding."""
+    """Empty the file but keep it, so that a lock on it stays valid."""
     path.write_bytes(b"")

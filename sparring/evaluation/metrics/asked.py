@@ -1,5 +1,4 @@
-"""ASKED FOR: whether a conditional generator's samples are of the classes that they were asked to be of, and how good
-each class is by itself."""
+"""CONDITIONAL SAMPLES: does the classifier recognise the classes that were asked for, and how good is each class?"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,41 +11,37 @@ from sparring.evaluation.features import Features
 from sparring.evaluation.metrics.frechet import frechet_distance, moments
 
 LEAST = 256
-"""Samples, unseen images and training images of a class, with fewer of which it has no distance of its own: twice as
-many as there are features."""
+"""The fewest samples, unseen images and training images from which a class's distance is computed: twice the number of
+features."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What came of what was asked for. Of each class in the data's order, nothing (None) where there is too little."""
+    """Results for each class, in the order of the data. A value is None where there are too few images."""
 
     names: tuple[str, ...]
-    """Of the classes."""
+    """Names of the classes."""
     recognised: float
-    """Share of the samples that the judge takes for the class that was asked for."""
+    """Share of samples that the classifier assigns to the class that was asked for."""
     error: float
-    """Its standard error, for the chance in drawing the samples."""
+    """Standard error of `recognised`, from drawing the samples at random."""
     recognised_real: float
-    """The same of as many training images and their labels."""
+    """The same share of the same number of training images with their labels."""
     shares: tuple[float | None, ...]
     """`recognised` of each class."""
     distances: tuple[float | None, ...]
-    """Frechet distance of each class's samples from the unseen images of that class."""
+    """Frechet distance between each class's samples and its unseen images."""
     floors: tuple[float | None, ...]
-    """The same of as many training images of that class."""
+    """The same distance of the same number of training images of the class."""
 
 
-def asked_for(
-    names: tuple[str, ...],
-    fake: Features,
-    labels: Labels,
-    floor: Features,
-    floor_labels: Labels,
-    unseen: Features,
-    unseen_labels: Labels,
-) -> Asked | None:
-    """Of samples, as many training images, and unseen images, each with labels (N,); None if the judge knows no
-    classes."""
+Labelled = tuple[Features, Labels]
+"""Features of N images and their labels (N,)."""
+
+
+def asked_for(names: tuple[str, ...], samples: Labelled, training: Labelled, unseen: Labelled) -> Asked | None:
+    """Compare samples, as many training images and unseen images by class; None if the extractor has no classes."""
+    (fake, labels), (floor, floor_labels), (real, real_labels) = samples, training, unseen
     if fake.probabilities is None or floor.probabilities is None:
         return None
     right, right_real = _right(fake.probabilities, labels), _right(floor.probabilities, floor_labels)
@@ -54,14 +49,14 @@ def asked_for(
     distances: list[float | None] = []
     floors: list[float | None] = []
     for label in range(len(names)):
-        ours, theirs, real = labels == label, floor_labels == label, unseen_labels == label
+        ours, theirs, others = labels == label, floor_labels == label, real_labels == label
         shares.append(float(right[ours].mean()) if ours.any() else None)
-        if min(ours.sum(), theirs.sum(), real.sum()) < LEAST:
+        if min(ours.sum(), theirs.sum(), others.sum()) < LEAST:
             distances.append(None)
             floors.append(None)
             continue
-        reference = moments(unseen.values[real])
-        count = min(ours.sum(), theirs.sum())  # with more samples the distance has less bias
+        reference = moments(real.values[others])
+        count = min(ours.sum(), theirs.sum())  # the bias of both distances depends on the number of samples
         distances.append(frechet_distance(moments(fake.values[ours][:count]), reference))
         floors.append(frechet_distance(moments(floor.values[theirs][:count]), reference))
     return Asked(
@@ -75,6 +70,6 @@ def asked_for(
     )
 
 
-def _right(answers: NDArray[Any], labels: Labels) -> NDArray[np.bool_]:
-    right: NDArray[np.bool_] = answers.argmax(axis=1) == labels
+def _right(probabilities: NDArray[Any], labels: Labels) -> NDArray[np.bool_]:
+    right: NDArray[np.bool_] = probabilities.argmax(axis=1) == labels
     return right

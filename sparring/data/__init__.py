@@ -6,6 +6,7 @@ arrays/        files that hold arrays: IDX, NPZ, NPY
 named/         data sets with a name
 pictures/      the user's own pictures
 samples.py     samples that another program made, to be judged
+splits.py      the usual names of train, test and validation
 classes.py     how many images of each class are asked for
 batches.py     which images make a batch, as a function of (seed, step)
 validation.py  the validation images, which no network is trained on
@@ -64,7 +65,7 @@ def load(source: str, split: Split = "train", shaping: Shaping = AS_THEY_ARE, st
             the file beside it that is named alike; an NPY file with an array of images; or a folder or a zip file of
             IDX files, named as MNIST's are.
         split: Which part of the set. A folder without sub-folders such as "train" and "test" is all training data and
-            has no test split; the same goes for files (`sparring.data.pictures.splits` has the names).
+            has no test split; the same goes for files (`sparring.data.splits` has the names).
         shaping: The size and the channels that they shall have, and how their files are read.
         strict: Whether a picture that cannot be read is an error; else it is left out, and the notice counts it.
 

@@ -22,8 +22,8 @@ from sparring.data.image_set import ImageSet, all_alike
 from sparring.data.pictures.collection import Collection
 from sparring.data.pictures.listing import shown
 from sparring.data.pictures.shaping import SIDES, Shaping
-from sparring.data.pictures.splits import USES, Part
 from sparring.data.selection import ManyImages, pieces
+from sparring.data.splits import USES, Part
 from sparring.data.validation import LEAST_VALIDATION
 from sparring.errors import DataError
 from sparring.files.atomic import MayReplace

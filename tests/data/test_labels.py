@@ -9,7 +9,7 @@ from made_pictures import colourful, encoded, write_files, write_zip
 from sparring.data import collect, load
 from sparring.data.arrays.idx import Split
 from sparring.data.pictures.labels import Arrangement, arrange
-from sparring.data.pictures.splits import split_name
+from sparring.data.splits import split_name
 from sparring.errors import DataError
 
 

@@ -20,8 +20,8 @@ from sparring.data.arrays.idx import Split
 from sparring.data.arrays.ranges import BYTES, Reading, ValueRange, choose_range, numbers_of, scaled
 from sparring.data.arrays.unpacked import LARGE, in_blocks, is_large, keep, refuse_bomb
 from sparring.data.pictures.listing import shown
-from sparring.data.pictures.splits import Part, Role, split_name, words_of
 from sparring.data.selection import PIECE_BYTES, pieces
+from sparring.data.splits import Part, Role, split_name, words_of
 from sparring.errors import DataError, reason
 from sparring.images import Images
 

@@ -155,7 +155,7 @@ def _check_address(url: str) -> None:
 def _fetch_whole(url: str, part: Path, wanted: _Wanted) -> None:
     """Complete `part` from one mirror and verify it. Remove it if its bytes are wrong.
 
-    If the wrong bytes continue an earlier attempt, that attempt may be the cause, so the whole file is fetched once more.
+    If they continue an earlier attempt, that attempt may be the cause, so the whole file is fetched once more.
     """
     continued = _receive_all(url, part, wanted)
     fault = _fault(part, wanted)

@@ -7,7 +7,6 @@ archive.py     a zip of pictures
 search.py      when to stop searching for pictures
 decode.py      one file as a picture
 shaping.py     size, fit and channels
-splits.py      the usual names of train, test and validation
 labels.py      classes from folders
 label_file.py  StyleGAN's dataset.json
 shards.py      numbered folders that are not classes

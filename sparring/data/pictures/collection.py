@@ -31,9 +31,9 @@ from sparring.data.pictures.labels import arrange
 from sparring.data.pictures.listing import File, Listing, Problem
 from sparring.data.pictures.parallel import DECODING, in_order
 from sparring.data.pictures.shaping import DEPTHS, Pixels, Shaping, Size, choose_size, shape
-from sparring.data.pictures.splits import Part
 from sparring.data.pictures.store import CHUNK_BYTES, Failed, Shape, Stored, key_of, stored
 from sparring.data.selection import ManyImages, pieces
+from sparring.data.splits import Part
 from sparring.errors import DataError
 from sparring.recipes.recipe import Channels
 from sparring.terminal.output import shell_quoted

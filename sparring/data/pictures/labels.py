@@ -17,7 +17,7 @@ from sparring.data.arrays.idx import Split
 from sparring.data.pictures.label_file import FileLabels
 from sparring.data.pictures.listing import shown
 from sparring.data.pictures.shards import are_shards
-from sparring.data.pictures.splits import Part, Role, SplitName, split_name, splits_among
+from sparring.data.splits import Part, Role, SplitName, split_name, splits_among
 from sparring.errors import DataError
 
 Folders = tuple[str, ...]

@@ -29,7 +29,7 @@ def test_each_split_is_counted_and_copies_are_found(tmp_path: Path, capsys: pyte
     assert "8 images, trained on" in text
     for line in (
         "split training: 8 images, trained on",
-        "split testing: 5 images, never",
+        "split testing: 5 images, not",
         "split val: 3 images, not used",
     ):
         assert line in text

@@ -4,9 +4,9 @@ Python runs signal handlers only in the main thread and between two instructions
 a library waits. An exception from a handler can interrupt any line of any library, and hang or crash it. Therefore a
 separate thread waits for signals here, and raises nothing.
 
-During a training (`handed_to`) the first signal requests a stop, and the training saves everything. Otherwise the
-program ends at once: it removes temporary files, prints one sentence, and exits without the clean-up of Python and JAX.
-All files are written so that they survive this.
+During a training (`first_signal_stops`) the first signal requests a stop, and the training saves everything. Otherwise
+the program ends at once: it removes temporary files, prints one sentence, and exits without the clean-up of Python and
+JAX. All files are written so that they survive this.
 
 Only the program listens (`sparring.__main__`). A Python program that imports Sparring keeps its own signal handlers.
 This module imports nothing slow, because it runs before all other modules of the package.
@@ -49,9 +49,9 @@ _ending = threading.Lock()
 _temporary: dict[str, None] = {}
 _stoppable: Stoppable | None = None
 _terminals: list[int] = []
-_quiet = False
+_ctrl_c_is_normal = False
 _listening = False
-_asked_to_end = False
+_end_requested = False
 
 
 def listen() -> None:
@@ -77,13 +77,13 @@ def listening() -> bool:
     return _listening
 
 
-def asked_to_end() -> bool:
+def end_requested() -> bool:
     """Return whether SIGTERM or SIGHUP arrived. They end the program; Ctrl-C ends only its current work."""
-    return _asked_to_end
+    return _end_requested
 
 
 @contextmanager
-def handed_to(stop: Stoppable) -> Iterator[None]:
+def first_signal_stops(stop: Stoppable) -> Iterator[None]:
     """Within the block, let the first signal set `stop.requested`, and the second one end the program.
 
     SIGHUP never counts as the second signal: the shell and the system may both send it, also after SIGTERM.
@@ -97,14 +97,14 @@ def handed_to(stop: Stoppable) -> Iterator[None]:
 
 
 @contextmanager
-def welcome() -> Iterator[None]:
+def ctrl_c_ends_normally() -> Iterator[None]:
     """Within the block, let Ctrl-C end the program normally: without a message, and with status 0."""
-    global _quiet
-    before, _quiet = _quiet, True
+    global _ctrl_c_is_normal
+    before, _ctrl_c_is_normal = _ctrl_c_is_normal, True
     try:
         yield
     finally:
-        _quiet = before
+        _ctrl_c_is_normal = before
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def finish() -> None:
                 signal.signal(number, signal.SIG_DFL)
 
 
-def hold_if_ending() -> None:
+def wait_if_ending() -> None:
     """Wait for ever if a signal is ending the program. An error at that time is a consequence of it."""
     with _ending:
         pass
@@ -160,12 +160,12 @@ def _ignore(number: int, frame: object) -> None:
 
 
 def _wait_for_signals(reader: int) -> None:
-    global _asked_to_end
+    global _end_requested
     while word := os.read(reader, 1):
         number = signal.Signals(word[0])
         hang_up = number not in SENTENCES
         stoppable = _stoppable
-        _asked_to_end |= number in SIGNALS and number != signal.SIGINT
+        _end_requested |= number in SIGNALS and number != signal.SIGINT
         if number not in SIGNALS or (hang_up and stoppable is not None and stoppable.requested):
             continue
         if stoppable is None or stoppable.requested:
@@ -178,7 +178,7 @@ def _wait_for_signals(reader: int) -> None:
 def _end(number: signal.Signals) -> NoReturn:
     _ending.acquire()
     _remove_temporary()
-    if _quiet and number == signal.SIGINT:
+    if _ctrl_c_is_normal and number == signal.SIGINT:
         os._exit(0)
     cursor = SHOW_CURSOR + "\n" if 2 in _terminals else ""
     with suppress(OSError, ValueError):

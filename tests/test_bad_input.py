@@ -1,4 +1,4 @@
-"""BAD INPUT: whatever is wrong with the words of a command, the answer is one sentence and status 2."""
+"""Bad input: every mistake in the words of a command gives one sentence and exit status 2."""
 
 import dataclasses
 import os
@@ -26,14 +26,14 @@ COMMANDS = [*parsers()]
 
 @pytest.fixture(scope="module")
 def box(own_home: None) -> Iterator[Sandbox]:
-    """Runs and files of every odd kind."""
+    """Runs, and unusual files of every kind."""
     with tempfile.TemporaryDirectory() as folder:
         yield make_sandbox(Path(folder).resolve())
 
 
 @pytest.fixture
 def fuzz(box: Sandbox) -> Iterator[Fuzz]:
-    """Always the same words; no training goes further than to the networks."""
+    """A fuzzer with a fixed seed, whose trainings end before the first step."""
     with harmless(box) as depth:
         yield Fuzz(box, random.Random(1), depth, [0])
 
@@ -121,7 +121,7 @@ def test_the_fuzz_finds_nothing_in_five_minutes(
 
 
 def answer(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """The one sentence of a refusal."""
+    """Return the one sentence of an error."""
     assert cli.main([*words]) == 2
     err = capsys.readouterr().err
     assert err.startswith("sparring: ") and err.endswith("\n") and len(err.splitlines()) == 1 and err[:-1].isprintable()

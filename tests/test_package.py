@@ -1,4 +1,4 @@
-"""THE PACKAGE: what `import sparring` gives, and that it gives it at once."""
+"""The package: the public names, which `import sparring` provides without importing JAX."""
 
 import inspect
 import re
@@ -63,7 +63,7 @@ def test_recipes_do_not_wait_for_jax() -> None:
 
 
 def test_names_stay_what_they_are_whatever_is_imported() -> None:
-    """`sparring.resume` and `sparring.data` are modules of the package too, and an import puts these into it."""
+    """An import of a module also sets an attribute of the package, which must not hide a public name."""
     program = (
         "import sparring, sparring.training.train, sparring.cli.main\n"
         "for name in sorted(sparring.__all__):\n"
@@ -89,8 +89,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     assert not hasattr(sparring, "__version_info__")
 
 
-def test_the_errors_are_drawn_as_they_are() -> None:
-    """Each line of the drawn tree is a class, below the class that it is derived from; and every class has a line."""
+def test_the_tree_of_errors_matches_the_classes() -> None:
+    """Each line of the tree is a class below its base class, and every class has a line."""
     parents: dict[str, str] = {}
     path: list[str] = []
     for indent, name in re.findall(r"^    ([ │├└─]*)(\w+)(?:  .*)?$", errors.__doc__ or "", re.M):

@@ -117,7 +117,7 @@ def _main(words: list[str]) -> int:
     except (SparringError, OSError, MemoryError, RuntimeError) as error:
         if debug or (isinstance(error, RuntimeError) and not str(error).startswith(NO_MEMORY)):
             raise
-        interrupts.hold_if_ending()
+        interrupts.wait_if_ending()
         print_line(f"sparring: {_sentence(error)}", stderr=True)
         if isinstance(error, ProcessLost):
             interrupts.leave(2)  # JAX would wait for the lost process, and then abort

@@ -225,7 +225,7 @@ def _keep_page(address: str) -> None:
     """Keep the page open after the training: in a terminal until Ctrl-C, otherwise until open tabs show the end."""
     with stop_requests() as stop:
         end = time.monotonic() + LAST_SECONDS
-        if sys.stdout.isatty() and not interrupts.asked_to_end():
+        if sys.stdout.isatty() and not interrupts.end_requested():
             print_line(f"The page stays open: {address}")
             print_line("Ctrl-C ends it", flush=True)
             end = math.inf

@@ -38,7 +38,7 @@ def stop_requests() -> Iterator[Stop]:
     """
     stop = Stop()
     if interrupts.listening():
-        with interrupts.handed_to(stop):
+        with interrupts.first_signal_stops(stop):
             yield stop
         return
     if threading.current_thread() is not threading.main_thread():

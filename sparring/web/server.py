@@ -71,7 +71,7 @@ def serve(
             lifespan="off",
         )
         report(f"http://{_in_url(host)}:{taken}/?token={token}")
-        with interrupts.welcome(), contextlib.suppress(KeyboardInterrupt):
+        with interrupts.ctrl_c_ends_normally(), contextlib.suppress(KeyboardInterrupt):
             asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 
 

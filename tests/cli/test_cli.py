@@ -1,4 +1,4 @@
-"""THE COMMAND LINE: what it answers, what it refuses and in which words, and that every option does its work."""
+"""The command line: help, errors, exit status, and the effect of every option."""
 
 import functools
 import json
@@ -177,7 +177,7 @@ REFUSED = [
     ("sample {run} --seed 4294967296", "--seed must lie between 0 and 4,294,967,295, not 4,294,967,296"),
     ("sample {run} --out {file}/grid.png", "{file}"),
 ]
-"""(words, what the sentence must match, but that "." and "?" mean themselves)"""
+"""(words, pattern of the message, in which "." and "?" are literal)"""
 
 
 @pytest.mark.parametrize(("words", "sentence"), REFUSED, ids=[words for words, _ in REFUSED])
@@ -210,7 +210,7 @@ def test_a_mistake_is_one_sentence(
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_a_mistake_is_one_sentence_in_every_encoding(encoding: str) -> None:
-    """tyro draws its boxes with other characters where the output is not UTF-8."""
+    """The message does not depend on the encoding of the output."""
     for words, sentence in (
         (["train", "--batch-sise", "3"], r"sparring: .*--batch-sise.*; did you mean --batch-size\?\n"),
         (["train", "--steps"], r"sparring: missing value.*; see sparring train --help\n"),
@@ -246,7 +246,7 @@ def test_an_error_of_the_system_is_a_sentence_too(
 
 
 def test_a_closed_pipe_ends_a_command_quietly() -> None:
-    """`sparring recipes | head` is no error: status 141, as shells report SIGPIPE, and nothing on standard error."""
+    """`sparring recipes | head` exits with 141, as shells report SIGPIPE, and prints no error."""
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "sparring.cli.main", "recipes"]
@@ -255,7 +255,7 @@ def test_a_closed_pipe_ends_a_command_quietly() -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_a_bug_is_no_mistake_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(words: list[str]) -> int:
         raise ZeroDivisionError
 
@@ -319,7 +319,7 @@ def test_help_does_not_wait_for_jax(words: str) -> None:
 
 
 def test_help_answers_at_once() -> None:
-    """Machines differ and are busy, so JAX is the measure: all else being equal, its import takes .8 s."""
+    """Compare with the import of JAX, which takes 0.8 s on an idle machine, because machines differ."""
 
     def seconds(*words: str) -> float:
         began = time.perf_counter()
@@ -478,7 +478,7 @@ def test_a_proposed_command_can_be_pasted_into_a_shell(
 
 
 def wait_for_event(run: Run, name: str, process: subprocess.Popen[Any], seconds: float = 90) -> None:
-    """Until that event is in the run. Fails where the process ends before."""
+    """Wait for an event of the run. Fails if the process ends before."""
     deadline = time.monotonic() + seconds
     while all(event["event"] != name for event in run.events()):
         assert process.poll() is None, "it ended by itself"
@@ -526,7 +526,7 @@ def test_values_that_are_not_understood_are_refused(words: str, sentence: str) -
 
 @pytest.fixture
 def loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Load and compile a generator once and for all, where that is not what is tested."""
+    """Load and compile a generator only once."""
     from sparring.runs import generator as sampling
 
     monkeypatch.setattr(sampling, "load", LOADED.setdefault("load", functools.cache(sampling.load)))
@@ -536,7 +536,7 @@ LOADED: dict[str, Any] = {}
 
 
 def sampled(run: Run, out: Path, *options: str) -> NDArray[np.uint8]:
-    """The images of a `.npz` that `sparring sample` wrote."""
+    """Return the images of an `.npz` that `sparring sample` wrote."""
     assert main(["sample", str(run.path), "--out", str(out), *options]) == 0
     with np.load(out) as file:
         assert file.files == ["images"]

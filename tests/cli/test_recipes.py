@@ -1,4 +1,4 @@
-"""THE CATALOGUE: the parameters that the tutorials state, and a table that tells them."""
+"""`sparring recipes`: the numbers of parameters that the tutorials state, and the table."""
 
 import json
 
@@ -37,7 +37,7 @@ def test_parameters_follow_the_sizes() -> None:
     assert entry["discriminator_parameters"] == (784 + 1) * 5 + (5 + 1) * 7 + (7 + 1)
 
 
-def test_the_table_tells_of_every_recipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_lists_every_recipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "150")
     catalogue.print_table([make() for make in RECIPES.values()], DEFAULT)
     out = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""THE LOCK: nothing but a plain file is opened, and what the system answers is told as it is."""
+"""The lock: only a regular file is opened, and errors of the system are reported as they are."""
 
 import errno
 import os
@@ -16,8 +16,8 @@ from sparring.runs.run import Run
 fcntl = pytest.importorskip("fcntl", reason="Windows has other locks")
 
 
-def answering(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the system answer every wish for a lock with that error."""
+def fail_with(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every request for a lock fail with that error."""
 
     def flock(*given: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -26,7 +26,7 @@ def answering(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["pipe", "symlink", "dangling symlink", "folder", "device", "socket"])
-def test_what_is_no_plain_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+def test_anything_but_a_regular_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
     run, elsewhere = Run(tmp_path / "run"), tmp_path / "elsewhere"
     run.path.mkdir()
     if kind == "pipe":
@@ -54,8 +54,10 @@ def test_what_is_no_plain_file_is_refused_at_once(kind: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
-def test_without_locks_it_goes_on_with_one_line(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(number, monkeypatch)
+def test_a_file_system_without_locks_gives_a_notice(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_with(number, monkeypatch)
     with Run(tmp_path).lock() as notice:
         assert notice is not None and str(tmp_path) in notice and "no locks" in notice and "\n" not in notice
 
@@ -64,29 +66,29 @@ def test_without_locks_it_goes_on_with_one_line(number: int, tmp_path: Path, mon
 def test_only_a_lock_that_is_held_means_another_process(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answering(number, monkeypatch)
+    fail_with(number, monkeypatch)
     with pytest.raises(RunError, match=f"another process is training {tmp_path}"), Run(tmp_path).lock():
         pass
 
 
-def test_another_error_is_said_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(errno.EIO, monkeypatch)
+def test_another_error_is_reported_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(errno.EIO, monkeypatch)
     with pytest.raises(RunError, match="lock cannot be taken: Input/output error"), Run(tmp_path).lock():
         pass
 
 
-def test_a_lock_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_lock_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"lock cannot be opened: No such file"), lock(tmp_path / "gone" / "lock"):
         pass
 
 
-def test_with_locks_there_is_nothing_to_say(tmp_path: Path) -> None:
+def test_with_locks_there_is_no_notice(tmp_path: Path) -> None:
     with Run(tmp_path).lock() as notice:
         assert notice is None
 
 
-def test_on_a_file_system_that_really_has_none(tmp_path: Path) -> None:
-    """The C library's `flock` is replaced for a process of its own."""
+def test_the_notice_with_a_flock_that_fails_in_the_c_library(tmp_path: Path) -> None:
+    """A library replaces the C library's `flock` in a new process."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None or not sys.platform.startswith("linux"):
         pytest.skip("needs a C compiler and LD_PRELOAD")

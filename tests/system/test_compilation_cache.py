@@ -1,4 +1,4 @@
-"""COMPILED PROGRAMS: read again by the next process, never torn, never in the user's way."""
+"""The cache of compiled programs: the next process reads them, and files are never incomplete."""
 
 import grp
 import os
@@ -44,7 +44,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def run(environment: dict[str, str], *words: str) -> tuple[int, int]:
-    """(Programs read, programs in the process cache) of a process that compiles something."""
+    """Return (programs read, programs in the process cache) of a process that compiles a function."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *words], env=environment, capture_output=True, text=True, timeout=120
     )
@@ -76,7 +76,7 @@ def test_the_folder_that_the_user_chose_for_jax_stays(environment: dict[str, str
     assert list(chosen.glob("*-cache")) and not (tmp_path / "compiled").exists()
 
 
-def test_a_dead_desk_is_cleared_and_a_living_one_is_not(tmp_path: Path) -> None:
+def test_the_cache_of_a_dead_process_is_removed(tmp_path: Path) -> None:
     dead, living = ProcessCache(tmp_path), ProcessCache(tmp_path)
     (dead.path / "half-cache").touch()
     os.utime(dead.path, (0, 0))
@@ -117,7 +117,7 @@ def test_a_cache_folder_that_cannot_be_used_is_left_alone(
 
 @pytest.fixture
 def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The store of a cache folder with a program in it, as JAX would find it."""
+    """A store with one program."""
     import jax
 
     monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "cache"))
@@ -131,7 +131,7 @@ def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def distrust(found: Path) -> None:
-    """The cache is not used, and one line names that path."""
+    """Assert that the cache is not used, and that a warning names the path."""
     import jax
 
     with pytest.warns(DamageWarning, match=f"{found}.*(remove that|SPARRING_CACHE)"):

@@ -1,4 +1,4 @@
-"""EXTRAS: where an optional package is missing, one sentence says how to install it, before anything long begins."""
+"""A missing optional package: one sentence says how to install it, before long work begins."""
 
 import subprocess
 import sys
@@ -33,11 +33,11 @@ COMMANDS = {
     "onnx": ["export {missing} --format onnx"],
     "onnxruntime": ["export {missing} --format onnx", "measure {missing} --extractor network.onnx"],
 }
-"""What needs each package. The data and the run are missing too, which would be said later."""
+"""The commands that need each package. The data and the run are missing too, but are checked later."""
 
 
 @pytest.mark.parametrize(("package", "command"), [(name, one) for name, some in COMMANDS.items() for one in some])
-def test_a_command_says_what_is_missing(
+def test_a_command_names_the_missing_package(
     package: str,
     command: str,
     digits: Path,
@@ -48,12 +48,12 @@ def test_a_command_says_what_is_missing(
     monkeypatch.setitem(sys.modules, package, None)
     extra = next(extra for extra, names in extras.PACKAGES.items() if package in names)
     assert main(command.format(folder=tmp_path, digits=digits, missing=tmp_path / "none").split()) == 2
-    said = capsys.readouterr().err
-    assert f"the package {package}" in said and f"pip install 'sparring[{extra}]'" in said and said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert f"the package {package}" in error and f"pip install 'sparring[{extra}]'" in error and error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_python_is_told_the_same(
+def test_functions_raise_the_same(
     tiny_recipe: Recipe, tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for names in extras.PACKAGES.values():

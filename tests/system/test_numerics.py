@@ -1,4 +1,4 @@
-"""NUMERICS: whatever is set for JAX, a seed gives the same weights and images, or one sentence says why not."""
+"""Numerics: with any settings of JAX a seed gives the same params and images, or one sentence says why not."""
 
 import os
 import subprocess
@@ -36,12 +36,12 @@ SETTINGS: dict[str, Any] = {
     "jax_enable_checks": True,
     "jax_no_tracing": True,
 }
-"""What a user may have set, in the environment or in a notebook."""
+"""Settings that a user may have changed, in the environment or in a notebook."""
 
 
 @pytest.fixture(params=[*SETTINGS, "all"])
 def setting(request: pytest.FixtureRequest) -> Iterator[str]:
-    """One of them is set, or most of them at once, in this process, as in a notebook."""
+    """One setting, or most of them, changed in this process, as in a notebook."""
     names = [*SETTINGS][:-1] if request.param == "all" else [request.param]
     before = {name: getattr(jax.config, name) for name in names}
     guards = {name: getattr(jax.config, name) for name in numerics.FIXED if "guard" in name}

@@ -1,4 +1,4 @@
-"""PROGRESS: lines where nobody can see a bar, a bar on a terminal, and the time left."""
+"""Progress: a bar on a terminal, lines elsewhere, and the time left."""
 
 import io
 import time
@@ -11,7 +11,7 @@ from sparring.terminal import progress
 
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What comes to a standard error that is no terminal; lines come ten times a second."""
+    """Standard error that is not a terminal, with ten lines a second."""
     file = io.StringIO()
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.1)
     monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
@@ -19,11 +19,11 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return file
 
 
-def test_each_stage_is_a_line_and_what_takes_long_one_now_and_then_with_the_time_left(printed: io.StringIO) -> None:
-    with progress.shown("runs/x") as tell:
-        tell("samples")
+def test_each_stage_prints_a_line_and_a_long_one_prints_lines_with_the_time_left(printed: io.StringIO) -> None:
+    with progress.shown("runs/x") as report:
+        report("samples")
         time.sleep(0.5)
-        tell("training", 100, 300)
+        report("training", 100, 300)
         time.sleep(0.5)
     lines = printed.getvalue().splitlines()
     assert lines[0] == "runs/x: samples" and lines[1] == "runs/x: samples, for 0 s"
@@ -31,32 +31,32 @@ def test_each_stage_is_a_line_and_what_takes_long_one_now_and_then_with_the_time
     assert 4 < len(lines) < 15
 
 
-def test_what_does_not_take_long_is_no_line(printed: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_work_prints_nothing(printed: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "QUIET_SECONDS", 5.0)
-    with progress.shown() as tell:
+    with progress.shown() as report:
         for done in range(100):
-            tell("decoding", done, 100)
+            report("decoding", done, 100)
     assert printed.getvalue() == ""
 
 
-def test_one_within_another_is_shown_there(printed: io.StringIO) -> None:
+def test_a_nested_block_uses_the_outer_display(printed: io.StringIO) -> None:
     with progress.shown("runs/x") as outer, progress.shown() as inner:
         assert inner is outer
 
 
 def test_names_are_printed_on_one_line(printed: io.StringIO) -> None:
-    with progress.shown("a\nb\033[31m") as tell:
-        tell("[bold]samples")
+    with progress.shown("a\nb\033[31m") as report:
+        report("[bold]samples")
         time.sleep(0.05)
     assert printed.getvalue() == "a\\nb\\x1b[31m: [bold]samples\n"
 
 
-def test_a_terminal_gets_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_a_bar_that_disappears(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=100, color_system=None)
     monkeypatch.setattr(progress, "plain_console", lambda stderr: console)
-    with progress.shown("runs/x") as tell:
-        tell("training", 30, 100)
+    with progress.shown("runs/x") as report:
+        report("training", 30, 100)
         time.sleep(0.3)
     assert "runs/x: training" in file.getvalue()
     assert "\033[?25h" in file.getvalue()

@@ -22,6 +22,7 @@ from sparring.gan.step import METRICS
 from sparring.images import Images, save_picture
 from sparring.recipes.recipe import Recipe
 from sparring.reports import plots
+from sparring.reports.curves import JUDGED_KEYS
 from sparring.reports.tensorboard import TensorBoard
 from sparring.runs import checkpoint
 from sparring.runs import generator as sampling
@@ -38,8 +39,6 @@ SLOWER = 0.5
 """Factor of the learning rates each time the training diverges."""
 DIVERGED = "diverged"
 """Kind of the alarm that records it."""
-BOARD = ("score", "floor", "variation", "modes", "confident", "diversity", "copies", "memorising")
-"""Values of a judgement that TensorBoard shows."""
 
 
 @dataclass
@@ -152,7 +151,7 @@ class Session:
         self.writer.finish()  # the monitor writes its own events
         if values := self.monitor.look(self.step, self.plan.steps, rate, self.local_state):
             if self.board is not None:
-                self.board.scalars(self.step, {f"judge/{name}": values[name] for name in BOARD if name in values})
+                self.board.scalars(self.step, {f"judge/{name}": values[name] for name in JUDGED_KEYS if name in values})
             self.reporter.judged(values)
 
     def save(self) -> None:

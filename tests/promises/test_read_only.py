@@ -67,7 +67,7 @@ def test_measure_and_compare_print_first(read_only: Path, capsys: Capture) -> No
 
 
 def test_from_python_the_verdict_is_returned(read_only: Path) -> None:
-    with pytest.warns(DamageWarning, match=r"could not be kept: .*measures.json.*Read-only"):
+    with pytest.warns(DamageWarning, match=r"could not be written: .*measures.json.*Read-only"):
         assert measuring.measure("a", count=60).measures
 
 

@@ -137,7 +137,7 @@ def test_judged_against_other_images_copies_are_still_of_its_own(run: Run, tmp_p
     assert verdict.memorisation.distance == 0 < alone.memorisation.distance
     assert verdict.discriminator is not None and alone.discriminator is not None
     assert verdict.discriminator.d_training == alone.discriminator.d_training
-    assert any("of the 140 images that it was trained on, beside only 60" in notice for notice in verdict.notices)
+    assert any("the 140 images of the training, compared with only 60" in notice for notice in verdict.notices)
 
 
 def test_where_its_own_images_are_gone_it_is_said(run: Run, digits: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_where_its_own_images_are_gone_it_is_said(run: Run, digits: Path, tmp_pa
     np.savez(tmp_path / "others.npz", images=others, labels=np.arange(300) % 10)
     verdict = measuring.measure(run.path, data=str(tmp_path / "others.npz"), count=100)
     assert verdict.discriminator is None
-    assert any("cannot be had, so copies are looked for among images of" in notice for notice in verdict.notices)
+    assert any("are not available, so copies are searched among" in notice for notice in verdict.notices)
     moved = measuring.measure(run.path, data=str(digits), count=100)  # the same images at another place
     assert moved.discriminator is not None and not any("copies" in notice for notice in moved.notices)
 
@@ -367,7 +367,7 @@ def test_nearly_identical_samples_are_judged_and_the_alarm_says_so(
         (["compare", "somewhere", "elsewhere"], "does not exist"),
         (["measure", "somewhere", "--count", "5"], "--count must lie between 20 and 10,000"),
         (["measure", "somewhere", "--seed", "-1"], "--seed must lie between 0 and"),
-        (["measure"], "required"),
+        (["measure"], "missing RUN|SAMPLES"),
     ],
 )
 def test_impossible_words_are_refused(words: list[str], answer: str, capsys: pytest.CaptureFixture[str]) -> None:

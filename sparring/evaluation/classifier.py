@@ -25,7 +25,6 @@ from sparring.gan.gan import ImageShape
 from sparring.gan.randomness import random_key
 from sparring.networks.features import FEATURES
 from sparring.runs import checkpoint
-from sparring.runs.schemas import Weights
 from sparring.terminal.progress import Count
 
 BATCH = 128
@@ -69,15 +68,12 @@ class Judge:
 def read_judge(path: Path, expected: dict[str, Any], image_shape: ImageShape, classes: int) -> Judge:
     """The judge in a file that `pack_judge` made. Raises `CheckpointError` where size, checksum or shapes differ."""
     template = jax.eval_shape(partial(_first_weights, image_shape, classes), jax.random.key(0))
-    return Judge(
-        image_shape,
-        checkpoint.tree_like(template, checkpoint.unpack(path, Weights(expected["bytes"], expected["sha256"]))),
-    )
+    return Judge(image_shape, checkpoint.read(path, expected, template))
 
 
 def pack_judge(judge: Judge) -> tuple[bytes, dict[str, Any]]:
     """The bytes of a judge's file, and {"bytes", "sha256"}, by which it is known."""
-    return checkpoint.pack(checkpoint.named_arrays(judge.weights))
+    return checkpoint.pack(judge.weights)
 
 
 def train_judge(

@@ -233,7 +233,7 @@ def random_features(image_shape: ImageShape) -> Extractor:
     """The same network with fixed random weights, for images without labels."""
     network = networks.features(image_shape)
     weights, statistics = network.init(random_key(0, "weights"))
-    _, about = checkpoint.pack(checkpoint.named_arrays({"network": weights, "statistics": statistics}))
+    _, about = checkpoint.pack({"network": weights, "statistics": statistics})
 
     @jax.jit
     def apply(images: Array) -> Array:

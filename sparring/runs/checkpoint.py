@@ -79,10 +79,20 @@ def _name(path: tuple[Any, ...]) -> str:
 # --------------------------------------------------------------------------------- arrays in a file with a checksum
 
 
-def pack(arrays: Arrays) -> tuple[bytes, dict[str, Any]]:
-    """The arrays as safetensors, and what to write down about them: {"bytes", "sha256"}."""
-    content = save_safetensors({name: np.asarray(array, order="C") for name, array in arrays.items()})
+def pack(tree: Any) -> tuple[bytes, dict[str, Any]]:
+    """The arrays of a pytree as safetensors, and {"bytes", "sha256"} of these, which `read` compares."""
+    content = save_safetensors({name: np.asarray(array, order="C") for name, array in named_arrays(tree).items()})
     return content, {"bytes": len(content), "sha256": sha256(content)}
+
+
+def read(path: Path, about: dict[str, Any] | Weights, template: Any) -> Any:
+    """The pytree in a file that `pack` made, like the template.
+
+    Raises `CheckpointError` if size or checksum differ from `about`, or a name, a shape or a type from the template's.
+    """
+    return tree_like(
+        template, unpack(path, about if isinstance(about, Weights) else Weights(about["bytes"], about["sha256"]))
+    )
 
 
 def sha256(content: bytes) -> str:
@@ -91,7 +101,7 @@ def sha256(content: bytes) -> str:
 
 
 def unpack(path: Path, expected: Weights) -> Arrays:
-    """The arrays of a file that `pack` made. Raises `CheckpointError` where size or checksum differ."""
+    """The arrays in a file that `pack` made, by name. Raises `CheckpointError` if size or checksum differ."""
     try:
         with open_plain(path, links=True) as file:
             if (size := os.fstat(file.fileno()).st_size) != expected.bytes:
@@ -118,7 +128,7 @@ def save(folder: Path, step: int, tree: Any, keep: int = KEPT, made_by: Identity
     What another run than `made_by` left is left alone.
     Raises `DiskError`; then all that was there is there still.
     """
-    content, weights = pack(named_arrays(tree))
+    content, weights = pack(tree)
     marks = {} if made_by is None else identity.mark(made_by.run) | {"recipe": made_by.recipe}
     manifest = {"format": FORMAT, "step": step, STATE: weights} | marks
     final = folder / f"{step:08d}"
@@ -204,7 +214,7 @@ def load(checkpoint: Path, template: Any, made_by: Identity | None = None) -> An
     what its place says, or not of the run `made_by`."""
     try:
         manifest = read_manifest(checkpoint, made_by)
-        return tree_like(template, unpack(checkpoint / STATE, manifest.state))
+        return read(checkpoint / STATE, manifest.state, template)
     except CheckpointError as error:
         raise CheckpointError(f"the checkpoint {checkpoint}: {error}") from error
 
@@ -212,21 +222,25 @@ def load(checkpoint: Path, template: Any, made_by: Identity | None = None) -> An
 def load_newest(
     folder: Path, template: Any, up_to: int | None = None, made_by: Identity | None = None
 ) -> tuple[int, Any, list[str]] | None:
-    """(step, state, why newer ones were passed over) of the newest whole checkpoint, or None where there is none.
+    """(step, state, a line for each newer one that was skipped) of the newest whole checkpoint; None if there is none.
 
-    Later ones than of step `up_to`, if given, are left alone. Raises `CheckpointError` where there are checkpoints, but
-    not one whole.
+    Considers only those up to step `up_to`, if given. Raises `CheckpointError` if there are checkpoints and none is
+    whole.
     """
-    damaged: list[str] = []
+    reasons: list[str] = []
     for checkpoint in reversed(all_checkpoints(folder)):
         if up_to is not None and int(checkpoint.name) > up_to:
             continue
         try:
-            return int(checkpoint.name), load(checkpoint, template, made_by), damaged
+            return (
+                int(checkpoint.name),
+                load(checkpoint, template, made_by),
+                [f"skipped {reason}" for reason in reasons],
+            )
         except CheckpointError as error:
-            damaged.append(str(error))
-    if damaged:
-        raise CheckpointError(f"no checkpoint in {folder} is whole: " + "; ".join(damaged))
+            reasons.append(str(error))
+    if reasons:
+        raise CheckpointError(f"no checkpoint in {folder} is whole: " + "; ".join(reasons))
     return None
 
 

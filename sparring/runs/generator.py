@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from sparring.recipes import arguments
 from sparring.recipes.recipe import Recipe
 from sparring.runs import checkpoint, identity
 from sparring.runs.run import Run, read_json
-from sparring.runs.schemas import Description, Weights
+from sparring.runs.schemas import Description
 from sparring.runs.trained import load_trained
 from sparring.system.numerics import fixed
 
@@ -208,9 +208,32 @@ def save(
     write(Generator(description, state.sampled, state.generator_statistics), run.generator_weights)
 
 
+def restore(run: Run) -> str | None:
+    """Write the generator of a finished run from its newest checkpoint, if its files are missing.
+
+    Returns a line for the user: what was written, or what is wrong with the files and how to replace them.
+    """
+    files = (run.generator_description, run.generator_weights)
+    missing = [path for path in files if not path.is_file()]
+    try:
+        if len(missing) == len(files):
+            generator = _from_checkpoint(run)
+            marked = replace(generator, description=generator.description | identity.mark(run.id))
+            write(marked, run.generator_weights)
+            return f"{run.generator_weights} was missing and is written again from the newest checkpoint"
+        if missing:
+            raise RunError(f"{missing[0]} is missing")
+        _saved_step(run)
+        _load_files(*files)
+    except (RunError, CheckpointError) as error:
+        names = " and ".join(path.name for path in files)
+        return f"{error}; to have {names} written from the newest checkpoint, move both away and resume again"
+    return None
+
+
 def write(generator: Generator, path: Path, may_replace: MayReplace | None = None) -> None:
     """Write a `generator.safetensors`, and beside it a JSON file that says how to rebuild it; `load` reads both."""
-    content, about = checkpoint.pack(checkpoint.named_arrays(_tree(generator.weights, generator.statistics)))
+    content, about = checkpoint.pack(_tree(generator.weights, generator.statistics))
     atomic.write_bytes(path, content, may_replace)
     checksummed.write(path.with_suffix(".json"), generator.description | {"weights": about}, may_replace)
 
@@ -281,7 +304,7 @@ def _load_files(description_file: Path, weights_file: Path) -> Generator:
     description = read_json(description_file, description_file.parent, Description)
     try:
         template = _tree(*jax.eval_shape(_network(description).init, jax.random.key(0)))
-        tree = checkpoint.tree_like(template, checkpoint.unpack(weights_file, Weights(**description["weights"])))
+        tree = checkpoint.read(weights_file, description["weights"], template)
     except (RecipeError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RunError(f"{description_file} does not describe a generator that is known here ({error!r})") from error
     except CheckpointError as error:

@@ -40,7 +40,7 @@ def load_trained(run: Run, best: bool = False) -> Trained:
     if newest is None:
         why = "it was not judged while it trained" if best else "nothing was saved before it stopped"
         raise RunError(f"{run.path} has no {'best ' if best else ''}checkpoint: {why}")
-    step, state, damaged = newest
-    for problem in damaged:
-        warnings.warn(f"passed over {problem}", DamageWarning, stacklevel=2)
+    step, state, skipped = newest
+    for problem in skipped:
+        warnings.warn(problem, DamageWarning, stacklevel=2)
     return Trained(game, image_shape, classes, step, state)

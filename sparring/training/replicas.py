@@ -224,7 +224,7 @@ def _groups(unfinished: Mapping[Run, Recipe], template: Any, reporter: Reporter)
         newest = load_newest(run, template)
         steps[run] = 0 if newest is None else newest[0]
         for problem in () if newest is None else newest[2]:
-            reporter.say(f"{run.path.name}: passed over {problem}")
+            reporter.say(f"{run.path.name}: {problem}")
         trained_at_once[_seeds_before(run) or (recipe.seed,)].append(run)
     for runs in trained_at_once.values():
         steps |= dict.fromkeys(runs, shared) if (shared := _newest_of_all(runs, steps, template)) is not None else {}

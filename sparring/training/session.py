@@ -52,6 +52,8 @@ class Session:
     """With the learning rates of this session."""
     plan: Plan
     grids: SampleGrids
+    other_grids: bool
+    """Whether the run began with another `grid_every`; then grids are only removed if there are too many."""
     writer: Writer
     reporter: Reporter
     board: TensorBoard | None
@@ -134,7 +136,9 @@ class Session:
         """Write the sample grid of this step."""
         samples = self.grids.samples(self.local_state)
         self.writer.do(partial(self._write_grid, self.step, self.run.grid(self.step), samples))
-        self.writer.do(partial(self.run.thin_grids, self.plan.grid_spacing(self.step)))
+        spacing = self.plan.grid_spacing(self.step)
+        if spacing > self.plan.grid_every or not self.other_grids:
+            self.writer.do(partial(self.run.thin_grids, spacing))
         if self.board is not None:
             write, step = self.board.grids, self.step
             self.writer.do(lambda: write(step, self.grids.sheet(samples), self.grids.sheet(self.grids.real())))

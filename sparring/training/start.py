@@ -78,6 +78,7 @@ def open_session(
             shuffle_every=epoch if recipe.data_order == "shuffle" else None,
         ),
         grids=SampleGrids(setup, recipe),
+        other_grids=leads and run.recipe().grid_every != recipe.grid_every,
         writer=writer,
         reporter=reporter,
         board=board,
@@ -124,9 +125,9 @@ def _first_or_newest(
     if newest is None:
         memory.refuse_to_begin(setup.init.lower(key).compile(), setup.devices)
         return setup.init(key), None
-    step, state, damaged = newest
-    for problem in damaged:
-        reporter.say(f"passed over {problem}")
+    step, state, skipped = newest
+    for problem in skipped:
+        reporter.say(problem)
     return state, step
 
 

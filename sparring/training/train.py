@@ -20,6 +20,7 @@ from sparring.errors import DataError, SparringError, TrainingDiverged, UsageErr
 from sparring.recipes import DEFAULT, arguments, recipe_called
 from sparring.recipes.recipe import FEW_IMAGES, Recipe
 from sparring.runs import checkpoint
+from sparring.runs import generator as sampling
 from sparring.runs.environment import describe
 from sparring.runs.resume import choose_run, refuse_changes
 from sparring.runs.run import Run
@@ -175,6 +176,8 @@ def _lock(
             done = _nothing_to_do(run, recipe, stop_when_flat)
     if done:
         reporter.say(done)
+        if damage := sampling.restore(run):
+            reporter.say(damage)
         draw_plots(run, reporter, if_old=True)
     found = processes.exchange({"path": str(run.path), "done": done is not None})[0]
     return Run(Path(found["path"])), found["done"]
@@ -197,7 +200,8 @@ def _nothing_to_do(run: Run, recipe: Recipe, stop_when_flat: bool) -> str | None
     if run.ended() == "finished" and run.reached() >= recipe.steps:
         return f"{run.path} is finished: it has done {run.reached():,} of {recipe.steps:,} steps"
     if stop_when_flat and run.ended() == "flat":
-        return f"{run.path} was stopped after {run.reached():,} of {recipe.steps:,} steps, for it was flat"
+        done = f"{run.reached():,} of {recipe.steps:,} steps"
+        return f"{run.path} was stopped after {done}, because its judgements got no better"
     return None
 
 

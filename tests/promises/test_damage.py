@@ -144,7 +144,7 @@ def check_going_on(stopped: Run, place: float, bit: int | None, data: st.DataObj
     assert load_file(run.generator_weights).keys() == load_file(whole.generator_weights).keys()
     assert run.generator_weights.read_bytes() == whole.generator_weights.read_bytes()
     if f"{20:08d}" in name and name.endswith(checkpoint.STATE):
-        assert any("passed over the checkpoint" in text for text in told.said)
+        assert any("skipped the checkpoint" in text for text in told.said)
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -172,7 +172,7 @@ def test_what_was_damaged_is_said_and_mended(stopped: Run, tmp_path: Path) -> No
     told = Teller()
     sparring.resume(run.path, steps=30, reporter=told)
     for words in (
-        "passed over the checkpoint",
+        "skipped the checkpoint",
         "recipe.json is damaged",
         "environment.json is damaged",
         "1 line cannot be read",

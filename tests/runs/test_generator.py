@@ -203,7 +203,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(copied_run: Run, image
     newer.mkdir()
     (newer / "manifest.json").write_text("{}")
     copied_run.generator_weights.unlink()
-    with pytest.warns(DamageWarning, match=r"passed over the checkpoint .*00000040"):
+    with pytest.warns(DamageWarning, match=r"skipped the checkpoint .*00000040"):
         loaded = load(copied_run.path)
     assert loaded.description["trained"]["step"] == 30
     np.testing.assert_array_equal(loaded.sample(5), images[:5])

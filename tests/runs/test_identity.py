@@ -87,7 +87,7 @@ def test_everything_of_a_run_carries_its_id_and_no_other_run_has_it(stopped: Run
 def test_a_run_that_is_moved_or_goes_on_keeps_its_id(run: Run, stopped: Run, tiny_run: Run) -> None:
     said = finish(run)
     assert run.id == stopped.id and ends_like(run, tiny_run)
-    assert not any("passed over" in text or "left out" in text for text in said)
+    assert not any("skipped" in text or "left out" in text for text in said)
 
 
 # ------------------------------------------------------------------------------------------------ checkpoints
@@ -142,6 +142,20 @@ def test_another_runs_generator_gives_way_to_the_checkpoint(run: Run, other: Run
         shutil.copy(other.path / path.name, path)
     with pytest.warns(DamageWarning, match=r"generator\.json belongs to another run; the newest checkpoint"):
         assert np.array_equal(sampling.load(run.path).sample(3), expected)
+
+
+def test_a_finished_run_names_another_runs_generator_and_writes_its_own_again(copied_run: Run, other: Run) -> None:
+    own = copied_run.generator_weights.read_bytes(), copied_run.generator_description.read_bytes()
+    for path in (copied_run.generator_weights, copied_run.generator_description):
+        shutil.copy(other.path / path.name, path)
+    (line,) = [text for text in finish(copied_run) if "another run" in text]
+    assert f"{copied_run.generator_description} belongs to another run" in line and "move both away" in line
+    assert copied_run.generator_weights.read_bytes() == other.generator_weights.read_bytes()
+    for path in (copied_run.generator_weights, copied_run.generator_description):
+        path.unlink()
+    assert any(f"{copied_run.generator_weights} was missing" in text for text in finish(copied_run))
+    assert (copied_run.generator_weights.read_bytes(), copied_run.generator_description.read_bytes()) == own
+    assert len(finish(copied_run)) == 1
 
 
 def test_another_runs_events_are_left_out_and_finish_nothing(run: Run, other: Run, tiny_run: Run) -> None:

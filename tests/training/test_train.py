@@ -224,6 +224,33 @@ def test_a_finished_run_is_not_begun_again(digits: Path, tmp_path: Path) -> None
     assert told.said == [f"{first.path} is finished: it has done 20 of 20 steps"]
 
 
+def test_a_resumed_run_takes_other_settings_of_the_display_and_reports_them(
+    whole: Run, digits: Path, tmp_path: Path
+) -> None:
+    recipe = small("mlp-256", digits)
+    shown: dict[str, Any] = {"grid_every": 5, "grid_rows": 2, "grid_columns": 3, "log_every": 4}
+    run = sparring.train(recipe, out=tmp_path / "run", steps=8)
+    told = StopAt(10**9)
+    resumed = sparring.train(recipe, out=run.path, reporter=told, **shown)
+    (line,) = [text for text in told.said if "instead of" in text]
+    assert all(f"{name} is {value} instead of {getattr(recipe, name)}" in line for name, value in shown.items())
+    assert [step for step, _ in resumed.all_grids()] == [0, 8, 10, 15, 20]
+    assert [event["step"] for event in resumed.events() if event["event"] == "log"] == [3, 6, 8, 10, 12, 15, 16, 20]
+    assert_same_generator(resumed, whole)
+    assert resumed.recipe() == recipe, "so that the digest in its checkpoints stays"
+    assert sparring.resume(run.path, steps=22).ended() == "finished"
+
+
+def test_the_newest_run_that_cannot_be_read_is_reported(digits: Path, tmp_path: Path) -> None:
+    recipe = small("mlp-256", digits, steps=3)
+    broken = Run(tmp_path / "mlp-256-20260101-000000")
+    broken.path.mkdir()
+    broken.recipe_file.write_text("{")
+    told = StopAt(10**9)
+    assert sparring.train(recipe, runs=tmp_path, reporter=told).path != broken.path
+    assert [text for text in told.said if f"{broken.path} cannot be resumed" in text and "recipe.json" in text]
+
+
 def test_a_run_without_a_checkpoint_starts_from_the_beginning(whole: Run, digits: Path, tmp_path: Path) -> None:
     cut = Run(tmp_path / "cut")
     cut.path.mkdir()
@@ -242,7 +269,7 @@ def test_a_damaged_newest_checkpoint_costs_only_the_steps_since_the_one_before(
     (run.checkpoints / "00000016" / checkpoint.STATE).write_bytes(b"noise")
     told = StopAt(10**9)
     sparring.train(recipe, out=run.path, reporter=told)
-    assert told.said[0].startswith("passed over the checkpoint ")
+    assert told.said[0].startswith("skipped the checkpoint ")
     assert told.said[1] == f"resuming {run.path} after step 8"
     assert newest_state(run)[1].keys() == newest_state(whole)[1].keys()
     assert_same_generator(run, whole)

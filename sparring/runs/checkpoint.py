@@ -6,9 +6,9 @@ One checkpoint is a folder named after its step:
     checkpoints/00001000/manifest.json       format, step, the run's id, the recipe's digest, and size and SHA-256 of
                                              the arrays' file; its own SHA-256
 
-A folder gets its name only when both files are on the disk, and an older checkpoint goes only when two newer ones are
-whole. Other files in it (`.DS_Store`, a sync client's) do not count and are never removed, but for the litter that file
-managers leave. Nothing in it can run code.
+A folder is renamed to its step only when both files are on the disk. An older checkpoint is removed only when two newer
+ones are whole. Other files in the folder (as from a sync client) are ignored and never removed, except the files that
+file managers leave (`.DS_Store`). Loading a checkpoint cannot run code.
 """
 
 import contextlib
@@ -36,11 +36,11 @@ FORMAT = Manifest.FORMAT
 STATE, MANIFEST = "state.safetensors", "manifest.json"
 KEPT = 2
 LITTER = re.compile(r"\.DS_Store|\._.*|\.localized|Thumbs\.db|ehthumbs\.db|desktop\.ini|\.directory")
-"""What file managers leave in folders that somebody looks into."""
+"""Files that file managers leave in folders."""
 OURS = re.compile(r"\.partial-\d+-[0-9a-f]{16}|state\.safetensors|manifest\.json")
-"""The files of a checkpoint, also while they are written."""
+"""The files of a checkpoint, and their temporary names."""
 PARTIAL = re.compile(r"\.partial-\d+-\d{8,10}(-old)?")
-"""A checkpoint while it is written or replaced."""
+"""The folder of a checkpoint while it is written or replaced."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -54,9 +54,9 @@ def named_arrays(tree: Any) -> Arrays:
 
 
 def tree_like(template: Any, arrays: Arrays) -> Any:
-    """The pytree of the template's structure with these arrays in its places.
+    """These arrays in a pytree with the structure of the template.
 
-    Raises `CheckpointError` where a name, a shape or a type differs from the template's.
+    Raises `CheckpointError` if a name, a shape or a type differs from the template's.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(template)
     names = [_name(path) for path, _ in paths]
@@ -96,7 +96,7 @@ def read(path: Path, about: dict[str, Any] | Weights, template: Any) -> Any:
 
 
 def sha256(content: bytes) -> str:
-    """The checksum of bytes, in hexadecimal."""
+    """SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -122,11 +122,10 @@ def unpack(path: Path, expected: Weights) -> Arrays:
 
 
 def save(folder: Path, step: int, tree: Any, keep: int = KEPT, made_by: Identity | None = None) -> Path:
-    """Write the state of `step` as a checkpoint below `folder`; keep the newest `keep` whole ones up to it, no others.
+    """Write the state of `step` as a checkpoint in `folder`; keep the newest `keep` whole ones up to it, and no others.
 
-    One of a later step is damaged, or a run would have gone on from there: it must not take the place of a whole one.
-    What another run than `made_by` left is left alone.
-    Raises `DiskError`; then all that was there is there still.
+    Checkpoints of later steps are removed: they must be damaged, because the run resumed from an earlier one. Those of
+    other runs than `made_by` are never removed. Raises `DiskError`; the older checkpoints are then unchanged.
     """
     content, weights = pack(tree)
     marks = {} if made_by is None else identity.mark(made_by.run) | {"recipe": made_by.recipe}
@@ -142,11 +141,11 @@ def save(folder: Path, step: int, tree: Any, keep: int = KEPT, made_by: Identity
             partial.mkdir()
             atomic.write_bytes(partial / STATE, content)
             checksummed.write(partial / MANIFEST, manifest)
-            if os.path.lexists(final):  # damaged, or from before a resume: this one replaces it
+            if os.path.lexists(final):  # damaged, or from before the run resumed
                 final.rename(old)
             partial.rename(final)
         except OSError:
-            _remove(partial)  # a full disk needs the room
+            _remove(partial)  # the disk may be full
             raise
         atomic.sync(folder)
         if os.path.lexists(old):
@@ -166,7 +165,7 @@ def _is_partial(path: Path) -> bool:
 
 
 def _is_whole(checkpoint: Path, made_by: Identity | None) -> bool:
-    """Whether its files are as they were written, and in their place."""
+    """Whether its files are unchanged and in the right folder."""
     try:
         about = read_manifest(checkpoint, made_by).state
         with open_plain(checkpoint / STATE) as file:
@@ -176,7 +175,7 @@ def _is_whole(checkpoint: Path, made_by: Identity | None) -> bool:
 
 
 def _is_foreign(checkpoint: Path, made_by: Identity | None) -> bool:
-    """Whether it is known to be another run's."""
+    """Whether its manifest has the id of another run."""
     try:
         return made_by is not None and read_manifest(checkpoint).run != made_by.run
     except CheckpointError:
@@ -184,7 +183,7 @@ def _is_foreign(checkpoint: Path, made_by: Identity | None) -> bool:
 
 
 def _is_ours(checkpoint: Path) -> bool:
-    """Whether this is a checkpoint that may be removed: a folder with a manifest, or with nothing but our files."""
+    """Whether this is a checkpoint that may be removed: a folder with a manifest, or with no files but ours."""
     if checkpoint.is_symlink() or not checkpoint.is_dir():
         return False
     names = {path.name for path in checkpoint.iterdir()}
@@ -192,15 +191,15 @@ def _is_ours(checkpoint: Path) -> bool:
 
 
 def _remove(checkpoint: Path, into: Path | None = None) -> None:
-    """Remove our files and litter, the manifest last, then the folder if it is empty; or move the rest `into` another.
+    """Remove our files and litter, the manifest last, then the folder if it is empty. Other files move `into` a folder.
 
-    A link is removed, and what it leads to is left alone.
+    Of a symlink, only the link is removed.
     """
     if checkpoint.is_symlink() or not checkpoint.is_dir():
         checkpoint.unlink(missing_ok=True)
         return
     for path in sorted(checkpoint.iterdir(), key=lambda path: path.name == MANIFEST):
-        with contextlib.suppress(OSError):  # it is no file, or held by a network file system
+        with contextlib.suppress(OSError):  # a folder, or in use on a network file system
             if OURS.fullmatch(path.name) or LITTER.fullmatch(path.name):
                 path.unlink()
             elif into is not None:
@@ -210,8 +209,10 @@ def _remove(checkpoint: Path, into: Path | None = None) -> None:
 
 
 def load(checkpoint: Path, template: Any, made_by: Identity | None = None) -> Any:
-    """The state in a checkpoint, as a pytree like the template. Raises `CheckpointError` if it is not whole, or is not
-    what its place says, or not of the run `made_by`."""
+    """The state in a checkpoint, as a pytree like the template.
+
+    Raises `CheckpointError` if it is damaged, of another step than its folder's, or not of the run `made_by`.
+    """
     try:
         manifest = read_manifest(checkpoint, made_by)
         return read(checkpoint / STATE, manifest.state, template)
@@ -245,9 +246,9 @@ def load_newest(
 
 
 def all_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints below `folder`, whole or not, the oldest first; but no folder that holds only other things.
+    """The checkpoints in `folder`, whole or not, the oldest first; without folders that hold other files only.
 
-    Raises `CheckpointError` where the folder cannot be read.
+    Raises `CheckpointError` if the folder cannot be read.
     """
     try:
         found = [path for path in folder.iterdir() if _step_of(path.name) is not None]
@@ -259,13 +260,13 @@ def all_checkpoints(folder: Path) -> list[Path]:
 
 
 def _step_of(name: str) -> int | None:
-    """The step of a checkpoint of that name; None where that is no name of ours."""
+    """The step in the name of a checkpoint; None for any other name."""
     is_number = name.isascii() and name.isdecimal() and len(name) <= 10
     return int(name) if is_number and name == f"{int(name):08d}" else None
 
 
 def _may_be_checkpoint(path: Path) -> bool:
-    """Whether it has a file of ours or nothing at all in it; a link or a file counts too, as one that is damaged."""
+    """Whether it is empty or has a file of ours. A symlink or a file counts, as a damaged checkpoint."""
     if path.is_symlink() or not path.is_dir():
         return True
     try:
@@ -276,7 +277,7 @@ def _may_be_checkpoint(path: Path) -> bool:
 
 
 def newest_step(folder: Path, made_by: Identity | None = None) -> int:
-    """The step of the newest checkpoint whose manifest is whole and in its place; -1 where there is none."""
+    """The step of the newest checkpoint with a whole manifest; -1 if there is none."""
     for checkpoint in reversed(all_checkpoints(folder)):
         with contextlib.suppress(CheckpointError):
             return read_manifest(checkpoint, made_by).step
@@ -284,8 +285,10 @@ def newest_step(folder: Path, made_by: Identity | None = None) -> int:
 
 
 def read_manifest(checkpoint: Path, made_by: Identity | None = None) -> Manifest:
-    """The manifest, its own checksum verified. Raises `CheckpointError`, also where it is not that of this place, or
-    not of the run `made_by`."""
+    """The manifest, with its own checksum verified.
+
+    Raises `CheckpointError` if it is damaged, of another step than its folder's, or not of the run `made_by`.
+    """
     if checkpoint.is_symlink() or not checkpoint.is_dir():
         raise CheckpointError(f"it is a {'link' if checkpoint.is_symlink() else 'file'}, not a folder")
     path = checkpoint / MANIFEST

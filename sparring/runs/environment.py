@@ -1,4 +1,4 @@
-"""THE ENVIRONMENT of a run: what it was made with, so that a number can be traced and a difference be named."""
+"""THE ENVIRONMENT of a run: versions, devices, threads, data and command."""
 
 import os
 import platform
@@ -42,19 +42,19 @@ def describe(images: ImageSet, devices: int = 1, processes: int = 1, given: str 
 
 
 def _path(given: str | None) -> str | None:
-    """Where the images lie, as seen from any folder; None where they were given by their name."""
+    """The absolute path of the images; None for a named data set."""
     return None if given is None or given in NAMES else str(Path(given).absolute())
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """What is another than before and may change the last bits of a result, in words."""
+    """Differences that may change the last bits of a result, in words."""
     found = [
         f"{name} {old['versions'].get(name)} is now {new['versions'][name]}"
         for name in new["versions"]
         if old["versions"].get(name) != new["versions"][name] and name != "sparring"
     ]
     for key in ("device", "processes", "threads", "xla_flags", "jax_settings"):
-        # What was written before there were several processes does not count them; nor are there settings of JAX.
+        # Older environments have neither the number of processes nor settings of JAX.
         before = old.get(key, 1 if key == "processes" else new[key])
         if before != new[key]:
             found.append(f"{key} {before!r} is now {new[key]!r}")

@@ -1,6 +1,6 @@
-"""SAMPLING: a finished generator turns latents into images. The same seed gives the same images.
+"""SAMPLING: a trained generator turns latents into images. The same seed gives the same images.
 
-The generator's file holds sizes and weights; that and `sparring.networks` rebuild it, whatever became of the recipe.
+The generator's files hold its sizes, params and batch_stats: it can be rebuilt without the recipe.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from sparring.system.numerics import fixed
 
 FORMAT = Description.FORMAT
 MOST = 2**31 - 1
-"""Of anything that is counted: JAX counts in int32."""
+"""The largest count, because JAX counts in int32."""
 BATCH = 64
 """Latents that go through the network at once."""
 
@@ -52,7 +52,7 @@ class Generator:
 
     @property
     def latents(self) -> Latents:
-        """The distribution that it was trained on."""
+        """The distribution of latents in the training."""
         return Latents(**self.description["latent"])
 
     @property
@@ -63,40 +63,40 @@ class Generator:
 
     @property
     def classes(self) -> dict[str, int]:
-        """Of a conditional generator how many images of each class it was trained on, by its name; else empty."""
+        """The number of training images of each class, by its name; empty if it is not conditional."""
         known: dict[str, int] = self.description.get("classes", {})
         return known
 
     @fixed()
     def draw_latents(self, count: int, seed: int = 0, first: int = 0) -> NDArray[np.float32]:
-        """`count` random latents (count, latent size), from the `first` of an endless row of them on.
+        """`count` random latents (count, latent size), beginning at number `first` of an endless sequence.
 
-        Raises `UsageError` where these are no whole numbers, or too small or too large.
+        Raises `UsageError` for numbers that are not whole, too small or too large.
         """
         count, first = arguments.whole("count", count, 1, MOST), arguments.whole("first", first, 0, MOST)
         seed = arguments.seed(seed)
         return np.asarray(_latents(self.latents, random_key(seed, "samples"), first, count))
 
     def sample(self, count: int, seed: int = 0) -> Images:
-        """`count` images (count, H, W, C), uint8; 1 or more. The same seed (0 to 2**32 - 1) gives the same images.
+        """`count` images (count, H, W, C), uint8. The same seed (0 to 2**32 - 1) gives the same images.
 
-        A conditional generator's have the classes of `usual_labels`. Raises `UsageError` for other numbers.
+        Those of a conditional generator have the classes of `usual_labels`. Raises `UsageError` for other numbers.
         """
         count = arguments.whole("count", count, 1, MOST)
         return self.images(self.draw_latents(count, seed), self.usual_labels(count))
 
     def usual_labels(self, count: int) -> Labels | None:
-        """Of a conditional generator: `count` labels, each class as often as the training images have it."""
+        """`count` labels with the class frequencies of the training images; None if it is not conditional."""
         count = arguments.whole("count", count, 1, MOST)
         return usual_labels(count, self.classes) if self.classes else None
 
     def images(self, latents: NDArray[np.floating[Any]], labels: Labels | None = None) -> Images:
-        """The images (N, H, W, C), uint8, of latents (N, latent size) and, if it is conditional, labels (N,)."""
+        """Images (N, H, W, C), uint8, of latents (N, latent size) and, for a conditional generator, labels (N,)."""
         made: Images = self._made(latents, labels, to_uint8)
         return made
 
     def values(self, latents: NDArray[np.floating[Any]], labels: Labels | None = None) -> NDArray[np.float32]:
-        """The same as numbers in [-1, 1]."""
+        """The same images as float32 in [-1, 1]."""
         made: NDArray[np.float32] = self._made(latents, labels, lambda values: values)
         return made
 
@@ -121,9 +121,9 @@ class Generator:
     ) -> Images:
         """A walk through `stops` random latents, `images` from each to the next: ((stops - 1) * images, H, W, C).
 
-        A closed walk goes back to the first: (stops * images, H, W, C), without a seam. An open one ends on the last
-        stop. The way from one stop to the next is a great circle (Shoemake 1985), because that is where normal latents
-        lie: on the straight line they would be too short. A conditional generator walks within the class `label`.
+        A closed walk returns to the first stop: (stops * images, H, W, C). An open one ends at the last stop. The path
+        between two stops is a great circle (Shoemake 1985), because latents on the straight line would be shorter than
+        normal latents are. A conditional generator walks within the class `label`.
 
         `stops` and `images` are 2 or more. Raises `UsageError` for other numbers.
         """
@@ -147,7 +147,7 @@ def _array(name: str, value: Any) -> NDArray[Any]:
 
 
 def walk(points: NDArray[np.float32], images: int, closed: bool) -> NDArray[np.float64]:
-    """Latents on the way through `points` (stops, size), as `Generator.interpolate` shows them."""
+    """Latents on the path through `points` (stops, size), for `Generator.interpolate`."""
     ways = list(zip(points, np.roll(points, -1, axis=0), strict=True))[: len(points) if closed else len(points) - 1]
     return np.concatenate(
         [
@@ -159,16 +159,16 @@ def walk(points: NDArray[np.float32], images: int, closed: bool) -> NDArray[np.f
 
 @fixed()
 def load(path: str | Path | Run, best: bool = False) -> Generator:
-    """The generator of a run, or the one in a `generator.safetensors` with its JSON beside it. `path` may be a `Run`.
+    """Load the generator of a run, or a `generator.safetensors` with its JSON file. `path` may be a `Run`.
 
-    Of a run that was killed it is the newest checkpoint's; with `best` it is the one of the state that was judged best
-    while it trained. The newest whole checkpoint is also used where the generator's files are damaged, and a
-    `DamageWarning` says so. Raises `RunError` where there is none.
+    For a run that was killed, the newest checkpoint is used; with `best`, the state that was judged best during the
+    training. If the generator's files are damaged, the newest whole checkpoint is used, with a `DamageWarning`. Raises
+    `RunError` if there is no generator.
     """
     path, best = arguments.path("path", path), arguments.flag("best", best)
     if path.is_file():
         if best:
-            raise RunError(f"{path} is one generator; only a run has a best one")
+            raise RunError(f"{path} is one generator; only a run has a best state")
         description = path.with_suffix(".json")
         if not description.is_file():
             raise RunError(f"{path} cannot be used without its description, {description.name}, beside it")
@@ -203,7 +203,7 @@ def save(
     state: Any,
     trained: dict[str, Any],
 ) -> None:
-    """Write the generator of a training state into the run."""
+    """Write the generator of a training state to the run."""
     description = describe(recipe, image_shape, classes, trained) | identity.mark(run.id)
     write(Generator(description, state.sampled, state.generator_statistics), run.generator_weights)
 
@@ -232,7 +232,7 @@ def restore(run: Run) -> str | None:
 
 
 def write(generator: Generator, path: Path, may_replace: MayReplace | None = None) -> None:
-    """Write a `generator.safetensors`, and beside it a JSON file that says how to rebuild it; `load` reads both."""
+    """Write a `generator.safetensors`, and a JSON file that says how to rebuild it; `load` reads both."""
     content, about = checkpoint.pack(_tree(generator.weights, generator.statistics))
     atomic.write_bytes(path, content, may_replace)
     checksummed.write(path.with_suffix(".json"), generator.description | {"weights": about}, may_replace)
@@ -241,9 +241,9 @@ def write(generator: Generator, path: Path, may_replace: MayReplace | None = Non
 def describe(
     recipe: Recipe, image_shape: tuple[int, int, int], classes: dict[str, int], trained: dict[str, Any]
 ) -> dict[str, Any]:
-    """All that is needed to rebuild the recipe's generator, but for the weights; and how it was `trained`.
+    """What is needed to rebuild the generator of a recipe, except the arrays, and how it was `trained`.
 
-    `classes` says how many images of each the data have.
+    `classes` are the numbers of training images of each class.
     """
     conditional = {"classes": classes} if recipe.conditional else {}
     return conditional | {
@@ -263,11 +263,11 @@ def _latents(latents: Latents, key: Array, first: int, count: int) -> Array:
 
 
 def _great_circle(a: NDArray[np.float32], b: NDArray[np.float32], t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points at the shares t of the way from a to b on the great circle, lengths going from |a| to |b|."""
+    """Points at fractions t of the great circle from a to b; their lengths go from |a| to |b|."""
     length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)
     angle = np.arccos(np.clip(a @ b / (length_a * length_b), -1, 1))
     t = t[:, None]
-    if np.sin(angle) < 1e-6:  # on one line, as all latents of one number are
+    if np.sin(angle) < 1e-6:  # parallel, as latents of size 1 always are
         return (1 - t) * a + t * b
     direction = (np.sin((1 - t) * angle) * a / length_a + np.sin(t * angle) * b / length_b) / np.sin(angle)
     points: NDArray[np.float64] = direction * ((1 - t) * length_a + t * length_b)

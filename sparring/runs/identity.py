@@ -1,7 +1,7 @@
 """THE IDENTITY of a run: which run a file belongs to, and with which recipe a checkpoint was trained.
 
-A run gets a random id when it begins. Its recipe, environment, manifests, generator, events and measures carry it. Runs
-of before there were ids have none, and neither has what they leave when they go on.
+A run gets a random id when it begins. Its recipe, environment, manifests, generator, events and measures have the id.
+Runs of versions without ids have none, also after they resume.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from sparring.recipes.recipe import Recipe, differences, digest_of
 from sparring.recipes.roles import DIGESTED
 
 KEY = "run"
-"""What the id is called in every file."""
+"""The key of the id in every file."""
 DECISIVE = ("versions", "device", "processes", "threads", "xla_flags")
 DECISIVE_DATA = ("shape", "checksum", "classes")
-"""What `environment.json` and its copy must agree on."""
+"""Keys of `environment.json` that must be equal in its copy."""
 
 Place = tuple[str, int, int, int]
-"""A path with what changes when the file does: inode, size and time."""
+"""A path, with the inode, size and time of the file, which change with its content."""
 
 
 class Identity(NamedTuple):
-    """What a checkpoint must say of itself to belong to a run."""
+    """What the manifest of a checkpoint must hold to belong to a run."""
 
     run: str | None
     recipe: str
@@ -38,19 +38,19 @@ class Identity(NamedTuple):
 
 
 def new_id() -> str:
-    """An id that no other run has."""
+    """A new random id."""
     return os.urandom(16).hex()
 
 
 def mark(own: str | None) -> dict[str, str]:
-    """What a file carries of that id: nothing in runs of before there were ids."""
+    """The id as a JSON item; empty for a run without an id."""
     return {} if own is None else {KEY: own}
 
 
 def id_of(paths: Sequence[Path]) -> str | None:
-    """The id that these files of one run carry. Raises `RunError` where they are of different runs.
+    """The id in these files of one run. Raises `RunError` if they have different ids.
 
-    Files that are missing or damaged do not count.
+    Missing and damaged files are ignored.
     """
     return _id_of(tuple(found for path in paths if (found := _place(path)) is not None))
 
@@ -69,7 +69,7 @@ def _id_of(places: tuple[Place, ...]) -> str | None:
 
     ids: dict[Any, list[str]] = {}
     for path, *_ in places:
-        with contextlib.suppress(OSError, ValueError, RecipeError):  # a damaged file says nothing
+        with contextlib.suppress(OSError, ValueError, RecipeError):  # damaged files are ignored
             value = checksummed.read(Path(path))
             found = value.pop(KEY, None)
             if Path(path).name.startswith("recipe"):
@@ -108,7 +108,7 @@ def _difference(name: str, ours: Any, theirs: Any) -> str:
 
 
 def refuse_different_environments(path: Path, copy: Path, found: Sequence[dict[str, Any]]) -> None:
-    """The same of two environments."""
+    """Raise `RunError` if an environment and its copy, both whole, differ in a decisive value."""
     ours, theirs = (
         {name: one.get(name) for name in DECISIVE} | {f"data.{name}": one["data"].get(name) for name in DECISIVE_DATA}
         for one in found
@@ -122,7 +122,7 @@ def refuse_different_environments(path: Path, copy: Path, found: Sequence[dict[s
 
 
 def _newest_digest(checkpoints: Path) -> str | None:
-    """The digest of the recipe in the newest manifest that can be read."""
+    """The recipe's digest in the newest manifest that can be read."""
     for path in sorted(checkpoints.glob("[0-9]*/manifest.json"), reverse=True):
         try:
             found = checksummed.read(path, always=True).get("recipe")

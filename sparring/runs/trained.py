@@ -1,4 +1,4 @@
-"""WHAT WAS TRAINED: the networks of a run with the state of one of its checkpoints."""
+"""TRAINED NETWORKS: the networks of a run with the state of one of its checkpoints."""
 
 import warnings
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ class Trained:
     game: Game
     image_shape: ImageShape
     classes: dict[str, int]
-    """How many images of each class the data have, by its name; empty without labels."""
+    """The number of images of each class, by its name; empty without labels."""
     step: int
     state: TrainState
 
 
 def load_trained(run: Run, best: bool = False) -> Trained:
-    """The newest whole checkpoint of the run, or the one that was judged best while it trained.
+    """Load the newest whole checkpoint of the run, or the one that was judged best during the training.
 
-    Of damaged ones that were passed over a `DamageWarning` tells. Raises `RunError` where there is none.
+    A `DamageWarning` names each damaged checkpoint that was skipped. Raises `RunError` if there is none.
     """
     recipe = run.recipe()
     data = run.environment()["data"]

@@ -1,4 +1,4 @@
-"""THE WRITER: writes files in a thread of its own, one after the other, while the training goes on."""
+"""THE WRITER: a thread that writes files, one after the other, during the training."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sparring.system.numerics import in_thread
 Job = Callable[[], object]
 
 MOST_WAITING = 64
-"""Jobs that may wait; who has another one then waits, too, for what waits holds memory."""
+"""The most jobs in the queue. Adding another one waits, because queued jobs hold memory."""
 
 
 class Writer:
-    """Does jobs in the order in which they come. After one that fails nothing more is done.
+    """Runs jobs in order. After a job fails, no other is run.
 
-    As a context it has done everything when it is left.
+    Leaving the context waits for all jobs.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Writer:
         self._thread: threading.Thread | None = None
 
     def do(self, job: Job) -> None:
-        """Have this done after all before. Raises what one of those raised."""
+        """Add a job. Raises the error of an earlier job."""
         self._raise()
         if self._thread is None:
             self._thread = threading.Thread(target=in_thread(self._work), name="writer", daemon=True)
@@ -35,7 +35,7 @@ class Writer:
         self._jobs.put(job)
 
     def finish(self) -> None:
-        """Wait until everything is done. Raises what a job raised."""
+        """Wait for all jobs. Raises the error of a job."""
         self._jobs.join()
         self._raise()
 

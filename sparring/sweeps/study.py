@@ -35,7 +35,7 @@ from sparring.terminal.progress import duration
 from sparring.training import live
 from sparring.training import train as training
 from sparring.training.reporter import Reporter
-from sparring.training.score import judge_aloud
+from sparring.training.score import judge_with_progress
 from sparring.training.stopping import stop_requests
 from sparring.training.train import CHECKPOINT_SECONDS, check_options, load_images
 
@@ -158,7 +158,7 @@ def _ranked(folder: SweepFolder, known: Sequence[Trial]) -> tuple[Place, ...]:
 
 
 def _judge_finite(run: Run, told: Reporter) -> dict[str, Any]:
-    found = judge_aloud(run, told)
+    found = judge_with_progress(run, told)
     if not math.isfinite(found["score"]):
         raise TrainingDiverged("its distance from real images is no number")
     return found

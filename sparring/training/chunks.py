@@ -1,4 +1,4 @@
-"""CHUNKS: many steps in one compiled call. What is trained never depends on how long the chunks are."""
+"""CHUNKS: many steps in one compiled call. The result does not depend on the length of the chunks."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,19 +21,19 @@ from sparring.training.devices import ONE_DEVICE, Devices
 
 CAPACITY = 2 * LONGEST_LOG_INTERVAL
 """The most steps of one chunk."""
-
 SPARE = 0.9
-"""Share of the free memory that a batch which is recommended may take."""
+"""Share of the free memory that a recommended batch may take."""
 MIRRORED = 0
-"""What is folded into the key of the data for which of them are mirrored."""
+"""Folded into the key of the data to choose which images are mirrored."""
 
 Rows = NDArray[np.float32]
-"""What `METRICS` names, for each step: (steps, 6), or with replicas (steps, replicas, 6)."""
+"""The `METRICS` of each step: (steps, 6), or with replicas (steps, replicas, 6)."""
 
 Chunk = Callable[[TrainState, Examples, Array, int], tuple[TrainState, Rows]]
-"""(state, the whole data with images as bytes, the epoch's permutation (count,), steps) -> (state, metrics (steps, 6)).
-The state that goes in is used up. A chunk stays within one epoch. Instead of all data and the permutation it takes a
-window of them and the step that it begins with."""
+"""(state, data with images as bytes, the epoch's permutation (count,), steps) -> (state, metrics (steps, 6)).
+
+The input state is donated. A chunk stays within one epoch. A streamed chunk takes a window of the data, and the step at
+which the window begins instead of the permutation."""
 
 
 def compile_chunk(
@@ -45,18 +45,18 @@ def compile_chunk(
     seeds: Sequence[int] | None = None,
     streamed: bool = False,
 ) -> Chunk:
-    """The compiled loop over `data`. One compilation serves every length, for the trip count is traced.
+    """Compile the loop over `data`. One compilation serves all lengths, because the trip count is traced.
 
-    State, data and permutation lie where `devices.place` puts them; each batch is shared by the devices.
+    State, data and permutation are where `devices.place` puts them; each batch is shared by the devices.
 
-    Raises `OutOfMemory`, with a batch that would fit, where this takes more memory than is free.
+    If `streamed`, the data come in windows (`sparring.training.feed`), and their shapes and types are enough.
 
-    If `streamed`, the data come in windows (`sparring.training.feed`), and an example's shape and type are enough.
+    With `seeds`, that many replicas are trained at once: states and permutations are stacked, one for each seed, and
+    the metrics are (steps, seeds, 6).
 
-    With `seeds`, as many replicas are trained at once instead of the recipe's seed alone: states and permutations are
-    stacked, one a seed, and the metrics are (steps, seeds, 6).
+    Raises `OutOfMemory`, with a batch size that fits, if the program needs more memory than is free.
     """
-    # The seed is an argument, not a constant of the program, so that what was compiled for one serves all others.
+    # The seed is an argument, not a constant, so that one compilation serves all seeds.
     keys = np.stack([jax.random.key_data(random_key(seed, "steps")) for seed in seeds or [recipe.seed]])
     seed_key = keys if seeds else keys[0]
 
@@ -78,13 +78,13 @@ def compile_chunk(
 
 
 def _too_large(recipe: Recipe, needed: int, free: int, compiled_for: Callable[[Recipe], jax.stages.Compiled]) -> str:
-    """That a step needs more bytes than are free, and the largest of some smaller batches for which they suffice."""
+    """The message of `OutOfMemory`, with the largest of some smaller batches that fits."""
     sizes = (
         f"a step with batches of {recipe.batch_size:,} takes {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
     )
     batch, size = recipe.batch_size, needed
     while batch > 2 and size > SPARE * free:
-        batch = max(2, int(0.95 * batch * SPARE * free / size) // 2 * 2)  # even, for half of it may be real images
+        batch = max(2, int(0.95 * batch * SPARE * free / size) // 2 * 2)  # even, because half of it may be real images
         size = memory.needed(compiled_for(recipe.replace(batch_size=batch)))
     if size > free:
         return f"{sizes}; not even batches of {batch} would fit ({size / 1e6:,.0f} MB): take smaller networks or images"
@@ -94,7 +94,7 @@ def _too_large(recipe: Recipe, needed: int, free: int, compiled_for: Callable[[R
 def _chunk(
     game: Game, recipe: Recipe, count: int, devices: Devices, seeds: Sequence[int] | None, streamed: bool
 ) -> tuple[Callable[..., tuple[TrainState, Array]], Array]:
-    """The loop as a function of state, data, where to find them, seeds and steps; and of the third a sample."""
+    """The loop as a function of (state, data, permutation, seeds, steps), and an example of the permutation."""
     draw = batches.in_window if streamed else batches.DRAWS[recipe.data_order]
     latents = Latents(recipe.latent_size, recipe.latent_std)
     real_batch, fake_batch = recipe.reals_per_step, recipe.batch_size
@@ -113,7 +113,7 @@ def _chunk(
         trained: tuple[TrainState, Array] = devices.gather(train_step(game, state, real, noise, again, rest))
         return trained
 
-    several = (0, 1, None, 0) if streamed else (0, None, 0, 0)  # each has an order, or a part of the window, of its own
+    several = (0, 1, None, 0) if streamed else (0, None, 0, 0)  # a permutation, or a part of the window, each
     step = one_step if seeds is None else jax.vmap(one_step, in_axes=several)
     rows = (CAPACITY, len(METRICS)) if seeds is None else (CAPACITY, len(seeds), len(METRICS))
 

@@ -1,7 +1,7 @@
-"""THE DEVICES that train together: each has the whole state and all images, and computes its share of every batch.
+"""DEVICES that train together: each has the whole state and all images, and computes its part of every batch.
 
-JAX's compiler does the sharing (SPMD): the step is written for the whole batch, so BatchNorm, losses and gradients are
-over the whole batch on any number of devices. For one device alone nothing here changes anything.
+This is JAX's SPMD sharding. The step is written for the whole batch, so BatchNorm, losses and gradients are over the
+whole batch on any number of devices. With one device nothing is sharded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sparring.errors import DeviceError
 from sparring.recipes.arguments import LARGEST, whole
 
 Asked = int | Literal["all"] | None
-"""How many devices; None is one, or all where several processes train together."""
+"""A number of devices; None is one, or all devices of several processes."""
 
 WHOLE = PartitionSpec()  # type: ignore[no-untyped-call]
 """All of an array on every device."""
@@ -32,18 +32,18 @@ SHARED_LATER = PartitionSpec(None, "batch")  # type: ignore[no-untyped-call]
 
 @dataclass(frozen=True)
 class Devices:
-    """Where a training computes."""
+    """The devices of a training."""
 
     mesh: Mesh | None = None
-    """In one row, with the axis "batch"; None for one device alone."""
+    """One axis, "batch"; None for one device."""
 
     @property
     def count(self) -> int:
-        """How many they are, in all processes."""
+        """The number of devices in all processes."""
         return 1 if self.mesh is None else int(self.mesh.size)
 
     def check(self, **sizes: int) -> None:
-        """Raise `DeviceError` where one of these batches cannot be shared evenly. Words are joined by "_"."""
+        """Raise `DeviceError` if one of these batch sizes is no multiple of the number of devices."""
         for name, size in sizes.items():
             if size % self.count:
                 raise DeviceError(
@@ -52,7 +52,7 @@ class Devices:
                 )
 
     def place(self, tree: Any) -> Any:
-        """The arrays of a pytree, each whole on every device."""
+        """The arrays of a pytree, replicated on every device."""
         if self.mesh is None:
             return tree
         whole = NamedSharding(self.mesh, WHOLE)
@@ -64,33 +64,33 @@ class Devices:
         return jax.tree.map(placed, tree)
 
     def put(self, tree: Any) -> Any:
-        """The arrays of a pytree as JAX's, whole on every device; not copied where a device takes them as they are."""
+        """The arrays of a pytree as JAX arrays, replicated on every device; without a copy if a device needs none."""
         if self.mesh is not None:
             return self.place(tree)
         return jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf)), tree)
 
     def divided(self, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
-        """Batches of many steps (steps, N, ...): each device has its part of every batch."""
+        """The shape of batches of many steps (steps, N, ...), of which each device has its part."""
         sharding = None if self.mesh is None else NamedSharding(self.mesh, SHARED_LATER)
         return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)  # type: ignore[no-untyped-call]
 
     def divide(self, like: jax.ShapeDtypeStruct, part: Callable[[Any], NDArray[Any]]) -> Array:
-        """Such an array; `part` is asked for what this process needs of it, by slices of each axis."""
+        """An array like `like`; `part` returns the values at some slices, for the devices of this process."""
         if self.mesh is None:
             whole: Array = jax.device_put(part((slice(None),) * len(like.shape)))
             return whole
         return jax.make_array_from_callback(like.shape, like.sharding, part)
 
     def local(self, tree: Any) -> Any:
-        """The same arrays on the first device of this process alone, for what only this process computes."""
+        """The same arrays on the first device of this process, for computations of this process alone."""
         return tree if self.mesh is None else jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
     def share(self, batch: Array) -> Array:
-        """Inside a compiled function: each device has its part of this batch (N, ...)."""
+        """In a compiled function: shard a batch (N, ...) over the devices."""
         return self._constrained(batch, SHARED)
 
     def gather(self, tree: Any) -> Any:
-        """Inside a compiled function: each device has all of these arrays."""
+        """In a compiled function: replicate arrays on all devices."""
         return jax.tree.map(lambda leaf: self._constrained(leaf, WHOLE), tree)
 
     def _constrained(self, leaf: Array, spec: PartitionSpec) -> Array:
@@ -104,8 +104,10 @@ ONE_DEVICE = Devices()
 
 
 def choose_devices(asked: Asked) -> Devices:
-    """The devices that were asked for, out of those that JAX sees. Raises `DeviceError` where there are not so many,
-    `UsageError` for what is no number of devices."""
+    """The requested devices, out of those that JAX finds.
+
+    Raises `DeviceError` if there are fewer, `UsageError` for anything but a number of devices.
+    """
     if asked is not None and asked != "all":
         asked = whole("devices", asked, -LARGEST)
     found = jax.devices()

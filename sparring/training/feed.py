@@ -1,8 +1,8 @@
-"""WINDOWS: training images that a device has no room for, brought there in the order in which they are used.
+"""THE FEED: the images of each chunk. They are resident on the device, or streamed to it in windows.
 
-the next steps -> which images they take -> these, read from the disk one after the other -> the devices
+the next steps -> the places of their images -> a window, read from the disk in that order -> the devices
 
-A thread prepares the next window while the training uses the last one. What is trained is the same, bit for bit.
+A thread prepares the next window while the training uses the last one. The result is the same, bit for bit.
 """
 
 from __future__ import annotations
@@ -30,55 +30,55 @@ from sparring.training.devices import Devices
 
 MIB = 1 << 20
 WINDOW_BYTES = 256 * MIB
-"""Both windows together, the one in use and the next, where nobody says how large they shall be."""
+"""Default size of both windows together: the one in use and the next."""
 READ = 512
-"""Images that are read at once: between two such, others of this program can go on."""
+"""Images that are read at once; other threads run in between."""
 
 
 class Segment(NamedTuple):
-    """Some steps of a chunk, and what they take their batches from."""
+    """Some steps of a chunk, and the data that they take their batches from."""
 
     data: Examples
-    """All images (count, H, W, C), uint8, with labels (count,) or without; or a window of them: (steps, batch, ...), or
-    of several replicas (steps, replicas, batch, ...)."""
+    """All images (count, H, W, C), uint8, with labels (count,) or None; or a window of them: (steps, batch, ...), with
+    replicas (steps, replicas, batch, ...)."""
     where: Array
-    """The epoch's permutation (count,) or (replicas, count); of a window the step that it begins with ()."""
+    """The epoch's permutation (count,) or (replicas, count); for a window, the step at which it begins ()."""
     steps: int
 
 
 class Feed(Protocol):
-    """What a training takes its images from."""
+    """Gives a training its images."""
 
     streamed: bool
-    """Whether by windows."""
+    """Whether the segments hold windows."""
     data: Examples
-    """Such as those of the segments, or its shapes and types."""
+    """An example of the segments' data, or its shapes and types."""
 
     def segments(self, step: int, end: int) -> Iterator[Segment]:
-        """What the steps after `step` up to `end` take, all of one epoch."""
+        """The segments of the steps after `step` up to `end`, all in one epoch."""
 
 
 # ------------------------------------------------------------------------------------------------ which images
 
 
 class Order:
-    """Which images each step takes: a function of seed and step, as in the compiled chunk."""
+    """The places of the images in each batch: a function of seed and step, as in the compiled chunk."""
 
     def __init__(self, recipe: Recipe, count: int, seeds: Sequence[int] | None = None) -> None:
-        """Of `count` images; of the recipe's seed, or of several replicas' seeds."""
+        """For `count` images, and the seed of the recipe or of several replicas."""
         self._name, self._count, self._batch = recipe.data_order, count, recipe.reals_per_step
         self._replicas = seeds is not None
         self._seeds = [recipe.seed] if seeds is None else list(seeds)
         self._keys = [np.asarray(jax.random.key_data(random_key(seed, "steps"))) for seed in self._seeds]
         self._no_orders = np.zeros((len(self._seeds), 1), np.int32)
-        self.permutation = lru_cache(maxsize=1)(self._permutation)  # sorting takes some 30 ms
+        self.permutation = lru_cache(maxsize=1)(self._permutation)  # sorting takes about 30 ms
 
     def epoch(self, step: int) -> int:
-        """How often the images have been shuffled anew before the step that follows `step`."""
+        """The epoch of the step that follows `step`; 0 for an order that is not shuffled."""
         return step // (self._count // self._batch) if self._name == "shuffle" else 0
 
     def _permutation(self, epoch: int) -> Array:
-        """The epoch's (count,), or (replicas, count)."""
+        """The permutation of an epoch (count,), or (replicas, count)."""
         keys = [random_key(seed, "permutations") for seed in self._seeds]
         found = [batches.permutation(key, epoch, self._count) for key in keys]
         return jnp.stack(found) if self._replicas else found[0]
@@ -88,15 +88,15 @@ class Order:
         return (steps, len(self._seeds), self._batch) if self._replicas else (steps, self._batch)
 
     def places(self, first: int, steps: int) -> NDArray[np.int32]:
-        """Those of so many steps after step `first`, of that shape."""
+        """The places of `steps` steps after step `first`, with the shape of `shape`."""
         every = np.arange(first, first + steps)
         found = np.empty((steps, len(self._seeds), self._batch), np.int32)
         for epoch in range(self.epoch(first), self.epoch(first + steps - 1) + 1):
             orders = np.atleast_2d(self.permutation(epoch)) if self._name == "shuffle" else self._no_orders
-            here = [self.epoch(int(step)) == epoch for step in every]
+            in_epoch = [self.epoch(int(step)) == epoch for step in every]
             for i, (key, order) in enumerate(zip(self._keys, orders, strict=True)):
                 taken = _places(self._name, self._count, self._batch, steps, key, first, order)
-                found[here, i] = np.asarray(taken)[here]
+                found[in_epoch, i] = np.asarray(taken)[in_epoch]
         return found if self._replicas else found[:, 0]
 
 
@@ -124,7 +124,7 @@ class ResidentFeed:
         self._permutation = lru_cache(maxsize=1)(lambda epoch: devices.place(order.permutation(epoch)))
 
     def segments(self, step: int, end: int) -> Iterator[Segment]:
-        """All of them at once."""
+        """All images, and all steps at once."""
         yield Segment(self.data, self._permutation(self._order.epoch(step)), end - step)
 
 
@@ -135,7 +135,7 @@ class _Window(NamedTuple):
 
 
 class StreamedFeed:
-    """The images of so many steps at a time."""
+    """Windows of the images are on the devices, each for some steps."""
 
     streamed = True
 
@@ -149,7 +149,7 @@ class StreamedFeed:
         self._next: tuple[int, Future[_Window]] | None = None
 
     def segments(self, step: int, end: int) -> Iterator[Segment]:
-        """One of each window."""
+        """One segment for each window."""
         while step < end:
             window = self._window(step)
             until = min(end, window.end)
@@ -157,7 +157,7 @@ class StreamedFeed:
             step = until
 
     def prepare(self, first: int) -> None:
-        """Begin with the window of the steps after `first`."""
+        """Start to read the window of the steps after `first`."""
         self._next = (first, self._thread.submit(in_thread(self._read), first)) if first < self._last else None
 
     def _window(self, step: int) -> _Window:
@@ -184,12 +184,12 @@ class StreamedFeed:
 
 
 def _each(function: Callable[..., Any], *examples: Examples) -> Examples:
-    """The function of the images, and of the labels where there are any."""
+    """The function applied to the images, and to the labels if there are any."""
     return Examples(*jax.tree.map(function, *map(tuple, examples)))
 
 
 def _read(rows: Any, places: NDArray[np.int32], steps: int, index: tuple[slice, ...]) -> NDArray[Any]:
-    """Part of a window: the rows of these places (steps, ..., batch), of which the first `steps` will be used."""
+    """Part of a window: the rows at these places (steps, ..., batch), of which the first `steps` are used."""
     wanted = places[index[: places.ndim]]
     window = aligned((*wanted.shape, *rows.shape[1:]), rows.dtype)
     into, flat = window.reshape(-1, *rows.shape[1:]), wanted[:steps].reshape(-1)
@@ -201,10 +201,10 @@ def _read(rows: Any, places: NDArray[np.int32], steps: int, index: tuple[slice, 
 
 
 def _on_cpu() -> Any:
-    """So that indices need not wait for what a GPU is busy with."""
+    """Compute on the CPU, so that places do not wait for the GPU."""
     try:
         return jax.default_device(jax.local_devices(backend="cpu")[0])
-    except RuntimeError:  # JAX was told to leave the CPU alone
+    except RuntimeError:  # JAX may be configured without the CPU
         return nullcontext()
 
 
@@ -214,14 +214,13 @@ def _on_cpu() -> Any:
 def steps_in_window(
     images: ManyImages, recipe: Recipe, used: Devices, mebibytes: int | None, replicas: int = 1
 ) -> int | None:
-    """How many steps a window has; None where all images may stay on the devices.
+    """The steps of one window; None if all images may stay on the devices. The same in all processes.
 
-    They may where they take no more than `mebibytes`, or, if that is None, than there is room for. The same in all
-    processes.
+    They may stay if they take at most `mebibytes`, or, if that is None, at most `memory.room`.
     """
     bytes_allowed = memory.room(used) if mebibytes is None else mebibytes * MIB
-    said = [word["room"] for word in processes.exchange({"room": bytes_allowed})]
-    known: list[int] = [allowed for allowed in said if allowed is not None]
+    rooms = [message["room"] for message in processes.exchange({"room": bytes_allowed})]
+    known: list[int] = [room for room in rooms if room is not None]
     if not known or images.size <= min(known):
         return None
     both = min(known) if mebibytes is not None else min(min(known), WINDOW_BYTES)
@@ -230,7 +229,7 @@ def steps_in_window(
 
 
 def words(images: ManyImages, recipe: Recipe, steps: int, replicas: int = 1) -> str:
-    """What is done, for the user."""
+    """A line for the user."""
     window = steps * replicas * recipe.reals_per_step * images.size // len(images)
     return (
         f"the {images.size / MIB:,.0f} MiB of images do not stay on the device: they are streamed there in windows of "

@@ -1,4 +1,4 @@
-"""THE TERMINAL: how a training looks while it runs. A live view on a terminal, plain lines elsewhere."""
+"""THE LIVE VIEW of a training on a terminal; plain lines of text in a file or a pipe."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from sparring.terminal.output import plain_console, printable
 from sparring.terminal.progress import duration
 
 PLAIN_SECONDS = 5.0
-"""How often a plain line is written."""
+"""Seconds between two plain lines."""
 RATE_SECONDS = 10.0
-"""How far back the rate of steps looks."""
+"""Seconds over which the rate of steps is measured."""
 PREVIEW_PIXELS = 14
-"""Sides of an image in the preview, about."""
+"""Approximate side of an image in the preview."""
 
 
 def reporter(console: Console | None = None, transient: bool = False) -> Plain:
-    """The live view where the output is a terminal, plain lines where it is a file or a pipe.
+    """The live view if the output is a terminal, plain lines if it is a file or a pipe.
 
-    A `transient` view is gone when its training ends.
+    A `transient` view is removed when its training ends.
     """
     console = console or plain_console()
     return View(console, transient) if console.is_terminal and not console.is_dumb_terminal else Plain(console)
 
 
 class Pace:
-    """How fast it goes, and how long it will take, from the recent past."""
+    """The rate of steps, and the time left, from the last seconds."""
 
     def __init__(self, step: int, steps: int) -> None:
         self.step, self.steps = step, steps
         self._seen: deque[tuple[float, int]] = deque()
 
     def at(self, step: int) -> None:
-        """Note that `step` is reached now."""
+        """Record that `step` is reached now."""
         self.step = step
         now = time.monotonic()
         self._seen.append((now, step))
@@ -54,7 +54,7 @@ class Pace:
 
     @property
     def rate(self) -> float | None:
-        """Steps a second; None before it is known."""
+        """Steps a second; None before two measurements."""
         if len(self._seen) < 2:
             return None
         (t0, s0), (t1, s1) = self._seen[0], self._seen[-1]
@@ -69,55 +69,55 @@ class Pace:
 
 
 class Plain:
-    """Says all in lines of text."""
+    """Prints lines of text."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.pace = Pace(0, 1)
-        self._told = float("-inf")
+        self._reported = float("-inf")
 
     def say(self, text: str) -> None:
-        """One line for the user."""
+        """Print one line."""
         self.console.print(printable(text), markup=False, soft_wrap=True)
 
     def begin(self, run: Run, recipe: Recipe, step: int, epoch: int, replicas: int = 1) -> None:
-        """What is trained, where it is written, and how long that takes."""
+        """Print what is trained, the expected time, and the folder."""
         self.pace = Pace(step, recipe.steps)
-        self._told = float("-inf")
+        self._reported = float("-inf")
         what = recipe.name if replicas == 1 else f"{replicas} replicas of {recipe.name}"
         left = duration((recipe.steps - step) * recipe.milliseconds_per_step * replicas / 1000)
         self.say(f"{what}: {recipe.steps:,} steps, {epoch:,} an epoch; about {left} on two CPU cores")
         self.say(f"writing to {run.path}")
 
     def progress(self, step: int, values: dict[str, float]) -> None:
-        """A line now and then, and one at the end."""
+        """Print a line every `PLAIN_SECONDS`, and one at the end."""
         self.pace.at(step)
-        if time.monotonic() - self._told < PLAIN_SECONDS and step < self.pace.steps:
+        if time.monotonic() - self._reported < PLAIN_SECONDS and step < self.pace.steps:
             return
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
         self.say(f"step {step:,} of {self.pace.steps:,}, {self.pace.words()}; {metrics_words(values)}")
 
     def grid(self, step: int, samples: Images) -> None:
-        """Nothing: lines show no pictures."""
+        """Plain lines show no images."""
 
     def judged(self, values: Judged) -> None:
-        """A line a judgement."""
+        """Print one line."""
         self.say(f"step {values['step']:,}: {judged_words(values)}")
 
     def end(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""
 
 
 class View(Plain):
-    """A progress bar, the numbers, and the newest samples, drawn anew in place."""
+    """A progress bar, the metrics and the newest samples, redrawn in place."""
 
     def __init__(self, console: Console, transient: bool = False) -> None:
         super().__init__(console)
         self._transient = transient
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
-        """Know nothing of a training before. A used `Live` would wipe as many lines as it once drew."""
+    def _reset(self) -> None:
+        """Start a new view. A `Live` that was used before would erase the lines that it drew."""
         self._values: dict[str, float] = {}
         self._judged: Judged | None = None
         self._samples: tuple[int, Images] | None = None
@@ -129,24 +129,24 @@ class View(Plain):
     def begin(self, run: Run, recipe: Recipe, step: int, epoch: int, replicas: int = 1) -> None:
         """Start drawing."""
         super().begin(run, recipe, step, epoch, replicas)
-        self._forget()
+        self._reset()
         self._live.start()
 
     def progress(self, step: int, values: dict[str, float]) -> None:
-        """Show the new numbers at the next drawing."""
+        """Show the new metrics at the next redraw."""
         self.pace.at(step)
         self._values = values
 
     def grid(self, step: int, samples: Images) -> None:
-        """Show the new samples at the next drawing."""
+        """Show the new samples at the next redraw."""
         self._samples = (step, samples)
 
     def judged(self, values: Judged) -> None:
-        """Show the new judgement at the next drawing."""
+        """Show the new judgement at the next redraw."""
         self._judged = values
 
     def end(self) -> None:
-        """Leave the last drawing on the screen."""
+        """Stop redrawing."""
         self._live.stop()
 
     def _draw(self) -> Group:
@@ -169,7 +169,7 @@ class View(Plain):
 
 
 def metrics_words(values: dict[str, float]) -> str:
-    """The numbers of a step, in one line."""
+    """The metrics of a step, in one line."""
     return (
         f"loss D {values['d_loss']:.3f} G {values['g_loss']:.3f}; "
         f"D right on real {values['accuracy_real']:.0%} fake {values['accuracy_fake']:.0%}; "
@@ -178,7 +178,7 @@ def metrics_words(values: dict[str, float]) -> str:
 
 
 def judged_words(values: Judged) -> str:
-    """A judgement in one line: the distance from unseen real images, as a multiple of what real images have."""
+    """A judgement in one line: the distance from validation images, as a multiple of that of real images."""
     if values["measure"] == "frechet":
         words = [f"judge: {values['score'] / values['floor']:.1f} times as far from unseen images as real ones"]
     else:
@@ -195,15 +195,15 @@ def judged_words(values: Judged) -> str:
 
 
 def can_show(console: Console) -> bool:
-    """Whether the terminal has the colours, the characters and the room for a picture."""
+    """Whether the terminal has the colours, characters and size for a preview."""
     rich_enough = console.color_system in ("256", "truecolor") and console.encoding.startswith("utf")
     return rich_enough and console.width >= PREVIEW_PIXELS + 2 and console.height >= PREVIEW_PIXELS
 
 
 def preview(samples: Images, width: int, height: int) -> Text:
-    """As many samples as fit into `width` x `height` characters, two pixels above each other in a character.
+    """Samples that fit into `width` x `height` characters; a character shows two pixels, one above the other.
 
-    They are spread over all, the first and the last among them: a conditional generator's have a class a row.
+    They are evenly spread from the first to the last, because a conditional generator has one class a row.
     """
     small = _shrink(on_squares(samples))
     _, h, w, _ = small.shape
@@ -223,7 +223,7 @@ def preview(samples: Images, width: int, height: int) -> Text:
 
 
 def _shrink(samples: Images) -> Images:
-    """Images with sides of about `PREVIEW_PIXELS`, by the means of blocks of pixels."""
+    """Images with sides of about `PREVIEW_PIXELS`; each pixel is the mean of a block."""
     n, h, w, c = samples.shape
     block = max(1, round(max(h, w) / PREVIEW_PIXELS))
     h, w = h // block, w // block

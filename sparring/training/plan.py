@@ -1,17 +1,17 @@
-"""THE PLAN of a run: at which steps something happens. A function of the recipe alone, never of the clock.
+"""THE PLAN of a run: the steps at which to log, sample, judge and shuffle. It depends on the recipe, not on the clock.
 
-A chunk of steps may be of any length between two log points, and what is logged, sampled and learnt is the same.
+Chunks may have any length between two log points: logs, samples and the result are the same.
 """
 
 from dataclasses import dataclass
 
 MOST_GRIDS, MOST_LOGGED = 400, 20_000
-"""Grids and log events that are all kept; of more, only every second one, every fourth, and so on."""
+"""The most grids and log events that are all kept; of more, every second one is kept, every fourth, and so on."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """When to log, when to sample, when to judge, when to shuffle, when to stop; all in steps."""
+    """When to log, sample, judge, shuffle and stop, in steps."""
 
     steps: int
     grid_every: int
@@ -19,7 +19,7 @@ class Plan:
     judge_every: int
     """0 for never."""
     shuffle_every: int | None
-    """Steps of one epoch, where each has a permutation of its own."""
+    """Steps of an epoch if each has its own permutation; else None."""
 
     def is_grid(self, step: int) -> bool:
         """Whether a sample grid is due after that step."""
@@ -30,34 +30,34 @@ class Plan:
         return self.judge_every > 0 and (step % self.judge_every == 0 or step == self.steps)
 
     def barrier(self, step: int) -> int:
-        """The next step at which a chunk has to end: for a grid, a judgement, a new permutation, or for good."""
+        """The next step at which a chunk must end: for a grid, a judgement, a new permutation, or the end."""
         shuffle = self.steps if self.shuffle_every is None else _next_multiple(step, self.shuffle_every)
         judge = _next_multiple(step, self.judge_every) if self.judge_every else self.steps
         return min(_next_multiple(step, self.grid_every), judge, shuffle, self.steps)
 
     def grid_spacing(self, step: int) -> int:
-        """After that step, every how many steps a grid is kept; the newest one always is."""
+        """Steps between the grids that are kept after `step`; the newest is always kept."""
         return _spacing(step, self.grid_every, MOST_GRIDS)
 
     def log_spacing(self, step: int) -> int:
-        """After that step, every how many steps a log event is kept."""
+        """Steps between the log events that are kept after `step`."""
         return _spacing(step, self.log_every, MOST_LOGGED)
 
     def is_kept(self, step: int) -> bool:
-        """Whether the log event of that step, at a log point, is among them."""
+        """Whether the log event of a log point is kept."""
         return self.log_spacing(step) == self.log_every or step % self.log_spacing(step) == 0 or step == self.steps
 
     def epoch(self, step: int) -> int:
-        """How often the data have been shuffled anew before the step that follows `step`."""
+        """The epoch of the step that follows `step`; 0 for an order that is not shuffled."""
         return 0 if self.shuffle_every is None else step // self.shuffle_every
 
     def log_points(self, step: int, end: int) -> list[int]:
-        """The steps s with step < s <= end, end not beyond the barrier, after which means are logged."""
+        """The steps s with step < s <= end after which means are logged; `end` is at most the barrier."""
         points = list(range(_next_multiple(step, self.log_every), end + 1, self.log_every))
         return points if self.barrier(step) != end or end in points else [*points, end]
 
     def chunk_end(self, step: int, wanted: int) -> int:
-        """Where the chunk that starts after `step` ends: the last log point within `wanted` steps, or else the next."""
+        """The end of the chunk after `step`: the last log point within `wanted` steps, or else the next log point."""
         points = self.log_points(step, self.barrier(step))
         return max((point for point in points if point <= step + wanted), default=points[0])
 

@@ -1,7 +1,7 @@
-"""THE PROCESSES that train together, each on its own devices: how they meet, agree, and end together.
+"""PROCESSES that train together, each on its own devices: how they meet, agree, and end together.
 
-All of them run the same program on the same data. Process 0 leads: it alone writes, shows how it goes, and decides what
-depends on a clock. The work is JAX's own (`jax.distributed`); one process alone never gets there.
+All run the same program on the same data. Process 0 alone writes files, reports progress, and decides what depends on a
+clock. This uses `jax.distributed`; a single process does not.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ from sparring import interrupts
 from sparring.errors import ProcessError, ProcessLost, SparringError
 from sparring.terminal.output import print_line
 
-Word = dict[str, Any]
-"""What a process tells all others, as JSON values; "failed" is why it cannot go on."""
+Message = dict[str, Any]
+"""JSON values that a process sends to all others; "failed" is the reason for which it ends."""
 
 JOIN_SECONDS = 300
-"""How long the processes wait for one another when they start."""
-PATIENCE_SECONDS = 10.0
-"""Who waits longer than this says so."""
+"""Timeout for the processes to meet."""
+NOTICE_SECONDS = 10.0
+"""A process that waits longer than this prints a notice."""
 HEARTBEAT_SECONDS = 60
-"""A process that was not heard of for so long is taken for dead, and all end."""
+"""All processes end if one sends no heartbeat for this long."""
 SHUTDOWN_SECONDS = 10
-"""How long a process that is done waits for the others to be done."""
+"""Timeout for the processes to end together."""
 ROOM = 8192
-"""Bytes of one word; all are of this size, for they travel as arrays."""
+"""Bytes of one message; all have this size, because they are sent as arrays."""
 
 
 # ------------------------------------------------------------------------------------------------ meeting
 
 
 def join(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
-    """Meet the other processes; to be called before anything else of JAX.
+    """Connect to the other processes. Call this before any other function of JAX.
 
-    `coordinator` is the "host:port" of process 0, where all meet; this one is `process` of `processes`. Without all
-    three, Slurm, Open MPI, Kubernetes or what else JAX knows is asked. Whoever waits for the others for more than
-    `JOIN_SECONDS` is ended by JAX, with a message of its own.
+    `coordinator` is the "host:port" of process 0; this one is `process` of `processes`. Without these, JAX finds them
+    from Slurm, Open MPI, Kubernetes, or another launcher that it supports. JAX ends a process that waits longer than
+    `JOIN_SECONDS`.
 
-    Raises `ProcessError` for impossible numbers, and where JAX finds no such surroundings.
+    Raises `ProcessError` for impossible numbers, and if JAX finds no launcher.
     """
     given = (coordinator, processes, process)
     if given != (None, None, None):
         _check_place(*given)
-    # JAX's own watch for SIGTERM would take it away from us.
+    # JAX's preemption service would replace our handler of SIGTERM.
     jax.config.update("jax_enable_preemption_service", False)  # type: ignore[no-untyped-call]
-    where = coordinator or "the place that the surroundings name"
-    waiting = threading.Timer(PATIENCE_SECONDS, _say_waiting, (where,))
+    where = coordinator or "the address from the launcher"
+    waiting = threading.Timer(NOTICE_SECONDS, _report_waiting, (where,))
     waiting.daemon = True
     waiting.start()
     try:
@@ -72,13 +72,13 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
     except (ValueError, RuntimeError, KeyError, OSError) as error:
         if "be defined" in str(error):
             raise ProcessError(
-                "nothing here says which processes train together (no Slurm, Open MPI or Kubernetes was found); "
+                "no launcher was found that says which processes train together (Slurm, Open MPI, Kubernetes); "
                 "give --coordinator HOST:PORT --processes N --process K"
             ) from error
         raise ProcessError(f"the processes cannot meet at {where}: {error}") from error
     finally:
         waiting.cancel()
-    exchange({})  # now that all are here, and not when some of them load data or compile
+    exchange({})  # connect now: later some processes load data or compile
 
 
 def _check_place(coordinator: str | None, processes: int | None, process: int | None) -> None:
@@ -93,13 +93,13 @@ def _check_place(coordinator: str | None, processes: int | None, process: int | 
         raise ProcessError(f"--process must lie between 0 and {processes - 1}, not {process}")
 
 
-def _say_waiting(where: str) -> None:
+def _report_waiting(where: str) -> None:
     print_line(f"waiting for the other processes at {where}; giving up after {JOIN_SECONDS} s", stderr=True)
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the process at once: Python would not hear it before JAX comes back."""
+    """Let Ctrl-C end the process at once: Python runs no signal handler until JAX returns."""
     if interrupts.listening() or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -114,37 +114,37 @@ def _interruptible() -> Iterator[None]:
 
 
 def count() -> int:
-    """How many train together; 1 for a process alone."""
+    """The number of processes; 1 without `join`."""
     return jax.process_count() if jax.distributed.is_initialized() else 1
 
 
 def leads() -> bool:
-    """Whether this is process 0, which writes and decides."""
+    """Whether this is process 0."""
     return count() == 1 or jax.process_index() == 0
 
 
-def exchange(word: Word) -> list[Word]:
-    """What every process said, process 0 first; all wait until all have said something.
+def exchange(message: Message) -> list[Message]:
+    """Send a message to all processes, and return those of all, process 0 first. Waits for all.
 
-    Raises `ProcessError` where one of the others says that it failed, or is gone (`ProcessLost`).
+    Raises `ProcessError` if another process failed, or `ProcessLost` if it ended.
     """
     if count() == 1:
-        return [word]
+        return [message]
     with reaching_others():
-        said = multihost_utils.process_allgather(_to_row(word))
-    words: list[Word] = [json.loads(row.tobytes().rstrip(b" ")) for row in said]
-    for process, other in enumerate(words):
-        if "failed" in other and "failed" not in word:
+        rows = multihost_utils.process_allgather(_to_row(message))
+    messages: list[Message] = [json.loads(row.tobytes().rstrip(b" ")) for row in rows]
+    for process, other in enumerate(messages):
+        if "failed" in other and "failed" not in message:
             raise ProcessError(f"process {process} failed: {other['failed']}")
-    return words
+    return messages
 
 
 @contextmanager
 def together() -> Iterator[None]:
-    """What every process does for itself: all wait at the end, and where one fails, all do."""
+    """Run a block in every process: all wait at its end, and if one fails, all fail."""
     try:
         yield
-    except ProcessError:  # all know it already, or cannot be told
+    except ProcessError:  # the others know, or cannot be reached
         raise
     except (SparringError, OSError) as error:
         exchange({"failed": str(error)[: ROOM // 16]})
@@ -153,13 +153,13 @@ def together() -> Iterator[None]:
 
 
 def refuse_different(what: str, value: str) -> None:
-    """Raise `ProcessError` in every process where not all of them have the same `value` (up to 64 characters)."""
-    if len({word["value"] for word in exchange({"value": value})}) > 1:
+    """Raise `ProcessError` in every process if they have different values (of up to 64 characters)."""
+    if len({message["value"] for message in exchange({"value": value})}) > 1:
         raise ProcessError(f"the processes have different {what}; all must be started alike")
 
 
 def from_leader(tree: Any) -> Any:
-    """The arrays of process 0, bit for bit, as NumPy's; the others give arrays, or shapes, of the same structure."""
+    """The arrays of process 0, bit for bit, as NumPy arrays. The others pass arrays or shapes of the same structure."""
     if count() == 1:
         return tree
     own = leads()
@@ -170,7 +170,7 @@ def from_leader(tree: Any) -> Any:
 
 @contextmanager
 def reaching_others() -> Iterator[None]:
-    """Where something is computed together: raises `ProcessLost` where another process is gone."""
+    """Run a block that computes with all processes. Raises `ProcessLost` if another process ended."""
     try:
         yield
     except (ValueError, jax.errors.JaxRuntimeError) as error:
@@ -182,14 +182,14 @@ def reaching_others() -> Iterator[None]:
         ) from error
 
 
-def _to_row(word: Word) -> NDArray[np.uint8]:
-    content = json.dumps(word).encode()
+def _to_row(message: Message) -> NDArray[np.uint8]:
+    content = json.dumps(message).encode()
     if len(content) > ROOM:
-        raise ValueError(f"a word takes {len(content)} bytes, and there is room for {ROOM}")
+        raise ValueError(f"a message takes {len(content)} bytes, but at most {ROOM} fit")
     return np.frombuffer(content.ljust(ROOM), np.uint8)
 
 
 def _to_bytes(own: bool, leaf: Any) -> NDArray[np.uint8]:
-    """A leaf as bytes, which add up exactly with the others' zeros."""
+    """A leaf as bytes; the other processes give zeros, so the sum is exact."""
     size = int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize
     return np.frombuffer(np.asarray(leaf).tobytes(), np.uint8) if own else np.zeros(size, np.uint8)

@@ -37,11 +37,11 @@ from sparring.training import live, processes
 from sparring.training.devices import ONE_DEVICE
 from sparring.training.loop import train_sessions
 from sparring.training.reporter import Reporter, Silence
-from sparring.training.score import judge_aloud
+from sparring.training.score import judge_with_progress
 from sparring.training.session import Session, draw_plots
 from sparring.training.setup import Setup, make_setup
 from sparring.training.start import Replica, load_newest, open_session, rate_of
-from sparring.training.stopping import Heard, Stop, stop_requests
+from sparring.training.stopping import SafeReporter, Stop, stop_requests
 from sparring.training.train import CHECKPOINT_SECONDS, check_options, load_images
 
 MOST = 64
@@ -122,7 +122,7 @@ def train_replicas(
             groups = _groups(unfinished, jax.eval_shape(setup.init, random_key(0, "weights")), reporter)
             _report_plan(list(all_runs), groups, reporter)
             stop = stack.enter_context(stop_requests())
-            reporter = cast(Reporter, Heard(reporter, stop))
+            reporter = cast(Reporter, SafeReporter(reporter, stop))
             open_group = partial(_open_group, unfinished, setup, stack.enter_context(Writer()), reporter, tensorboard)
             _train_groups(groups, open_group, reporter, stop, checkpoint_seconds)
     finished = all(_is_finished(run, each) for run, each in all_runs.items())
@@ -202,7 +202,7 @@ def _scores(runs: Sequence[Run], reporter: Reporter, terminal: Reporter) -> tupl
     """Judge finished runs. `reporter` shows the results; the kind of `terminal` decides whether progress is shown."""
     scores = []
     for run in runs:
-        scores.append(judge_aloud(run, terminal))
+        scores.append(judge_with_progress(run, terminal))
         words = distance_words(scores[-1]["score"], scores[-1]["error"], scores[-1])
         reporter.say(f"{run.path.name}: distance {words}")
     return tuple(scores)

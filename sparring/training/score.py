@@ -1,4 +1,4 @@
-"""THE SCORE of a finished run: its last state judged on held-out images, to choose among runs by."""
+"""THE SCORE of a finished run: its last state judged on its validation images, to rank runs."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -13,28 +13,28 @@ from sparring.training import live
 from sparring.training.reporter import Reporter
 
 
-def judge_aloud(run: Run, reporter: Reporter) -> dict[str, Any]:
-    """What `judge` finds. Its progress is shown where the terminal is told of the training, too."""
-    aloud = isinstance(reporter, live.Plain)
-    with progress.shown(run.path.name) if aloud else nullcontext(progress.silent) as tell:
-        return judge(run, tell)
+def judge_with_progress(run: Run, reporter: Reporter) -> dict[str, Any]:
+    """Call `judge`, with its progress on the terminal if the training reports there."""
+    shown = isinstance(reporter, live.Plain)
+    with progress.shown(run.path.name) if shown else nullcontext(progress.silent) as report:
+        return judge(run, report)
 
 
-def judge(run: Run, tell: progress.ReportProgress = progress.silent) -> dict[str, Any]:
-    """The last state of a run, judged by 1,000 samples against the images that its recipe holds out.
+def judge(run: Run, report: progress.ReportProgress = progress.silent) -> dict[str, Any]:
+    """Judge 1,000 samples of the last state of a run against its validation images.
 
-    `score` is the distance from these (lower is better) and `error` its standard error; `floor` is what as many real
-    images get; `measure` says which distance it is; `seconds` is how long the run was trained.
+    Returns the distance as `score` (lower is better), its standard error as `error`, the distance of as many real
+    images as `floor`, the kind of distance as `measure`, and the time of the training as `seconds`.
     """
-    tell("reading the run and its images")
+    report("reading the run and its images")
     recipe, trained = run.recipe(), load_trained(run)
     images = load_split(run, recipe)
     latents = Latents(recipe.latent_size, recipe.latent_std)
-    tell("features of real images")
+    report("features of real images")
     judging = ValidationJudge(trained.game, latents, recipe.seed, images)
-    tell("judging 1,000 samples")
+    report("judging 1,000 samples")
     found = judging.judge(trained.state)
-    tell("error of the distance")
+    report("error of the distance")
     return {
         "score": found["score"],
         "error": judging.error(trained.state),

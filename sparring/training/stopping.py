@@ -1,6 +1,7 @@
-"""BEING STOPPED: Ctrl-C, SIGTERM and a closed terminal as a request, so that a training ends in good order and at once.
+"""STOPPING: Ctrl-C, SIGTERM and a closed terminal request a stop, after which a training saves everything and ends.
 
-In the program signals are heard by `sparring.interrupts`; elsewhere (in a notebook, say) by handlers of our own."""
+In the command line `sparring.interrupts` handles the signals; elsewhere, as in a notebook, this module does.
+"""
 
 from __future__ import annotations
 
@@ -17,24 +18,24 @@ from sparring.errors import DamageWarning, SparringError, reason
 from sparring.system.numerics import in_thread
 
 LOOK_SECONDS = 0.05
-"""How often is looked whether somebody asked to stop."""
+"""Seconds between two checks for a requested stop."""
 LEFT_ALONE = "left alone once a stop is asked for"
 
 Result = TypeVar("Result")
 
 
 class Stop:
-    """Whether somebody asked the training to stop."""
+    """Whether a stop was requested."""
 
     requested = False
 
 
 @contextmanager
 def stop_requests() -> Iterator[Stop]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into a request to stop; the second does what it always did.
+    """Turn the first SIGINT, SIGTERM or SIGHUP into a request to stop; the second has its usual effect.
 
-    SIGHUP comes when the terminal is closed: what is printed to it from then on goes nowhere. Who ignores it (`nohup`)
-    trains on.
+    SIGHUP is sent when the terminal is closed; later output is discarded. With `nohup` it is
+    ignored.
     """
     stop = Stop()
     if interrupts.listening():
@@ -42,7 +43,7 @@ def stop_requests() -> Iterator[Stop]:
             yield stop
         return
     if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread hears signals
+        yield stop  # Python handles signals in the main thread only
         return
     known = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
     before = {number: handler for number, handler in known.items() if handler != signal.SIG_IGN}
@@ -50,7 +51,7 @@ def stop_requests() -> Iterator[Stop]:
 
     def restore() -> None:
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: it is not Python's
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not a handler of Python
 
     def request(number: int, frame: object) -> None:
         if number not in (signal.SIGINT, signal.SIGTERM):
@@ -67,9 +68,9 @@ def stop_requests() -> Iterator[Stop]:
 
 
 def unless_stopped(stop: Stop, work: Callable[[], Result]) -> Result | None:
-    """What `work` returns; None as soon as somebody asks to stop.
+    """Run `work` in a thread and return its result; None as soon as a stop is requested.
 
-    No signal is heard while XLA compiles, so it does that in a thread, which is then left to itself (`is_left_alone`).
+    Python handles no signal while XLA compiles. After a stop, the thread is abandoned (`is_left_alone`).
     """
     done: Future[Result] = Future()
 
@@ -89,22 +90,24 @@ def unless_stopped(stop: Stop, work: Callable[[], Result]) -> Result | None:
 
 
 def is_left_alone() -> bool:
-    """Whether something still works that nobody waits for: then Python would not end before it does."""
+    """Whether an abandoned thread still runs: Python would wait for it at exit."""
     return any(thread.name == LEFT_ALONE for thread in threading.enumerate())
 
 
-class Heard:
-    """Tells somebody who may go away. Of a pipe that is closed, as in `sparring train | head`, that is a request to
-    stop; a terminal that is gone without a signal wanted the training to go on. Whatever else fails in telling costs no
-    training: a warning says it once."""
+class SafeReporter:
+    """A reporter that cannot end a training by failing.
 
-    def __init__(self, told: Any, stop: Stop) -> None:
-        self._told, self._stop, self._gone = told, stop, False
+    A closed pipe, as in `sparring train | head`, requests a stop. After any other error nothing more is reported; a
+    warning says so, unless the terminal is gone.
+    """
+
+    def __init__(self, reporter: Any, stop: Stop) -> None:
+        self._reporter, self._stop, self._gone = reporter, stop, False
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        method = getattr(self._told, name)
+        method = getattr(self._reporter, name)
 
-        def tell(*values: Any, **named: Any) -> None:
+        def report(*values: Any, **named: Any) -> None:
             if self._gone:
                 return
             try:
@@ -118,4 +121,4 @@ class Heard:
                 self._gone = True
                 warnings.warn(f"nothing more is reported: {reason(error)}", DamageWarning, stacklevel=2)
 
-        return tell
+        return report

@@ -35,7 +35,7 @@ from sparring.training.reporter import Reporter, Silence
 from sparring.training.session import Session, draw_plots
 from sparring.training.setup import make_setup
 from sparring.training.start import open_session
-from sparring.training.stopping import Heard, Stop, stop_requests
+from sparring.training.stopping import SafeReporter, Stop, stop_requests
 
 RUNS = "runs"
 """Default folder of runs."""
@@ -124,7 +124,7 @@ def train(
         setup = make_setup(images, resolved, environment, used, reporter, window)
         writer = stack.enter_context(Writer())
         stop = stack.enter_context(stop_requests()) if stop is None else stop
-        reporter = cast(Reporter, Heard(reporter, stop))
+        reporter = cast(Reporter, SafeReporter(reporter, stop))
         open_next = partial(open_session, run, resolved, setup, writer, reporter, tensorboard)
         try:
             while not _train(open_next(), retries, stop, checkpoint_seconds, stop_when_flat):
@@ -222,11 +222,11 @@ def resume(path: str | Path | Run, **options: Any) -> Run:
 
 def recipe_of(path: str | Path) -> Recipe:
     """The recipe of the run in `path`; of several processes, process 0 alone reads it."""
-    word: processes.Word = {}
+    message: processes.Message = {}
     with processes.together():
         if processes.leads():
-            word = {"recipe": Run(Path(path)).recipe().to_json()}
-    return Recipe.from_json(processes.exchange(word)[0]["recipe"])
+            message = {"recipe": Run(Path(path)).recipe().to_json()}
+    return Recipe.from_json(processes.exchange(message)[0]["recipe"])
 
 
 def load_images(recipe: Recipe, strict: bool = False, run: Run | None = None) -> SplitImages:

@@ -143,7 +143,7 @@ def test_another_error_ends_the_sweep_and_gives_the_trial_back(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(sweeping, "judge_aloud", broken)
+        patched.setattr(sweeping, "judge_with_progress", broken)
         with pytest.raises(ZeroDivisionError):
             sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s", reporter=Silence())
     assert optuna_states(tmp_path / "s") == ["WAITING"]

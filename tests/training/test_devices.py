@@ -500,7 +500,7 @@ def test_who_waits_says_so_and_jax_ends_it(tmp_path: Path) -> None:
         port = free.getsockname()[1]
     code = (
         "from sparring.training import processes\n"
-        "processes.PATIENCE_SECONDS, processes.JOIN_SECONDS = 0.2, 2\n"
+        "processes.NOTICE_SECONDS, processes.JOIN_SECONDS = 0.2, 2\n"
         f"processes.join('127.0.0.1:{port}', 2, 1)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=END_SECONDS)
@@ -512,7 +512,7 @@ def test_without_a_cluster_the_sentence_says_what_to_give() -> None:
     code = "import sys; from sparring.cli.main import main; sys.exit(main(['train', '--distributed']))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=END_SECONDS)
     assert ended.returncode == 2
-    assert "nothing here says which processes train together" in ended.stderr
+    assert "which processes train together" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -29,5 +29,5 @@ def test_judging_is_shown_where_the_terminal_is_told_of_the_training(
         return {"score": 1.0}
 
     monkeypatch.setattr(scoring, "judge", judge)
-    assert scoring.judge_aloud(new_run, reporter) == {"score": 1.0}
+    assert scoring.judge_with_progress(new_run, reporter) == {"score": 1.0}
     assert (f"{new_run.path.name}: judging 1,000 samples" in file.getvalue()) is lines

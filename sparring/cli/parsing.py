@@ -36,10 +36,17 @@ def parse(
     default: Options | None = None,
     known: Iterable[str] = (),
 ) -> Options:
-    """Parse the words into the dataclass `kind`. An error about an unknown option names the nearest of its options, or
-    of `known`.
+    """Parse the words into the dataclass `kind`. Prints the help and raises `SystemExit` for --help.
 
-    Prints the help and raises `SystemExit` for --help. Raises `UsageError`.
+    Args:
+        kind: The dataclass.
+        words: The words after the command.
+        program: The command, for messages and the help.
+        default: Values of the options that are not given.
+        known: Other options, which an error about an unknown option may suggest.
+
+    Raises:
+        UsageError: the words are not understood.
     """
     options = [*option_names(kind), *known]
     if wants_help(words):
@@ -90,9 +97,11 @@ def as_option(name: str) -> str:
 
 
 def option_names(kind: type) -> list[str]:
-    """The options for the fields of a dataclass."""
-    hints = get_type_hints(kind, include_extras=True)
-    return [as_option(name) for name, hint in hints.items() if POSITIONAL not in getattr(hint, "__metadata__", ())]
+    """The options for the fields of a dataclass. The recipe has none: its settings are options."""
+    marks = {
+        name: getattr(hint, "__metadata__", ()) for name, hint in get_type_hints(kind, include_extras=True).items()
+    }
+    return [as_option(name) for name, found in marks.items() if POSITIONAL not in found and name != "recipe"]
 
 
 def setting_options(settings: Mapping[str, Any]) -> list[str]:

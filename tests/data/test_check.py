@@ -131,8 +131,8 @@ def test_strict_is_status_2_where_a_picture_is_left_out(tmp_path: Path, capsys: 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "after `data` comes what to do with it"),
-        (["chek", "pets"], "after `data` comes what to do with it"),
+        ([], "sparring data check SOURCE"),
+        (["chek", "pets"], "sparring data check SOURCE"),
         (["check"], "see sparring data check --help"),
         (["check", "pets", "--sheet", "sheet.jpg"], "sheet.jpg should end in .png"),
         (["check", "pets", "--size", "0"], "size must lie between 1 and 4,096 pixels, not 0"),

@@ -146,7 +146,7 @@ def test_who_reads_no_further_stops_the_run_and_loses_nothing(digits: Path, tmp_
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=60) == 141
     check_saved(run)
 
 

@@ -279,17 +279,16 @@ WRITING = {"write_bytes", "write_text", "savez", "savez_compressed", "save", "sa
 OURS = {"atomic", "checkpoint", "monitor", "sampling", "session", "self"}
 """Who has functions of such names that write by `atomic`."""
 ALLOWED = {
-    ("atomic.py", "open"): "the one way to write",
+    ("files/atomic.py", "open"): "the one way to write",
     ("images.py", "save"): "into a file that `atomic` opened",
     ("images.py", "savez_compressed"): "the same",
-    ("plots.py", "savefig"): "the same",
-    ("page.py", "save"): "into memory",
-    ("web/app.py", "save"): "into memory",
-    ("run.py", "open"): "the lock, of which nothing is written",
-    ("data/download.py", "open"): "a part file in the user's own cache, which is locked",
-    ("data/download.py", "write_bytes"): "the same",
-    ("data/store.py", "open"): "a file in a new temporary folder",
-    ("compiled.py", "touch"): "a file in a new temporary folder",
+    ("reports/plots.py", "savefig"): "the same",
+    ("reports/html.py", "save"): "into memory",
+    ("web/playground.py", "save"): "into memory",
+    ("data/named/download.py", "open"): "a part file in the user's own cache, which is locked",
+    ("data/named/download.py", "write_bytes"): "the same",
+    ("data/pictures/store.py", "open"): "a file in a new temporary folder",
+    ("system/compilation_cache.py", "touch"): "a file in a new temporary folder",
     ("sweeps/sharing.py", "open"): "a new file only",
     ("sweeps/sharing.py", "touch"): "a file that this process holds",
 }

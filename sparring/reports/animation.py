@@ -1,6 +1,6 @@
-"""ANIMATIONS of a run: its grids one after the other, or a grid whose images all walk through the latents.
+"""Animations of a run: its grids in order, or a grid in which every image walks through the latents.
 
-As GIF, WebP or animated PNG, by the ending of the file.
+The file extension selects GIF, WebP or animated PNG.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from sparring.images import grid, grid_scale, open_picture, picture, save_animat
 from sparring.runs.generator import Generator, walk
 from sparring.runs.run import Run
 
-MOST_FRAMES = 120
+MAX_FRAMES = 120
 FRAME_MILLISECONDS, LAST_MILLISECONDS, WALK_MILLISECONDS = 120, 2500, 80
 CAPTION = 16
-"""Pixels below a grid in which its step is written."""
+"""Height in pixels of the caption with the step."""
 WALK_ROWS, WALK_COLUMNS = 4, 8
 STOPS, IMAGES = 4, 15
-"""Latents that each image of a walking grid visits, and images from one to the next."""
+"""Latents that each image of the grid visits, and frames from one to the next."""
 COLOURS = 32
 
 
@@ -36,19 +36,19 @@ def save_training(
     seconds: float | None = None,
     may_replace: MayReplace | None = None,
 ) -> int:
-    """Write the grids of a run up to the step that it reached; the number of frames. Raises `RunError` without grids.
+    """Write the grids of a run up to its current step. Returns the number of frames.
 
-    At most `MOST_FRAMES` are shown, evenly chosen; in `seconds`, or `FRAME_MILLISECONDS` each. `largest` is how many
-    pixels the longer side may have; without it the grids stay as they are.
+    At most `MAX_FRAMES` evenly spaced grids are shown, in `seconds` or for `FRAME_MILLISECONDS` each. `largest` limits
+    the pixels of the longer side. Raises `RunError` without grids.
     """
     grids = run.own_grids()
     if not grids:
         raise RunError(f"{run.path} has no grids of samples yet")
-    chosen = np.unique(np.linspace(0, len(grids) - 1, min(len(grids), MOST_FRAMES)).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(grids) - 1, min(len(grids), MAX_FRAMES)).round().astype(int))
     frames = [_with_step(step, file, largest) for step, file in (grids[i] for i in chosen)]
     each = FRAME_MILLISECONDS if seconds is None else _each(seconds, len(frames))
     last = LAST_MILLISECONDS if seconds is None else each
-    save_animation(path, _lighter(frames, path, largest), each, last, may_replace)
+    save_animation(path, _with_fewer_colours(frames, path, largest), each, last, may_replace)
     return len(frames)
 
 
@@ -61,9 +61,9 @@ def save_walk(
     seed: int = 0,
     may_replace: MayReplace | None = None,
 ) -> int:
-    """Write a grid whose images each go round through latents of their own; the number of frames.
+    """Write a grid in which each image walks in a loop through its own latents. Returns the number of frames.
 
-    Of a conditional generator each row stays within a class.
+    For a conditional generator, each row is one class.
     """
     labels = grid_labels(len(generator.classes), WALK_COLUMNS) if generator.classes else None
     places = WALK_ROWS * WALK_COLUMNS if labels is None else len(labels)
@@ -75,17 +75,17 @@ def save_walk(
         for now in latents
     ]
     each = WALK_MILLISECONDS if seconds is None else _each(seconds, len(frames))
-    save_animation(path, _lighter(frames, path, largest), each, each, may_replace)
+    save_animation(path, _with_fewer_colours(frames, path, largest), each, each, may_replace)
     return len(frames)
 
 
 def _each(seconds: float, frames: int) -> int:
-    """Milliseconds of a frame; browsers show nothing faster than 50 a second."""
+    """Return the milliseconds of a frame. Browsers show at most 50 frames per second."""
     return max(20, round(1000 * seconds / frames))
 
 
-def _lighter(frames: list[Image.Image], path: Path, largest: int | None) -> list[Image.Image]:
-    """A GIF that is to be small has fewer colours: half the bytes, and nothing that is seen in motion."""
+def _with_fewer_colours(frames: list[Image.Image], path: Path, largest: int | None) -> list[Image.Image]:
+    """Reduce the colours of a GIF with limited size. This halves its bytes with no visible loss in motion."""
     if largest is None or path.suffix.lower() != ".gif":
         return frames
     return [
@@ -95,12 +95,12 @@ def _lighter(frames: list[Image.Image], path: Path, largest: int | None) -> list
 
 
 def _coarse(gray: int) -> int:
-    """One of `COLOURS` evenly spaced grays."""
+    """Round to one of `COLOURS` evenly spaced grays."""
     return round(gray * (COLOURS - 1) / 255) * 255 // (COLOURS - 1)
 
 
 def _sized(frame: Image.Image, largest: int | None) -> Image.Image:
-    """Reduced to so many pixels on the longer side, if it has more."""
+    """Reduce a frame to at most `largest` pixels on the longer side."""
     if largest is not None and max(frame.size) > largest:
         share = largest / max(frame.size)
         size = (max(1, round(frame.width * share)), max(1, round(frame.height * share)))
@@ -109,7 +109,7 @@ def _sized(frame: Image.Image, largest: int | None) -> Image.Image:
 
 
 def _with_step(step: int, path: Path, largest: int | None) -> Image.Image:
-    """A grid with its step written below."""
+    """Return a grid with its step in a caption below."""
     shown = _sized(open_picture(path), largest)
     gray = shown.mode == "L"
     frame = Image.new("L" if gray else "RGB", (shown.width, shown.height + CAPTION))

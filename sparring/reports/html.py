@@ -1,7 +1,7 @@
-"""A PAGE of HTML that needs nothing else: its frame, its looks, and its parts: lists of facts, tables and pictures.
+"""A self-contained HTML page: its frame, its style, and its elements (lists of facts, tables and images).
 
-No script, nothing from the network: pictures are data in the page, and its policy allows no more. Every text that is
-given here is escaped, but for the rows of a table and a picture's caption, which are HTML already.
+It has no scripts and loads nothing: images are data URIs, and its content security policy allows nothing else. All text
+arguments are escaped, except the rows of a table and the caption of an image, which are HTML.
 """
 
 import base64
@@ -14,24 +14,24 @@ from sparring.images import Images, grid, grid_scale, picture
 from sparring.reports import charts
 from sparring.terminal.output import html_escaped as escape
 
-LARGEST = 640
-"""Pixels of a sheet's longer side."""
+MAX_SIDE = 640
+"""Pixels on the longer side of a sheet."""
 
 
 def whole(title: str, sections: Sequence[str]) -> str:
-    """The page of these sections, of which empty ones are left out."""
+    """Return the page with these sections. Empty ones are left out."""
     body = "\n".join(section for section in sections if section)
     return PAGE.format(title=escape(title), style=STYLE + charts.STYLE, body=body)
 
 
 def facts(pairs: Sequence[tuple[str, str]], kind: str) -> str:
-    """Names and values, as a list."""
+    """Return names and values as a description list."""
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)
     return f'<dl class="{kind}">{items}</dl>'
 
 
 def table(columns: Sequence[str], rows: str, kind: str) -> str:
-    """A table that scrolls within itself where the page is narrow."""
+    """Return a table that scrolls horizontally on a narrow page."""
     heads = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="table of {kind}"><table class="{kind}">'
@@ -39,8 +39,8 @@ def table(columns: Sequence[str], rows: str, kind: str) -> str:
     )
 
 
-def sheet(images: Images, columns: int, largest: int = LARGEST) -> Image.Image:
-    """Images in rows, tiny ones enlarged; reduced where it has more than `largest` pixels on a side."""
+def sheet(images: Images, columns: int, largest: int = MAX_SIDE) -> Image.Image:
+    """Return images as a grid of at most `largest` pixels on a side. Small images are enlarged."""
     _, height, width, _ = images.shape
     made = picture(grid(images, -(-len(images) // columns), columns, grid_scale(height, width)))
     made.thumbnail((largest, largest))
@@ -48,14 +48,14 @@ def sheet(images: Images, columns: int, largest: int = LARGEST) -> Image.Image:
 
 
 def figure(image: Image.Image, alt: str, caption: str) -> str:
-    """A picture with a caption, which is HTML already."""
+    """Return an image with a caption, which is HTML."""
     content = io.BytesIO()
     image.save(content, "PNG", optimize=True)
     return embedded(content.getvalue(), image.size, alt, caption)
 
 
 def embedded(png: bytes, size: tuple[int, int], alt: str, caption: str) -> str:
-    """A PNG file of that size with a caption, which is HTML already."""
+    """Return a PNG file of that size with a caption, which is HTML."""
     data = base64.b64encode(png).decode()
     return (
         f'<figure><img src="data:image/png;base64,{data}" width="{size[0]}" height="{size[1]}" alt="{escape(alt)}">'
@@ -63,7 +63,7 @@ def embedded(png: bytes, size: tuple[int, int], alt: str, caption: str) -> str:
     )
 
 
-# ------------------------------------------------------------------------------------------------ how it looks
+# ------------------------------------------------------------------------------------------------ style
 
 PAGE = """<!doctype html>
 <html lang="en">

@@ -39,6 +39,6 @@ def test_what_makes_other_images_is_not_kept(tmp_path: Path, monkeypatch: pytest
     of_ours = layers.layers_of(generator)
     nudge = Scale(np.full(1, 1.001, np.float32), np.zeros(1, np.float32))
     monkeypatch.setattr(onnx, "layers_of", lambda generator: [*of_ours, nudge])
-    with pytest.raises(ExportError, match="differ from ours by up to"):
+    with pytest.raises(ExportError, match="was not written"):
         onnx.write(generator, tmp_path / "generator.onnx")
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sparring.images import save_picture
 from sparring.reports import plots
-from sparring.reports.animation import MOST_FRAMES
+from sparring.reports.animation import MAX_FRAMES
 from sparring.reports.plots import write_plots
 from sparring.runs.run import Run
 
@@ -58,13 +58,13 @@ def test_animation_shows_the_grids_in_order(tiny_run: Run) -> None:
 
 
 def test_many_grids_are_thinned_evenly(new_run: Run) -> None:
-    count = MOST_FRAMES + 100
+    count = MAX_FRAMES + 100
     for i in range(count):
         save_picture(new_run.grid(1000 * i), np.full((30, 40, 1), i, np.uint8))
     new_run.add_event("grid", 1000 * (count - 1))
     write_plots(new_run)
     shown = [int(np.asarray(frame.convert("L"))[0, 0]) for frame in frames_of(new_run.animation)]
-    assert len(shown) == MOST_FRAMES
+    assert len(shown) == MAX_FRAMES
     assert shown[0] == 0 and shown[-1] == count - 1
     assert set(np.diff(shown)) == {1, 2}, "in order, none twice, no more than one left out between two"
 

@@ -37,10 +37,8 @@ STATE, MANIFEST = "state.safetensors", "manifest.json"
 KEPT = 2
 LITTER = re.compile(r"\.DS_Store|\._.*|\.localized|Thumbs\.db|ehthumbs\.db|desktop\.ini|\.directory")
 """Files that file managers leave in folders."""
-OURS = re.compile(r"\.partial-\d+-[0-9a-f]{16}|state\.safetensors|manifest\.json")
+OURS = re.compile(rf"{atomic.PARTIAL.pattern}|state\.safetensors|manifest\.json")
 """The files of a checkpoint, and their temporary names."""
-PARTIAL = re.compile(r"\.partial-\d+-\d{8,10}(-old)?")
-"""The folder of a checkpoint while it is written or replaced."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -131,8 +129,7 @@ def save(folder: Path, step: int, tree: Any, keep: int = KEPT, made_by: Identity
     marks = {} if made_by is None else identity.mark(made_by.run) | {"recipe": made_by.recipe}
     manifest = {"format": FORMAT, "step": step, STATE: weights} | marks
     final = folder / f"{step:08d}"
-    partial = folder / f".partial-{os.getpid()}-{final.name}"
-    old = partial.with_name(f"{partial.name}-old")
+    partial, old = atomic.partial_beside(final), atomic.partial_beside(final)
     with atomic.reporting(final, len(content)):
         folder.mkdir(parents=True, exist_ok=True)
         for left in filter(_is_partial, folder.iterdir()):  # by a killed process
@@ -161,7 +158,7 @@ def save(folder: Path, step: int, tree: Any, keep: int = KEPT, made_by: Identity
 
 
 def _is_partial(path: Path) -> bool:
-    return PARTIAL.fullmatch(path.name) is not None
+    return atomic.partial_process(path) is not None and path.is_dir()
 
 
 def _is_whole(checkpoint: Path, made_by: Identity | None) -> bool:

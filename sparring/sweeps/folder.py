@@ -9,7 +9,6 @@ workers/              one file for each process at work, which it holds and touc
 from __future__ import annotations
 
 import dataclasses
-import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from sparring.errors import ResumeError, RunError
 from sparring.files import atomic, checksummed
+from sparring.files.untrusted import special_kind
 from sparring.recipes.recipe import Recipe, settings_of
 from sparring.recipes.roles import Role, names_of
 from sparring.runs.run import Run, read_json
@@ -152,7 +152,8 @@ class SweepFolder:
         for path in [*files, self.workers, *self.path.glob(f"{TRIAL}-*")]:
             with suppress(FileNotFoundError):
                 found, is_file = path.lstat(), path in files
-                if not (stat.S_ISREG if is_file else stat.S_ISDIR)(found.st_mode) or (is_file and found.st_nlink > 1):
+                kind = special_kind(found.st_mode)
+                if kind != (None if is_file else "folder") or (is_file and found.st_nlink > 1):
                     raise RunError(
                         f"{path} should be a {'file' if is_file else 'folder'} of its own, no link or device; "
                         "a sweep writes nothing behind these: remove it, or choose another folder"

@@ -1,4 +1,4 @@
-"""THE IMAGES OF A RUN, found again. Their checksum says whether they are the same; a path is only where to look."""
+"""THE IMAGES OF A RUN: found at their place, or where they were moved with the run, by their checksum."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Loaded = TypeVar("Loaded")
 
 
 def load_again(run: Run, given: str, load: Callable[[str], Loaded], checksum: Callable[[Loaded], str]) -> Loaded:
-    """What `load` makes of the images that a run was trained on, `given` as they were then, wherever they are now.
+    """Load the images of a run, which may have been moved since. `given` is their name or path in the recipe.
 
-    Where no place has images of the run's checksum, those of the first place that has any are returned, so that the
-    caller can say how they differ. Where other images than the run's are given, these are loaded and nothing is looked
-    for. Raises `DataError` where no place has images.
+    If no place has images with the run's checksum, those of the first place with any images are returned, so that the
+    caller can report the difference. If `given` is not that of the run's recipe, no other place is searched. Raises
+    `DataError` if no place has images.
     """
     recorded = run.environment()["data"]
     if given != run.recipe().data:
@@ -57,13 +57,12 @@ def load_split(run: Run, recipe: Recipe, strict: bool = False) -> SplitImages:
 
 
 def place_of(given: str, folder: Path) -> str:
-    """The place of images that were `given` when the sweep in `folder` began: as given, or beside the folder."""
+    """The place of the images of a sweep in `folder`: as `given` when it began, or beside the folder."""
     return given if Path(given).exists() else next(_other_places(given, None, folder), given)
 
 
 def _other_places(given: str, recorded: str | None, folder: Path) -> Iterator[str]:
-    """Where images of a relative path may lie besides the current folder: where they lay when the run began, and
-    beside the folders that the run lies in. Only what is there."""
+    """Other existing places for images of a relative path: the recorded one, and beside each parent of the run."""
     path = Path(given)
     if given in NAMES or not given or given.startswith("~"):
         return

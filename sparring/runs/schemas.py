@@ -1,4 +1,4 @@
-"""SCHEMAS: what each JSON file of ours must hold, and how that is checked.
+"""SCHEMAS of our JSON files, and how they are checked.
 
 `sparring.files.checksummed` reads the files. Import this module where it is needed only, for msgspec takes its time to
 load. Keys that a schema does not name are allowed: a newer version may have written them.
@@ -46,9 +46,9 @@ class Manifest(Struct):
     step: Step
     state: Weights = field(name="state.safetensors")
     run: str | None = None
-    """Which run it belongs to; None in runs of before there were ids."""
+    """Id of the run; None for versions without ids."""
     recipe: str | None = None
-    """`sparring.recipes.recipe.digest_of` the recipe that it was trained with."""
+    """`sparring.recipes.recipe.digest_of` the recipe."""
 
 
 class Network(Struct):
@@ -95,7 +95,7 @@ class Device(Struct):
 
 
 class Data(Struct):
-    """What a run was trained on."""
+    """The images of a run."""
 
     name: str
     source: str
@@ -120,7 +120,7 @@ class Environment(Struct):
 
 
 class Subject(Struct):
-    """What was judged: a run, or samples that were made elsewhere."""
+    """The subject of a verdict: a run, or samples from elsewhere."""
 
     kind: Literal["run", "samples"]
     path: str
@@ -148,7 +148,7 @@ class Against(Struct):
 
 
 class Instrument(Struct):
-    """What a verdict was measured with."""
+    """The feature extractor of a verdict."""
 
     name: str
     sha256: str
@@ -156,7 +156,7 @@ class Instrument(Struct):
 
 
 class Measures(Struct):
-    """`measures.json`, but for the numbers, which `sparring.evaluation.verdict` has."""
+    """`measures.json`, except the numbers, which `sparring.evaluation.verdict` checks."""
 
     FORMAT: ClassVar[int] = 1
 
@@ -170,7 +170,7 @@ class Measures(Struct):
 
 
 class Event(Struct, kw_only=True):
-    """One line of `events.jsonl`, of any kind."""
+    """One line of `events.jsonl`, of any kind; kinds that are not in `EVENTS` have these keys only."""
 
     event: str
     step: Step
@@ -253,11 +253,11 @@ EVENTS: dict[str, type[Event]] = {
     "alarm": Alarm,
     "failed": Failed,
 }
-"""Of the other kinds only what all have is read."""
+"""The schemas by kind; other kinds are checked by `Event`."""
 
 
 def is_event(value: Any) -> bool:
-    """Whether that is an event as runs have them."""
+    """Whether a value has the schema of an event."""
     if not isinstance(value, dict) or not isinstance(kind := value.get("event"), str):
         return False
     try:
@@ -273,7 +273,7 @@ Kind = TypeVar("Kind")
 
 
 def check(value: Any, kind: type[Kind]) -> Kind:
-    """What a value says, as its schema has it. Raises `ValueError` with what was expected, and where."""
+    """Convert a JSON value to its schema. Raises `ValueError` with what was expected, and where."""
     try:
         found, wanted = value.get("format") if isinstance(value, dict) else None, getattr(kind, "FORMAT", None)
         if type(found) is int and wanted not in (None, found):

@@ -1,4 +1,4 @@
-"""THE SPEED of a recipe: its compiled loop timed in turn with a matrix product, the limit of the same machine."""
+"""THE SPEED of a recipe: its compiled loop, timed in turn with a matrix product on the same machine."""
 
 import statistics
 import time
@@ -26,18 +26,18 @@ from sparring.training.chunks import CAPACITY, compile_chunk
 from sparring.training.operations import CLASSES, FORMULA, step_operations
 
 IMAGES = 60_000
-"""Images that batches are drawn from, as many as MNIST has."""
+"""Images of the data, as many as MNIST has."""
 SIDE = 2048
 """Rows and columns of the matrices in the product."""
 ROUNDS = 9
-"""Chunks of steps that are timed, each beside the product."""
+"""Chunks of steps that are timed, each after the product."""
 CHUNK_SECONDS = 0.5
-"""How long a chunk should take, about."""
+"""Approximate seconds of a chunk."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a recipe's steps were, round by round. Compilation is not in it."""
+    """The times of a recipe's steps in each round, without compilation."""
 
     recipe: str
     operations: int
@@ -47,18 +47,18 @@ class Speed:
     steps: int
     """Steps of each round."""
     times: tuple[float, ...]
-    """Milliseconds a step, of each round."""
+    """Milliseconds of a step, for each round."""
     product_rates: tuple[float, ...]
-    """GFLOP/s of the float32 product of two 2048 x 2048 matrices, timed just before each round."""
+    """GFLOP/s of a float32 product of two 2048 x 2048 matrices, timed before each round."""
 
     @property
     def milliseconds(self) -> float:
-        """A step, the median round."""
+        """Milliseconds of a step, median of the rounds."""
         return statistics.median(self.times)
 
     @property
     def images_per_second(self) -> float:
-        """Real images; the generator makes about as many."""
+        """Real images a second."""
         return self.images / self.milliseconds * 1000
 
     @property
@@ -68,17 +68,17 @@ class Speed:
 
     @property
     def product_rate(self) -> float:
-        """GFLOP/s of the matrix product, the median round."""
+        """GFLOP/s of the matrix product, median of the rounds."""
         return statistics.median(self.product_rates)
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """The step's rate as a share of the product's, of each round."""
+        """The step's rate divided by the product's, for each round."""
         return tuple(self.operations / t / 1e6 / p for t, p in zip(self.times, self.product_rates, strict=True))
 
     @property
     def share(self) -> float:
-        """The step's rate as a share of the product's, the median round."""
+        """The step's rate divided by the product's, median of the rounds."""
         return statistics.median(self.shares)
 
     def to_json(self) -> dict[str, Any]:
@@ -114,9 +114,9 @@ def measure(
     images: int = IMAGES,
     replicas: int = 1,
 ) -> Speed:
-    """Time the recipe's compiled loop on that many images of random pixels, `rounds` chunks of about `seconds` each.
+    """Time the compiled loop of a recipe on random pixels, in `rounds` chunks of about `seconds` each.
 
-    With several `replicas` a step is one of all of them, as `sparring.training.replicas` trains them.
+    With several `replicas`, a step is one of all of them, as in `sparring.training.replicas`.
     """
     loop = Loop(recipe, random_pixels(image_shape, images), replicas)
     product_rate = matrix_product()
@@ -130,7 +130,7 @@ def measure(
 
 
 def alike(recipes: Iterable[Recipe]) -> list[list[Recipe]]:
-    """The recipes in groups whose steps do the same work: the same networks, optimisers, batches and penalties."""
+    """Group recipes whose steps do the same work: the same networks, optimisers, batches and penalties."""
     groups: dict[Any, list[Recipe]] = {}
     for recipe in recipes:
         groups.setdefault(_work(recipe), []).append(recipe)
@@ -138,7 +138,7 @@ def alike(recipes: Iterable[Recipe]) -> list[list[Recipe]]:
 
 
 def _work(recipe: Recipe) -> Any:
-    """What a step's time follows from; rates, weights and lengths are not among it."""
+    """The settings on which the time of a step depends."""
     return (
         recipe.generator,
         recipe.discriminator,
@@ -149,14 +149,14 @@ def _work(recipe: Recipe) -> Any:
         recipe.reals_per_step,
         recipe.discriminator_updates,
         recipe.generator_noise,
-        recipe.loss == "relativistic",  # it has D look at real images once more
+        recipe.loss == "relativistic",  # D also sees real images in the generator's update
         (recipe.r1 > 0, recipe.r2 > 0, recipe.gradient_penalty > 0, recipe.penalty_one_in),
         recipe.average_half_life > 0,
     )
 
 
 class Loop:
-    """The loop of a recipe as `sparring train` runs it, compiled, on uint8 images (count, H, W, C)."""
+    """The compiled loop of a recipe, as `sparring train` runs it, on uint8 images (count, H, W, C)."""
 
     def __init__(self, recipe: Recipe, images: NDArray[np.uint8], replicas: int = 1) -> None:
         height, width, channels = images.shape[1:]
@@ -176,7 +176,7 @@ class Loop:
             self._chunk = compile_chunk(game, recipe, self.state, self._data, seeds=seeds)
 
     def run(self, steps: int) -> NDArray[np.float32]:
-        """Go on by that many steps, to their very end. Returns what `METRICS` names, of the last one (..., 6)."""
+        """Train `steps` steps and wait for them. Returns the `METRICS` of the last one (..., 6)."""
         while steps > 0:
             length = min(steps, CAPACITY)
             self.state, rows = self._chunk(self.state, self._data, self._permutation, length)
@@ -187,12 +187,12 @@ class Loop:
 
 
 def random_pixels(image_shape: ImageShape = MNIST_SHAPE, count: int = IMAGES) -> NDArray[np.uint8]:
-    """That many images of random pixels."""
+    """`count` images of random pixels."""
     return np.random.default_rng(0).integers(0, 256, (count, *image_shape), np.uint8)
 
 
 def matrix_product() -> Callable[[], float]:
-    """The float32 product of two 2048 x 2048 matrices: a function that returns its GFLOP/s, the median of three."""
+    """A function that times a float32 product of two 2048 x 2048 matrices: GFLOP/s, the median of three."""
     matrix = jnp.asarray(np.random.default_rng(0).standard_normal((SIDE, SIDE), np.float32))
     product = jax.jit(jnp.dot)
     product(matrix, matrix).block_until_ready()
@@ -206,7 +206,7 @@ def matrix_product() -> Callable[[], float]:
 
 
 def _steps_in(loop: Loop, seconds: float) -> int:
-    """How many steps take about so long, at most one chunk of them; to tell, some are run, which warms up, too."""
+    """The number of steps that take about `seconds`, at most one chunk. Runs some steps, which also warms up."""
     loop.run(1)
     steps = 1
     while (taken := _seconds(loop, steps)) < seconds / 4 and steps < CAPACITY:
@@ -224,7 +224,7 @@ def _seconds(loop: Loop, steps: int) -> float:
 
 
 def print_table(speeds: list[Speed]) -> None:
-    """Print the speeds, and under them how they were counted."""
+    """Print the speeds, and how they were measured."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("recipe", no_wrap=True)
     for heading in ("ms a step", "from-to", "images/s", "MFLOP", "GFLOP/s", "share"):
@@ -257,7 +257,7 @@ def _device() -> str:
 
 
 def to_json(speeds: list[Speed]) -> dict[str, Any]:
-    """The speeds and how they were counted, as JSON values."""
+    """The speeds, and how they were measured, as JSON values."""
     first = jax.devices()[0]
     return {
         "device": {"kind": first.device_kind, "platform": first.platform, "count": jax.device_count()},

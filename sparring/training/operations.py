@@ -1,7 +1,7 @@
-"""THE COUNT of a step's floating-point operations, by formulas: products and convolutions, what is needed, each once.
+"""FLOATING-POINT OPERATIONS of a step, by formulas for matrix products and convolutions.
 
-A step is traced, not run. What is computed twice over counts once, and what nothing needs does not count, for the
-compiler leaves out both. Convolutions count as `FORMULA` says, in whatever way they are computed.
+A step is traced, not run. Common subexpressions count once and unused results do not count, because the compiler
+removes both. Convolutions count by `FORMULA`, for any implementation.
 """
 
 import math
@@ -33,11 +33,11 @@ FORMULA = (
 
 
 CLASSES = 10
-"""That conditional networks are counted with."""
+"""Classes of conditional networks for the count."""
 
 
 def step_operations(recipe: Recipe, image_shape: ImageShape) -> int:
-    """Floating-point operations of one step of the recipe, on images of that shape."""
+    """Floating-point operations of one step of a recipe on images of a shape."""
     game = game_of(recipe, image_shape, CLASSES)
     state = jax.eval_shape(lambda key: first_state(game, key), random_key(0, "weights"))
     labels = jnp.zeros(recipe.reals_per_step, jnp.int32) if game.classes else None
@@ -54,7 +54,7 @@ def step_operations(recipe: Recipe, image_shape: ImageShape) -> int:
 
 
 def timed(recipe: Recipe, image_shape: ImageShape) -> Recipe:
-    """The recipe with the time of a step on images of that shape, in proportion to its operations."""
+    """The recipe with `milliseconds_per_step` for images of a shape, in proportion to the operations."""
     if image_shape == MNIST_SHAPE:
         return recipe
     times_as_many = step_operations(recipe, image_shape) / step_operations(recipe, MNIST_SHAPE)
@@ -66,7 +66,7 @@ def _numbers(*shape: int) -> Any:
 
 
 def count_operations(function: Callable[..., Any], *arguments: Any) -> int:
-    """Floating-point operations of the products and convolutions that the function's results need.
+    """Floating-point operations of the products and convolutions on which the results of a function depend.
 
     The arguments are arrays or their shapes. Raises `ValueError` for a product in a loop of unknown length.
     """
@@ -78,7 +78,7 @@ def count_operations(function: Callable[..., Any], *arguments: Any) -> int:
 
 @contextmanager
 def _direct_convolutions() -> Iterator[None]:
-    """What is traced inside convolves directly, whatever is faster here."""
+    """Trace convolutions in their direct form, also where another one is faster."""
     own = convolution.plainly
     convolution.plainly = lambda: True
     try:
@@ -91,7 +91,7 @@ def _direct_convolutions() -> Iterator[None]:
 
 
 Value = tuple[int, int]
-"""A node's number in the graph, and which of its outputs."""
+"""The number of a node in the graph, and of one of its outputs."""
 
 
 @dataclass(frozen=True)
@@ -101,21 +101,21 @@ class _Node:
 
 
 class _Graph:
-    """What is computed from what. Equal operations on equal values are one node."""
+    """The graph of a computation. Equal operations on equal values are one node."""
 
     def __init__(self) -> None:
         self._nodes: list[_Node] = []
         self._numbers: dict[Hashable, int] = {}
 
     def add(self, what: Hashable, operations: int = 0, inputs: tuple[Value, ...] = ()) -> Value:
-        """The first output of the node that does that with those inputs."""
+        """The first output of the node of an operation and its inputs; adds the node if it is new."""
         number = self._numbers.setdefault((what, inputs), len(self._nodes))
         if number == len(self._nodes):
             self._nodes.append(_Node(operations, inputs))
         return number, 0
 
     def trace(self, jaxpr: Jaxpr, consts: Sequence[Any], inputs: Sequence[Value]) -> list[Value]:
-        """Add what the jaxpr computes from these inputs; functions that it calls are taken apart."""
+        """Add the operations of a jaxpr on these inputs; functions that it calls are inlined."""
         values: dict[Any, Value] = dict(zip(jaxpr.invars, inputs, strict=True))
         values |= {v: self.add(("constant", id(c))) for v, c in zip(jaxpr.constvars, consts, strict=True)}
 
@@ -134,7 +134,7 @@ class _Graph:
         return [read(atom) for atom in jaxpr.outvars]
 
     def operations(self, outputs: list[Value]) -> int:
-        """Operations of all nodes that these outputs need."""
+        """Operations of all nodes on which these outputs depend."""
         needed: set[int] = set()
         waiting = [number for number, _ in outputs]
         while waiting:
@@ -149,7 +149,7 @@ LOOPS = ("scan", "while", "cond")
 
 
 def _called(equation: JaxprEqn) -> ClosedJaxpr | None:
-    """The function that the equation calls once, if it is such a call."""
+    """The function that the equation calls once; None for any other equation."""
     body = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
     if body is None or equation.primitive.name in LOOPS:
         return None
@@ -157,7 +157,7 @@ def _called(equation: JaxprEqn) -> ClosedJaxpr | None:
 
 
 def _identity(equation: JaxprEqn) -> Hashable:
-    """What tells the operation from others; a loop is like no other."""
+    """A key that equal operations share; each loop has its own."""
     if equation.primitive.name in LOOPS:
         return id(equation)
     return equation.primitive.name, str(sorted(equation.params.items(), key=lambda item: item[0]))
@@ -193,10 +193,10 @@ def _product(equation: JaxprEqn) -> int:
 
 
 def _convolution(equation: JaxprEqn) -> int:
-    """Each tap meets each pixel of the smaller image once: so count a convolution and both its gradients the same.
+    """Operations of a convolution, or of one of its gradients: each tap meets each pixel of the smaller image once.
 
-    On each axis taps and that image are the two smaller ones of image, kernel and output; which is which differs, for
-    what comes out of the gradient of the weights are taps.
+    On each axis, taps and that image are the two smaller ones of image, kernel and output. Which is which differs: the
+    gradient of the kernel has the taps as its output.
     """
     numbers = equation.params["dimension_numbers"]
     image, kernel, output = (_shape(atom) for atom in (*equation.invars, *equation.outvars))

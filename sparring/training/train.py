@@ -96,7 +96,7 @@ def train(
     failed, is gone, or was started with other settings or images.
     """
     if "run" in changes:
-        raise UsageError("train begins a run; to go on with one, call sparring.resume(run)")
+        raise UsageError("train begins a run; to resume one, call sparring.resume(run)")
     resolved = recipe_called(recipe).replace(**changes)
     out, runs = None if out is None else arguments.path("out", out), arguments.path("runs", runs)
     check_options(checkpoint_seconds, window, tensorboard=tensorboard, strict=strict, stop_when_flat=stop_when_flat)
@@ -161,9 +161,9 @@ def _lock(
     reporter: Reporter,
     stack: ExitStack,
 ) -> tuple[Run, bool]:
-    """(the run that is meant, locked until `stack` is left; whether it has nothing left to train).
+    """Choose the run and lock it until `stack` is left: (run, whether it has nothing left to train).
 
-    Process 0 alone looks at the folders, and the others follow.
+    Process 0 alone reads the folders.
     """
     run, done = Run(out or runs), None
     with processes.together():
@@ -184,8 +184,7 @@ def _lock(
 
 
 def check_options(checkpoint_seconds: Any, window: Any, **flags: Any) -> None:
-    """Raise `UsageError` where one of these options of a training is of the wrong kind, `MissingExtra` where one needs
-    a package that is not there."""
+    """Raise `UsageError` for an option of the wrong kind, `MissingExtra` if one needs a package that is missing."""
     arguments.not_negative("checkpoint_seconds", checkpoint_seconds)
     if window is not None:
         arguments.whole("window, in MiB,", window, 1)
@@ -196,7 +195,7 @@ def check_options(checkpoint_seconds: Any, window: Any, **flags: Any) -> None:
 
 
 def _nothing_to_do(run: Run, recipe: Recipe, stop_when_flat: bool) -> str | None:
-    """Why the run has come to its end already, in words."""
+    """Why the run has nothing left to train; None if it has."""
     if run.ended() == "finished" and run.reached() >= recipe.steps:
         return f"{run.path} is finished: it has done {run.reached():,} of {recipe.steps:,} steps"
     if stop_when_flat and run.ended() == "flat":
@@ -212,7 +211,7 @@ def _choose_devices(asked: Asked, recipe: Recipe) -> Devices:
 
 
 def resume(path: str | Path | Run, **options: Any) -> Run:
-    """Go on with a run, or the one in `path`, to the end of its recipe. `options` are those of `train`.
+    """Resume a run, or the one in `path`, to the end of its recipe. `options` are those of `train`.
 
     Raises what `train` raises.
     """
@@ -230,9 +229,9 @@ def recipe_of(path: str | Path) -> Recipe:
 
 
 def load_images(recipe: Recipe, strict: bool = False, run: Run | None = None) -> SplitImages:
-    """The images that a recipe names; of a `run` that goes on, those that it was trained on, wherever they are now.
+    """Load the images of a recipe, or of a `run` that resumes, whose images may have been moved.
 
-    Raises `DataError` where they do not fill a batch, are all the same, or, if `strict`, where one cannot be read.
+    Raises `DataError` if they do not fill a batch or are all the same; with `strict` also if one cannot be read.
     """
     if run is not None and run.exists():
         images = load_split(run, recipe, strict)
@@ -241,7 +240,7 @@ def load_images(recipe: Recipe, strict: bool = False, run: Run | None = None) ->
         images = split_images(whole, recipe.held_out)
     images.whole.refuse_alike()
     if recipe.conditional and len(images.whole.class_names) < 2:
-        raise DataError(f"{recipe.data} has no classes, so networks cannot be conditional on them")
+        raise DataError(f"{recipe.data} has no classes, which a conditional recipe needs")
     left = len(images.training.images)
     if left < recipe.reals_per_step:
         held = f" ({images.validation_count} more are validation images)" if images.validation_count else ""

@@ -2,6 +2,7 @@
 
 recipe.py     every setting that decides what a run learns; to and from JSON
 roles.py      what each setting decides
+digest.py     the checksum of the settings that a checkpoint was trained with
 parts.py      the settings of networks and optimizers
 checks.py     checks of settings
 arguments.py  checks of the arguments of public functions

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from sparring.errors import RecipeError, RunError
 from sparring.files import checksummed
 from sparring.files.checksummed import shortened
-from sparring.recipes.recipe import Recipe, differences, digest_of
+from sparring.recipes.digest import digest_of
+from sparring.recipes.recipe import Recipe, differences
 from sparring.recipes.roles import DIGESTED
 
 KEY = "run"

@@ -34,7 +34,8 @@ from sparring.files import atomic, checksummed
 from sparring.files.lock import lock
 from sparring.files.untrusted import LARGEST_JSON, read_plain
 from sparring.recipes import arguments
-from sparring.recipes.recipe import Recipe, digest_of
+from sparring.recipes.digest import digest_of
+from sparring.recipes.recipe import Recipe
 from sparring.runs import identity
 from sparring.runs.events import EventLog
 from sparring.runs.identity import Identity

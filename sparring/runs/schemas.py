@@ -48,7 +48,7 @@ class Manifest(Struct):
     run: str | None = None
     """Id of the run; None for versions without ids."""
     recipe: str | None = None
-    """`sparring.recipes.recipe.digest_of` the recipe."""
+    """`sparring.recipes.digest.digest_of` the recipe."""
 
 
 class Network(Struct):

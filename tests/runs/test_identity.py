@@ -14,7 +14,8 @@ import sparring
 from sparring.cli.main import main
 from sparring.errors import CheckpointError, DamageWarning, RunError
 from sparring.files import checksummed
-from sparring.recipes.recipe import Recipe, digest_of
+from sparring.recipes.digest import digest_of
+from sparring.recipes.recipe import Recipe
 from sparring.runs import checkpoint
 from sparring.runs import generator as sampling
 from sparring.runs.identity import new_id

@@ -38,8 +38,8 @@ def test_pytorch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     sampling.write(
         sampling.Generator(
             sampling.describe(recipe, (28, 28, 1), {}, {"recipe": recipe.name, "step": 0}),
-            state.generator,
-            state.generator_statistics,
+            state.generator.params,
+            state.generator.batch_stats,
         ),
         tmp_path / "generator.safetensors",
     )

@@ -74,7 +74,7 @@ class ValidationJudge:
         self.closest = self._beside(samples, copied)
         told = discrimination(
             *(
-                self._logits(state.discriminator, state.discriminator_statistics, images, labels)
+                self._logits(state.discriminator.params, state.discriminator.batch_stats, images, labels)
                 for images, labels in (
                     self._shown(self._training),
                     self._shown(self._validation),
@@ -136,7 +136,7 @@ class ValidationJudge:
         """The samples of the fixed latents."""
 
         def images(asked: tuple[NDArray[np.float32], Labels | None]) -> Images:
-            return to_uint8(np.asarray(self._generate(state.sampled, state.generator_statistics, asked)))
+            return to_uint8(np.asarray(self._generate(state.sampled, state.generator.batch_stats, asked)))
 
         samples: Images = batched(images, (self._noise, self._labels), BATCH)
         return samples

@@ -1,9 +1,8 @@
-"""AUGMENTATION: changes of images that both real ones and fakes go through before the discriminator, by chance.
+"""AUGMENTATION of the discriminator's images, real and fake, so that it does not overfit to few images.
 
-With few images the discriminator learns them by heart. Where it never sees the same one twice that takes it longer, and
-since fakes are changed in the same way, the generator does not learn the changes: DiffAugment (Zhao et al. 2020), each
-of its three changes made with a probability, the strength, that rises as the discriminator learns by heart and falls
-when it does not (Karras et al. 2020, section 3). Nothing is ever mirrored.
+DiffAugment (Zhao et al. 2020): since fakes are augmented as well, the generator does not learn the augmentations. Each
+of the three is applied with a probability, the strength. If adaptive, the strength rises while the discriminator
+overfits and falls while it does not (Karras et al. 2020, section 3). Images are never mirrored here.
 """
 
 import jax
@@ -11,21 +10,21 @@ import jax.numpy as jnp
 from jax import Array
 
 SHIFT = 1 / 8
-"""The most that an image is moved, of its side."""
+"""Largest translation, as a share of the side."""
 CUT = 1 / 2
-"""Side of the square that is cut out, of the image's."""
+"""Side of the cut-out square, as a share of the image's side."""
 TARGET = 0.6
-"""The strength rises where D is right about more real images than this: share right minus share wrong."""
+"""The strength rises if D's share of right answers on real images, minus its share of wrong ones, is above this."""
 RAMP_IMAGES = 20_000
-"""Real images that D has to see for the strength to go from 0 to 1."""
+"""Real images in which the strength rises from 0 to 1."""
 
 
 def augmented(images: Array, strength: Array, key: Array) -> Array:
-    """Images (N, H, W, C) in [-1, 1], each with each of the changes at the probability `strength` (scalar).
+    """Images (N, H, W, C) in [-1, 1], each with each augmentation at the probability `strength` (scalar).
 
-    What leaves [-1, 1] stays so: to cut it off would take gradients away.
+    Values outside of [-1, 1] are not clipped, because clipping has no gradient.
     """
-    changes = (recoloured, moved, cut)
+    changes = (recolor, translate, cut)
     for change, own in zip(changes, jax.random.split(key, len(changes)), strict=True):
         which, how = jax.random.split(own)
         chosen = jax.random.bernoulli(which, strength, (len(images), 1, 1, 1))
@@ -33,8 +32,8 @@ def augmented(images: Array, strength: Array, key: Array) -> Array:
     return images
 
 
-def recoloured(images: Array, key: Array) -> Array:
-    """Other brightness, saturation and contrast; transparency as it is."""
+def recolor(images: Array, key: Array) -> Array:
+    """Random brightness, saturation and contrast; alpha is unchanged."""
     colours, alpha = images[..., :3], images[..., 3:]
     brightness, saturation, contrast = jax.random.uniform(key, (3, len(images), 1, 1, 1))
     colours = colours + brightness - 0.5
@@ -45,10 +44,10 @@ def recoloured(images: Array, key: Array) -> Array:
     return jnp.concatenate([colours, alpha], axis=3)
 
 
-def moved(images: Array, key: Array) -> Array:
-    """Moved by whole pixels, at most an eighth of the side; zeros come in.
+def translate(images: Array, key: Array) -> Array:
+    """Translated by whole pixels, at most an eighth of the side, padded with zeros.
 
-    By products with zeros and ones, because their gradients are products, too, and those of a gathering are slow.
+    As matrix products, because their gradients are products as well, and those of a gather are slow.
     """
     count, height, width, _ = images.shape
     keys = jax.random.split(key)
@@ -58,7 +57,7 @@ def moved(images: Array, key: Array) -> Array:
 
 
 def _shifts(key: Array, count: int, side: int) -> Array:
-    """Matrices (count, side, side) that move a column of pixels."""
+    """Matrices (count, side, side) that translate a column of pixels."""
     most = int(side * SHIFT + 0.5)
     by = jax.random.randint(key, (count, 1, 1), -most, most + 1)
     place = jnp.arange(side)
@@ -66,7 +65,7 @@ def _shifts(key: Array, count: int, side: int) -> Array:
 
 
 def cut(images: Array, key: Array) -> Array:
-    """A square of half the side is zero; its middle lies anywhere."""
+    """Cutout: a square of half the side is set to zero, around any pixel."""
     count, height, width, _ = images.shape
     keys = jax.random.split(key)
     rows, columns = _inside(keys[0], count, height), _inside(keys[1], count, width)
@@ -75,7 +74,7 @@ def cut(images: Array, key: Array) -> Array:
 
 
 def _inside(key: Array, count: int, side: int) -> Array:
-    """Which places of a side (count, side) lie within a stretch of half of it."""
+    """Which pixels of a side (count, side) are inside the cut-out half."""
     length = int(side * CUT + 0.5)
     start = jax.random.randint(key, (count, 1), 0, side + 1 - length % 2) - length // 2
     place = jnp.arange(side)
@@ -83,6 +82,6 @@ def _inside(key: Array, count: int, side: int) -> Array:
 
 
 def adapted(strength: Array, right: Array, images: int) -> Array:
-    """The strength after a step in which D saw so many real images and was right about that share of them (scalar)."""
+    """The strength (scalar) after a step with `images` real images, the share `right` of them classified right."""
     step = jnp.sign(2 * right - 1 - TARGET) * (images / RAMP_IMAGES)
     return jnp.clip(strength + step, 0.0, 1.0)

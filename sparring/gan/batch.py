@@ -1,4 +1,4 @@
-"""EXAMPLES: images of a batch or of a whole set and, where it matters, of which class each is."""
+"""BATCHES: images and, for conditional networks, their labels."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import jax.numpy as jnp
 from jax import Array
 
 Rows = Any
-"""An array of JAX's or NumPy's."""
+"""An array of JAX or NumPy."""
 
 
 class Examples(NamedTuple):
-    """A pytree; networks take `*examples`."""
+    """Images and labels, a pytree; networks take `*batch`."""
 
     images: Rows
-    """(N, H, W, C): numbers in [-1, 1], or of a whole set its bytes."""
+    """(N, H, W, C): float32 in [-1, 1], or the uint8 images of a data set."""
     labels: Rows | None = None
-    """(N,) int32; None where classes do not matter."""
+    """(N,) int32; None for unconditional networks."""
 
     def one_in(self, count: int) -> Examples:
-        """The first of every `count`."""
+        """Every `count`-th."""
         return Examples(*jax.tree.map(lambda rows: rows[::count], tuple(self)))
 
     def part(self, k: int, parts: int) -> Examples:
-        """Every parts-th from the k-th on: all devices have some of each part."""
+        """Every parts-th from the k-th on, so that every device has some of each part."""
         return Examples(*jax.tree.map(lambda rows: part(rows, k, parts), tuple(self)))
 
 
@@ -35,7 +35,7 @@ def part(rows: Array, k: int, parts: int) -> Array:
 
 
 def pairs(real: Examples, fake: Examples) -> Examples:
-    """Both as one batch, a real image and a fake in turn: both of a pair lie on one device, and nothing has to move."""
+    """Both as one batch, real images and fakes alternating, so that each pair is on one device and nothing moves."""
 
     def in_turn(a: Array, b: Array) -> Array:
         return jnp.stack([a, b], axis=1).reshape(-1, *a.shape[1:])
@@ -43,7 +43,7 @@ def pairs(real: Examples, fake: Examples) -> Examples:
     return Examples(*jax.tree.map(in_turn, tuple(real), tuple(fake)))
 
 
-def parted(values: Array) -> tuple[Array, Array]:
-    """Of values (2 N,) of such a batch those of the real images and those of the fakes."""
+def split_pairs(values: Array) -> tuple[Array, Array]:
+    """Values (2 N,) of a batch that `pairs` made -> those of the real images (N,) and of the fakes (N,)."""
     real, fake = values.reshape(-1, 2).T
     return real, fake

@@ -1,6 +1,6 @@
-"""LOSSES: pure functions of the discriminator's logits, above zero for "real". The dictionary below shows all.
+"""LOSSES: pure functions of the discriminator's logits (positive for real). `LOSSES` below lists them.
 
-The cross-entropies are computed from logits: the same function as from probabilities, without the clipping.
+Cross-entropies are computed from logits, so that no probability has to be clipped.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ LossFunction = Callable[[Array, Array], Array]
 
 @dataclass(frozen=True)
 class Loss:
-    """What each network makes small."""
+    """What each network minimises."""
 
     discriminator: LossFunction
     generator: LossFunction
     relative: bool = False
-    """Whether only differences of logits count, so that zero lies nowhere in particular between real and fake."""
+    """Whether only differences of logits count, so that a logit of zero has no meaning of its own."""
 
 
 def real_cross_entropy(real: Array, fake: Array) -> Array:
@@ -36,12 +36,12 @@ def fake_cross_entropy(real: Array, fake: Array) -> Array:
 
 
 def cross_entropy(real: Array, fake: Array) -> Array:
-    """The mean of both halves; for as many real images as fakes, the cross-entropy of the mixed batch."""
+    """The mean of both halves: the cross-entropy of a batch with as many real images as fakes."""
     return (real_cross_entropy(real, fake) + fake_cross_entropy(real, fake)) / 2
 
 
 def non_saturating(real: Array, fake: Array) -> Array:
-    """-log D(G(z)): Goodfellow et al. 2014, section 3, the form that gives strong gradients early on."""
+    """-log D(G(z)): Goodfellow et al. 2014, section 3, which gives strong gradients early in training."""
     return jnp.mean(softplus(-fake))
 
 
@@ -51,32 +51,32 @@ def least_squares(real: Array, fake: Array) -> Array:
 
 
 def least_squares_between(real: Array, fake: Array) -> Array:
-    """Fakes in the middle between both: Mao et al. 2017, eq. 2 with c = 0."""
+    """Fakes at 0: Mao et al. 2017, eq. 2 with c = 0."""
     return jnp.mean(fake**2) / 2
 
 
 def hinge(real: Array, fake: Array) -> Array:
-    """Real images above 1, fakes below -1, no more than that: Miyato et al. 2018, eq. 16."""
+    """Hinge loss, real images above 1 and fakes below -1: Miyato et al. 2018, eq. 16."""
     return jnp.mean(jax.nn.relu(1 - real)) + jnp.mean(jax.nn.relu(1 + fake))
 
 
 def high_logits(real: Array, fake: Array) -> Array:
-    """Fakes as high as can be: Miyato et al. 2018, eq. 17; Arjovsky et al. 2017, algorithm 1."""
+    """Minus the mean logit of the fakes: Miyato et al. 2018, eq. 17; Arjovsky et al. 2017, algorithm 1."""
     return -jnp.mean(fake)
 
 
 def wasserstein(real: Array, fake: Array) -> Array:
-    """How much lower fakes stand than real images, negated: Arjovsky et al. 2017, eq. 2 and algorithm 1."""
+    """The mean logit of the fakes minus that of the real images: Arjovsky et al. 2017, eq. 2 and algorithm 1."""
     return jnp.mean(fake) - jnp.mean(real)
 
 
 def relativistic(real: Array, fake: Array) -> Array:
-    """Each real image above a fake: Jolicoeur-Martineau 2018, section 4.1; Huang et al. 2024, eq. 2."""
+    """Relativistic, each real image above a fake: Jolicoeur-Martineau 2018, section 4.1; Huang et al. 2024, eq. 2."""
     return jnp.mean(softplus(fake - real))
 
 
 def relativistic_back(real: Array, fake: Array) -> Array:
-    """Each fake above a real image: the same with the sides changed."""
+    """The same for the generator, each fake above a real image."""
     return jnp.mean(softplus(real - fake))
 
 

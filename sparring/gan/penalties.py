@@ -1,7 +1,7 @@
-"""PENALTIES on the slope of the discriminator, which keep it from running away from the generator.
+"""GRADIENT PENALTIES on the discriminator: R1, R2 and WGAN-GP.
 
-The slope at an image is the gradient of its logit for the image's pixels, H x W x C numbers. Whatever averages over a
-batch makes it a slope at many images at once, so no discriminator with BatchNorm is penalised.
+They penalise the input gradient: the gradient of an image's logit with respect to its H x W x C pixels. With BatchNorm
+a logit depends on the whole batch, so a discriminator with BatchNorm cannot be penalised.
 """
 
 from collections.abc import Callable
@@ -11,26 +11,26 @@ import jax.numpy as jnp
 from jax import Array
 
 Logits = Callable[[Array], Array]
-"""Images (N, H, W, C) -> logits (N,), each of its image alone."""
+"""Images (N, H, W, C) -> logits (N,), each a function of its image alone."""
 
 
-def squared_slopes(logits: Logits, images: Array) -> Array:
-    """The squared length of the slope at each of the images (N, H, W, C): (N,). Can be differentiated again."""
-    slopes = jax.grad(lambda images: jnp.sum(logits(images)))(images)
-    return jnp.sum(slopes**2, axis=(1, 2, 3))
+def input_gradients(logits: Logits, images: Array) -> Array:
+    """Squared norms (N,) of the input gradients at images (N, H, W, C). Can be differentiated again."""
+    gradients = jax.grad(lambda images: jnp.sum(logits(images)))(images)
+    return jnp.sum(gradients**2, axis=(1, 2, 3))
 
 
 def zero_centred(squared: Array, weight: Array) -> Array:
-    """weight / 2 times the mean square: R1 at real images (Mescheder et al. 2018, eq. 9), R2 at fakes (eq. 10)."""
+    """weight / 2 times the mean: R1 at real images (Mescheder et al. 2018, eq. 9), R2 at fakes (eq. 10)."""
     return weight / 2 * jnp.mean(squared)
 
 
-def one_centred(logits: Logits, real: Array, fake: Array, where: Array, weight: Array) -> Array:
-    """weight times the mean square of (length - 1), at places (N,) from 0, the fake, to 1, the real image.
+def one_centred(logits: Logits, real: Array, fake: Array, share: Array, weight: Array) -> Array:
+    """WGAN-GP (Gulrajani et al. 2017, eq. 3): weight times the mean square of (norm - 1).
 
-    Gulrajani et al. 2017, eq. 3.
+    It is taken between the images: `share` (N,) is 0 at the fake and 1 at the real image.
     """
-    share = where[:, None, None, None]
-    squared = squared_slopes(logits, share * real + (1 - share) * fake)
-    lengths = jnp.sqrt(squared + 1e-12)  # the root has no gradient at zero
-    return weight * jnp.mean((lengths - 1) ** 2)
+    share = share[:, None, None, None]
+    squared = input_gradients(logits, share * real + (1 - share) * fake)
+    norms = jnp.sqrt(squared + 1e-12)  # the root has no gradient at zero
+    return weight * jnp.mean((norms - 1) ** 2)

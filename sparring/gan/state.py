@@ -1,4 +1,4 @@
-"""THE STATE: everything that training changes, in one pytree. Whoever holds it can go on exactly."""
+"""THE TRAINING STATE: everything that training changes, in one pytree. Random keys follow from its step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,34 +12,60 @@ from jax import Array
 from sparring.gan.gan import Game
 from sparring.networks import Weights
 
+OLDER_NAMES = {
+    "generator_statistics": "generator/batch_stats",
+    "generator_optimizer": "generator/opt_state",
+    "generator": "generator/params",
+    "average": "ema",
+    "discriminator_statistics": "discriminator/batch_stats",
+    "discriminator_optimizer": "discriminator/opt_state",
+    "discriminator": "discriminator/params",
+}
+"""The first parts of the names of arrays in checkpoints of older versions, and what they are now."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class NetworkState:
+    """What training changes of one network."""
+
+    params: Weights
+    """Trained by the optimizer."""
+    batch_stats: Weights
+    """Moving mean and variance of BatchNorm; empty without it."""
+    opt_state: optax.OptState
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
-    """Weights are trained; statistics are BatchNorm's moving ones. Randomness is not in here: it follows from step."""
+    """The state after `step` steps. A run that has it resumes exactly."""
 
     step: Array
-    """Steps done so far, int32."""
-    generator: Weights
-    generator_statistics: Weights
-    generator_optimizer: optax.OptState
-    average: Weights
-    """The moving average of the generator's weights; empty where none is kept."""
+    """Steps done, int32."""
+    generator: NetworkState
+    discriminator: NetworkState
+    ema: Weights
+    """Exponential moving average of the generator's params; empty if the recipe asks for none."""
     augmentation: Any
-    """Strength of the augmentation (scalar, 0 to 1); empty where there is none."""
-    discriminator: Weights
-    discriminator_statistics: Weights
-    discriminator_optimizer: optax.OptState
+    """Strength of the augmentation (scalar, 0 to 1); empty without augmentation."""
 
     @property
     def sampled(self) -> Weights:
-        """The generator's weights that samples are made with."""
-        return self.average or self.generator
+        """The generator's params for samples: the EMA if there is one."""
+        return self.ema or self.generator.params
+
+
+def todays_name(name: str) -> str:
+    """The name of an array of the state, whichever version wrote the checkpoint."""
+    first, _, rest = name.partition("/")
+    is_new = first not in OLDER_NAMES or rest.split("/")[0] in ("params", "batch_stats", "opt_state")
+    return name if is_new else f"{OLDER_NAMES[first]}/{rest}"
 
 
 @jax.jit
 def is_finite(state: TrainState) -> Array:
-    """Whether all of it are finite numbers (scalar)."""
+    """Whether the state has no NaN and nothing infinite (scalar)."""
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state)]).all()
 
 
@@ -50,18 +76,14 @@ def stack_states(states: Sequence[TrainState]) -> TrainState:
 
 
 def first_state(game: Game, key: Array) -> TrainState:
-    """The state before the first step; the first weights follow from the key."""
+    """The state before the first step; the initial params follow from the key."""
     generator_key, discriminator_key = jax.random.split(key)
-    generator, generator_statistics = game.generator.init(generator_key)
-    discriminator, discriminator_statistics = game.discriminator.init(discriminator_key)
+    g_params, g_stats = game.generator.init(generator_key)
+    d_params, d_stats = game.discriminator.init(discriminator_key)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        generator=generator,
-        generator_statistics=generator_statistics,
-        generator_optimizer=game.generator_optimizer.init(generator),
-        average=jax.tree.map(jnp.array, generator) if game.average_half_life else {},
+        generator=NetworkState(g_params, g_stats, game.generator_optimizer.init(g_params)),
+        discriminator=NetworkState(d_params, d_stats, game.discriminator_optimizer.init(d_params)),
+        ema=jax.tree.map(jnp.array, g_params) if game.average_half_life else {},
         augmentation={} if game.augment == "never" else jnp.float32(game.augment == "always"),
-        discriminator=discriminator,
-        discriminator_statistics=discriminator_statistics,
-        discriminator_optimizer=game.discriminator_optimizer.init(discriminator),
     )

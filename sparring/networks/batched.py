@@ -1,6 +1,6 @@
-"""BATCHES of one size: many rows go through a compiled function so many at a time, the last ones padded with copies.
+"""A compiled function over many rows, in batches of one size; the last batch is padded with copies.
 
-What becomes of a row then depends neither on its neighbours nor on how many there are.
+So the output for a row depends neither on the other rows nor on their number.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 def batched(
     apply: Callable[[Any], Any], rows: Any, size: int, progress: Callable[[int, int], None] | None = None
 ) -> Any:
-    """`apply` to rows (N, ...), an array or a pytree of such arrays, `size` at a time. It gives an array, or a pytree,
-    (size, ...) for each batch; what comes back is (N, ...), in NumPy. `progress` is told (rows done, rows in all)."""
+    """Apply a function to rows (N, ...), `size` at a time.
+
+    `rows` is an array or a pytree of arrays. `apply` maps (size, ...) to an array or pytree (size, ...). Returns
+    (N, ...) in NumPy. `progress` is called with (rows done, rows in all).
+    """
     outputs = []
     count = len(jax.tree.leaves(rows)[0])
     for start in range(0, max(count, 1), size):

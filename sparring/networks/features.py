@@ -1,4 +1,4 @@
-"""The convolutional network that turns an image into the features by which images are judged."""
+"""The judge's network: a small convolutional network from images to features."""
 
 from flax import nnx
 from jax import Array

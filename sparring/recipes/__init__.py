@@ -39,7 +39,7 @@ TUTORIALS: dict[str, Callable[[], Recipe]] = {
 RECIPES = OURS | CLASSICS | TUTORIALS
 
 DEFAULT = "quick"
-"""What the command trains without a name: the best of those that take less than two minutes on two cores."""
+"""The recipe of `sparring train` without a name: the best of those under two minutes on two cores."""
 
 
 def recipe_called(recipe: Recipe | str) -> Recipe:

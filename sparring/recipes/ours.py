@@ -1,10 +1,9 @@
-"""OUR OWN set-ups: one system in three lengths, on whatever images there are. Measured in `docs/results.md`.
+"""OUR OWN RECIPES: one system in three lengths, for images of any size. `docs/results.md` has the measurements.
 
-After R3GAN (Huang et al. 2024): each real image is to stand above a fake, D's slope is held down at both (R1 and R2,
-taken on every fourth image, the stronger the larger the images), no network has a normalisation, rates fall by half a
-cosine, and samples come from a moving average of the generator's weights. Few images are augmented
-(`sparring.gan.augmentation`). The networks are ours (`sparring.networks.patch`). Times are of two CPU cores, on 28 x 28
-gray images.
+After R3GAN (Huang et al. 2024): the relativistic loss, R1 and R2 (on every fourth image, scaled with its size), no
+normalisation, learning rates that fall by half a cosine, and samples from an EMA of the generator's params. With few
+images the discriminator's images are augmented (`sparring.gan.augmentation`). The networks are our own
+(`sparring.networks.patch`). Times are for two CPU cores and gray images of 28 x 28 pixels.
 """
 
 from sparring.recipes.parts import Adam, PatchDiscriminator, PatchGenerator
@@ -12,33 +11,33 @@ from sparring.recipes.recipe import HELD_OUT, Recipe
 
 
 def quick() -> Recipe:
-    """The default: within a minute of the command better than any of the five tutorials at full length.
+    """The default: better after a minute than any of the five tutorials at full length.
 
     Run: `sparring train quick`.
     """
-    recipe = _modern("quick", steps=2_400, batch_size=32, learning_rate=3e-3)
-    # At so high a rate a sudden steep slope would throw the weights so far that they don't come back.
-    no_leaps = {f"{network}_optimizer.largest_update": 1.0 for network in ("generator", "discriminator")}
-    return recipe.replace(judge_every=0, **no_leaps)
+    recipe = _ours("quick", steps=2_400, batch_size=32, learning_rate=3e-3)
+    # At this learning rate one large gradient could make the params diverge.
+    clipped = {f"{network}_optimizer.largest_update": 1.0 for network in ("generator", "discriminator")}
+    return recipe.replace(judge_every=0, **clipped)
 
 
 def good() -> Recipe:
-    """Some ten minutes: digits three times as far from real ones as real ones are from each other.
+    """Ten minutes: 3.2 times the distance of real digits from one another.
 
     Run: `sparring train good`.
     """
-    return _modern("good", steps=16_000, batch_size=64, learning_rate=1e-3)
+    return _ours("good", steps=16_000, batch_size=64, learning_rate=1e-3)
 
 
 def best() -> Recipe:
-    """As good as we get: an hour on two cores, for digits that are nearly as near to real ones as these to each other.
+    """An hour: 1.4 times the distance of real digits from one another.
 
     Run: `sparring train best`.
     """
-    return _modern("best", steps=100_000, batch_size=64, learning_rate=1e-3)
+    return _ours("best", steps=100_000, batch_size=64, learning_rate=1e-3)
 
 
-def _modern(name: str, *, steps: int, batch_size: int, learning_rate: float) -> Recipe:
+def _ours(name: str, *, steps: int, batch_size: int, learning_rate: float) -> Recipe:
     adam = Adam(learning_rate=learning_rate, beta1=0.0, beta2=0.99)
     return Recipe(
         name=name,

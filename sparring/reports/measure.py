@@ -298,9 +298,8 @@ def _discriminate(
                 warnings.warn(f"{place}: {error}; the discriminator is not evaluated", DamageWarning, stacklevel=2)
         return None
     trained = load_trained(run, best)
-    logits = partial(
-        logits_of(trained.game.discriminator), trained.state.discriminator, trained.state.discriminator_statistics
-    )
+    discriminator = trained.state.discriminator
+    logits = partial(logits_of(trained.game.discriminator), discriminator.params, discriminator.batch_stats)
 
     def some(images: ManyImages, shown: Labels | None) -> Any:
         places = some_places(len(images), MAX_DISCRIMINATED)

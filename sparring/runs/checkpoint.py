@@ -28,6 +28,7 @@ from safetensors.numpy import save as save_safetensors
 from sparring.errors import CheckpointError
 from sparring.files import atomic, checksummed
 from sparring.files.untrusted import open_plain
+from sparring.gan.state import todays_name
 from sparring.runs import identity, schemas
 from sparring.runs.identity import Identity
 from sparring.runs.schemas import Manifest, Weights
@@ -47,7 +48,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def named_arrays(tree: Any) -> Arrays:
-    """Every array of a pytree under its path: `{"generator/hidden/0/kernel": ...}`."""
+    """Every array of a pytree under its path: `{"generator/params/hidden/0/kernel": ...}`."""
     return {_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
@@ -212,7 +213,8 @@ def load(checkpoint: Path, template: Any, made_by: Identity | None = None) -> An
     """
     try:
         manifest = read_manifest(checkpoint, made_by)
-        return read(checkpoint / STATE, manifest.state, template)
+        arrays = unpack(checkpoint / STATE, manifest.state)
+        return tree_like(template, {todays_name(name): array for name, array in arrays.items()})
     except CheckpointError as error:
         raise CheckpointError(f"the checkpoint {checkpoint}: {error}") from error
 

@@ -205,7 +205,7 @@ def save(
 ) -> None:
     """Write the generator of a training state to the run."""
     description = describe(recipe, image_shape, classes, trained) | identity.mark(run.id)
-    write(Generator(description, state.sampled, state.generator_statistics), run.generator_weights)
+    write(Generator(description, state.sampled, state.generator.batch_stats), run.generator_weights)
 
 
 def restore(run: Run) -> str | None:
@@ -317,4 +317,4 @@ def _from_checkpoint(run: Run, best: bool = False) -> Generator:
     recipe = run.recipe()
     about = {"recipe": recipe.name, "step": trained.step, "data": run.environment()["data"].get("name", recipe.data)}
     description = describe(recipe, trained.image_shape, trained.classes, about)
-    return Generator(description, trained.state.sampled, trained.state.generator_statistics)
+    return Generator(description, trained.state.sampled, trained.state.generator.batch_stats)

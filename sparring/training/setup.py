@@ -74,7 +74,7 @@ def make_setup(
     memory.refuse_too_large(jax.eval_shape(init, random_key(recipe.seed, "weights")), devices, replicas)
 
     def draw(state: TrainState, noise: Array, labels: Labels | None) -> Array:
-        return game.generator.apply(state.sampled, state.generator_statistics, noise, labels, train=False)[0]
+        return game.generator.apply(state.sampled, state.generator.batch_stats, noise, labels, train=False)[0]
 
     steps = steps_in_window(training.images, recipe, devices, window, replicas)
     if steps is not None:

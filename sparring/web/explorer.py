@@ -85,8 +85,8 @@ class Explorer:
         self.size, self.std = recipe.latent_size, recipe.latent_std
         self.classes = self.trained.classes if recipe.conditional else {}
         state, game = self.trained.state, self.trained.game
-        self._generator = (state.sampled, state.generator_statistics)
-        self._discriminator = (state.discriminator, state.discriminator_statistics)
+        self._generator = (state.sampled, state.generator.batch_stats)
+        self._discriminator = (state.discriminator.params, state.discriminator.batch_stats)
         self._apply_generator, self._apply_discriminator = _inference(game.generator), _inference(game.discriminator)
         self._generate, self._discriminate = jax.jit(self._apply_generator), jax.jit(self._apply_discriminator)
         self._logit_and_gradient = jax.jit(jax.value_and_grad(self._logit, argnums=1))

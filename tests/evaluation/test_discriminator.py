@@ -83,10 +83,10 @@ def test_the_alarm_is_not_raised_by_chance_or_for_little(n: int, shift: float) -
 
 
 def mean_of_pixels(
-    weights: Any, statistics: Any, inputs: Array, labels: Labels | None = None, *, train: bool
+    params: Any, batch_stats: Any, inputs: Array, labels: Labels | None = None, *, train: bool
 ) -> tuple[Array, Any]:
     assert not train
-    return weights["scale"] * inputs.mean(axis=(1, 2, 3)) + statistics["shift"], statistics
+    return params["scale"] * inputs.mean(axis=(1, 2, 3)) + batch_stats["shift"], batch_stats
 
 
 @pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH + 7])

@@ -34,6 +34,6 @@ def made_generator(name: str, shape: Shape, conditional: bool) -> Generator:
     classes = {"cat": 2, "dog": 3, "fish": 4}
     state = first_state(game_of(recipe, shape, len(classes)), jax.random.key(0))
     random = np.random.default_rng(1)
-    weights = jax.tree.map(lambda x: np.asarray(x) + random.normal(0, 0.1, x.shape).astype("f"), state.generator)
-    statistics = jax.tree.map(lambda x: random.uniform(0.05, 0.5, x.shape).astype("f"), state.generator_statistics)
+    weights = jax.tree.map(lambda x: np.asarray(x) + random.normal(0, 0.1, x.shape).astype("f"), state.generator.params)
+    statistics = jax.tree.map(lambda x: random.uniform(0.05, 0.5, x.shape).astype("f"), state.generator.batch_stats)
     return Generator(describe(recipe, shape, classes, {}), weights, statistics)

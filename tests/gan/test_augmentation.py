@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import Array
 
-from sparring.gan.augmentation import RAMP_IMAGES, TARGET, adapted, augmented, cut, moved, recoloured
+from sparring.gan.augmentation import RAMP_IMAGES, TARGET, adapted, augmented, cut, recolor, translate
 
 COUNT, HEIGHT, WIDTH = 400, 16, 24
 KEY = jax.random.key(0)
@@ -30,7 +30,7 @@ def test_the_strength_is_the_chance_of_each_change() -> None:
     images = jnp.ones((20_000, 2, 2, 1))
     found = np.asarray(augmented(images, jnp.float32(0.3), KEY))
     untouched = (found == 1).all(axis=(1, 2, 3)).mean()
-    # So small images are never moved, and one change in four cuts nothing off.
+    # So small images are never translate, and one change in four cuts nothing off.
     assert untouched == pytest.approx(0.7 * (1 - 0.3 * cut_share(images)), abs=0.02)
 
 
@@ -40,7 +40,7 @@ def cut_share(images: Array) -> float:
 
 def test_moved_is_a_shift_with_zeros_beyond_the_edge() -> None:
     images = pictures(2)
-    found = np.asarray(moved(images, KEY))
+    found = np.asarray(translate(images, KEY))
     shifts = set()
     for before, after in zip(np.asarray(images), found, strict=True):
         fits = [
@@ -70,10 +70,10 @@ def test_what_is_cut_is_a_rectangle_of_half_the_sides() -> None:
 
 def test_colours_change_as_one_and_transparency_does_not() -> None:
     images = pictures(4)
-    found = recoloured(images, KEY)
+    found = recolor(images, KEY)
     np.testing.assert_array_equal(found[..., 3], images[..., 3])
     gray = jnp.broadcast_to(images[..., :1], (COUNT, HEIGHT, WIDTH, 3))
-    after = np.asarray(recoloured(gray, KEY))
+    after = np.asarray(recolor(gray, KEY))
     np.testing.assert_allclose(after[..., 0], after[..., 2], atol=1e-5)  # gray stays gray
     before, spread = np.asarray(gray), after.std(axis=(1, 2, 3)) / np.asarray(gray).std(axis=(1, 2, 3))
     assert 0.5 < spread.min() < 0.55 and 1.45 < spread.max() < 1.5
@@ -81,7 +81,7 @@ def test_colours_change_as_one_and_transparency_does_not() -> None:
     assert -0.5 < shift.min() < -0.45 and 0.45 < shift.max() < 0.5
 
 
-@pytest.mark.parametrize("change", [recoloured, moved, cut])
+@pytest.mark.parametrize("change", [recolor, translate, cut])
 def test_every_image_has_a_change_of_its_own(change: Callable[[Array, Array], Array]) -> None:
     same = jnp.broadcast_to(pictures(3)[:1], (COUNT, HEIGHT, WIDTH, 3))
     assert len(np.unique(np.asarray(change(same, KEY)).reshape(COUNT, -1), axis=0)) > 30

@@ -1,7 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from sparring.gan.batch import Examples, pairs, part, parted
+from sparring.gan.batch import Examples, pairs, part, split_pairs
 
 REAL = Examples(jnp.arange(8.0).reshape(4, 1, 2, 1), jnp.arange(4))
 FAKE = Examples(-REAL.images, jnp.arange(10, 14))
@@ -17,7 +17,7 @@ def test_pairs_alternate_and_come_apart_again() -> None:
     both = pairs(REAL, FAKE)
     assert both.images.shape == (8, 1, 2, 1)
     assert labels(both) == [0, 10, 1, 11, 2, 12, 3, 13]
-    real, fake = parted(both.images[:, 0, 0, 0])
+    real, fake = split_pairs(both.images[:, 0, 0, 0])
     np.testing.assert_array_equal(real, REAL.images[:, 0, 0, 0])
     np.testing.assert_array_equal(fake, FAKE.images[:, 0, 0, 0])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import Array
 
-from sparring.gan.penalties import one_centred, squared_slopes, zero_centred
+from sparring.gan.penalties import input_gradients, one_centred, zero_centred
 
 RANDOM = np.random.default_rng(0)
 IMAGES = jnp.asarray(RANDOM.normal(size=(5, 4, 3, 2)))
@@ -19,13 +19,13 @@ def bowl(scale: Array | float, images: Array) -> Array:
 
 
 def test_a_slope_is_the_gradient_of_the_images_own_logit() -> None:
-    found = squared_slopes(lambda images: bowl(3.0, images), IMAGES)
+    found = input_gradients(lambda images: bowl(3.0, images), IMAGES)
     np.testing.assert_allclose(found, 9 * np.sum(np.asarray(IMAGES) ** 2, axis=(1, 2, 3)), rtol=1e-5)
 
 
 def test_zero_centred_is_half_the_weighted_mean_square_and_teaches_the_weights() -> None:
     def penalty(scale: Array) -> Array:
-        return zero_centred(squared_slopes(lambda images: bowl(scale, images), IMAGES), jnp.asarray(0.5))
+        return zero_centred(input_gradients(lambda images: bowl(scale, images), IMAGES), jnp.asarray(0.5))
 
     mean_square = float(np.mean(np.sum(np.asarray(IMAGES) ** 2, axis=(1, 2, 3))))
     value, gradient = jax.value_and_grad(penalty)(jnp.asarray(3.0))

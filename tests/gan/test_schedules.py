@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparring.gan.schedules import RAMP, Schedule, kept
+from sparring.gan.schedules import RAMP, Schedule, ema_decay
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ def test_without_a_length_nothing_changes() -> None:
     assert Schedule(0, 0.1)(jnp.int32(10**6)) == 1
 
 
-def test_of_what_is_a_half_life_old_half_is_kept() -> None:
-    shares = jax.vmap(lambda step: kept(step, 10.0))(jnp.arange(1000, 1010))
+def test_of_what_is_a_half_life_old_half_is_ema_decay() -> None:
+    shares = jax.vmap(lambda step: ema_decay(step, 10.0))(jnp.arange(1000, 1010))
     assert np.prod(shares) == pytest.approx(0.5, rel=1e-5)
 
 
-def test_early_on_little_is_kept() -> None:
-    assert kept(jnp.int32(99), 1000.0) == pytest.approx(0.5 ** (1 / (RAMP * 100)), rel=1e-5)
-    assert kept(jnp.int32(0), 1000.0) < 1e-5
+def test_early_on_little_is_ema_decay() -> None:
+    assert ema_decay(jnp.int32(99), 1000.0) == pytest.approx(0.5 ** (1 / (RAMP * 100)), rel=1e-5)
+    assert ema_decay(jnp.int32(0), 1000.0) < 1e-5

@@ -17,7 +17,7 @@ from sparring.gan.augmentation import RAMP_IMAGES
 from sparring.gan.batch import Examples
 from sparring.gan.gan import Game, game_of
 from sparring.gan.state import TrainState, first_state
-from sparring.gan.step import METRICS, _adapted, _penalty, train_step
+from sparring.gan.step import METRICS, _adapt, _penalty, train_step
 from sparring.recipes import RECIPES, named_recipe
 from sparring.recipes.parts import SGD
 from sparring.recipes.recipe import Recipe
@@ -90,23 +90,24 @@ def mixed(share: float, old: Any, new: Any) -> Any:
 
 
 def moved(states: list[TrainState], network: str = "discriminator") -> Any:
-    return jax.tree.map(lambda a, b: np.asarray(b - a), getattr(states[0], network), getattr(states[-1], network))
+    first, last = (getattr(states[i], network).params for i in (0, -1))
+    return jax.tree.map(lambda a, b: np.asarray(b - a), first, last)
 
 
-def test_the_average_is_that_of_the_weights_and_samples_come_from_it() -> None:
+def test_the_ema_is_that_of_the_params_and_samples_come_from_it() -> None:
     states = trained(small(average_half_life=7.0), 4)
-    expected = states[0].generator
+    expected = states[0].generator.params
     for i, state in enumerate(states[1:]):
-        expected = mixed(0.5 ** (1 / min(7.0, 0.05 * (i + 1))), expected, state.generator)
-    assert_close(states[-1].average, expected)
-    assert states[-1].sampled is states[-1].average
-    assert states[-1].average is not states[-1].generator
+        expected = mixed(0.5 ** (1 / min(7.0, 0.05 * (i + 1))), expected, state.generator.params)
+    assert_close(states[-1].ema, expected)
+    assert states[-1].sampled is states[-1].ema
+    assert states[-1].ema is not states[-1].generator.params
 
 
-def test_without_an_average_samples_come_from_the_weights() -> None:
+def test_without_an_ema_samples_come_from_the_params() -> None:
     state = trained(small())[-1]
-    assert state.average == {}
-    assert state.sampled is state.generator
+    assert state.ema == {}
+    assert state.sampled is state.generator.params
 
 
 @pytest.mark.parametrize("name", ["r1", "r2", "gradient_penalty"])
@@ -129,7 +130,7 @@ def test_penalties_on_one_image_in_two_are_those_of_every_second_image() -> None
     whole = game_of(small(r1=1.0, r2=0.5), (6, 5, 1))
     state = first_state(game, jax.random.key(0))
     real, fake = map(Examples, jax.random.uniform(jax.random.key(1), (2, 4, 6, 5, 1)))
-    parts = (state.discriminator, state.discriminator_statistics)
+    parts = (state.discriminator.params, state.discriminator.batch_stats)
     half = _penalty(game, *parts, real, fake, state.step, jax.random.key(2))
     assert half == pytest.approx(
         float(_penalty(whole, *parts, real.one_in(2), fake.one_in(2), state.step, jax.random.key(2)))
@@ -145,7 +146,7 @@ def test_two_discriminator_steps_are_two_updates_on_batches_of_their_own() -> No
     last = jax.random.normal(keys[2], (4, 3))
     together, _ = compiled(both)(state, real, noise, last, keys[0])
     first, _ = compiled(once)(state, real.part(0, 2), noise[::2], last, keys[0])
-    kept = dataclasses.replace(first, generator=state.generator, generator_optimizer=state.generator_optimizer)
+    kept = dataclasses.replace(first, generator=state.generator)
     second, _ = compiled(once)(kept, real.part(1, 2), noise[1::2], last, keys[0])
     assert_close(together.discriminator, second.discriminator)
     assert_close(together.generator, second.generator)
@@ -167,16 +168,21 @@ def test_rates_and_penalties_follow_the_schedule() -> None:
     np.testing.assert_allclose(moves[1], 0.1 * moves[0], rtol=1e-3, atol=1e-7)
 
 
+def with_params(state: TrainState, params: Any) -> TrainState:
+    """The state with other params of the discriminator."""
+    return dataclasses.replace(state, discriminator=dataclasses.replace(state.discriminator, params=params))
+
+
 def test_where_only_differences_count_the_middle_is_the_border() -> None:
     game = game_of(small(), (6, 5, 1))
     state = first_state(game, jax.random.key(0))
     real = Examples(jax.random.uniform(jax.random.key(1), (4, 6, 5, 1)))
     noise = jax.random.normal(jax.random.key(2), (4, 3))
-    shifted = jax.tree.map(lambda leaf: leaf, state.discriminator)
+    shifted = jax.tree.map(lambda leaf: leaf, state.discriminator.params)
     shifted["output"]["bias"] = shifted["output"]["bias"] + 100.0
     rows = [
-        compiled(game)(dataclasses.replace(state, discriminator=weights), real, noise, noise, jax.random.key(0))[1]
-        for weights in (state.discriminator, shifted)
+        compiled(game)(with_params(state, params), real, noise, noise, jax.random.key(0))[1]
+        for params in (state.discriminator.params, shifted)
     ]
     np.testing.assert_allclose(rows[0], rows[1], atol=1e-4)
     assert rows[0][METRICS.index("d_real")] + rows[0][METRICS.index("d_fake")] == pytest.approx(1, abs=0.01)
@@ -206,7 +212,10 @@ def test_only_classes_that_a_batch_has_are_learnt() -> None:
     recipe: dict[str, Any] = {"discriminator_optimizer": sgd, "generator_optimizer": sgd, "r1": 1.0, "r2": 1.0}
     before = first_state(game_of(small(conditional=True, **recipe), (6, 5, 1), classes=3), jax.random.key(0))
     after = conditional_step([0, 2, 2, 0], **recipe)
-    for old, new in ((before.generator, after.generator), (before.discriminator, after.discriminator)):
+    for old, new in (
+        (before.generator.params, after.generator.params),
+        (before.discriminator.params, after.discriminator.params),
+    ):
         moved = np.abs(np.asarray(new["embedding"]["embedding"] - old["embedding"]["embedding"])).max(axis=1)
         assert moved[1] == 0 and moved[0] > 0 and moved[2] > 0
 
@@ -226,7 +235,7 @@ def test_labels_go_wherever_images_go(changes: dict[str, Any]) -> None:
     changes = changes | {"discriminator_optimizer": sgd, "generator_optimizer": sgd}
     same, other = conditional_step([0] * count, **changes), conditional_step([0] * (count - 1) + [1], **changes)
     for network in ("generator", "discriminator"):
-        one, two = (np.asarray(getattr(state, network)["embedding"]["embedding"]) for state in (same, other))
+        one, two = (np.asarray(getattr(state, network).params["embedding"]["embedding"]) for state in (same, other))
         assert (one[0] != two[0]).any() and (one[1] != two[1]).any() and (one[2] == two[2]).all()
 
 
@@ -247,4 +256,4 @@ def test_the_strength_adapts_step_by_step() -> None:
     steps = {round((b - a) * RAMP_IMAGES / 4) for a, b in itertools.pairwise(strengths)}
     assert steps <= {-1, 0, 1}
     sure = dataclasses.replace(states[0], augmentation=jnp.float32(0.5))
-    assert float(_adapted(game_of(small(augment="adaptive"), (6, 5, 1)), sure.augmentation, jnp.float32(1), 8)) > 0.5
+    assert float(_adapt(game_of(small(augment="adaptive"), (6, 5, 1)), sure.augmentation, jnp.float32(1), 8)) > 0.5

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sparring.gan import optimizers
 from sparring.gan.batch import Examples
 from sparring.gan.gan import Game, game_of
-from sparring.gan.state import TrainState, first_state
+from sparring.gan.state import NetworkState, TrainState, first_state
 from sparring.gan.step import METRICS, train_step
 from sparring.recipes import RECIPES
 from sparring.recipes.parts import Optimizer
@@ -34,8 +34,13 @@ ROUNDING = 1e-9
 IMAGE_SHAPE = (28, 28, 1)
 QUICKLY: dict[str, bool | str] = {"xla_backend_optimization_level": "0"}
 """Compile without optimising: here compiling takes most of the time."""
-NETWORKS = ("generator", "generator_statistics", "discriminator", "discriminator_statistics")
-"""The parts of `TrainState` that are compared; the first piece of an array's name."""
+PARTS = {
+    "generator": ("generator", "params"),
+    "generator_statistics": ("generator", "batch_stats"),
+    "discriminator": ("discriminator", "params"),
+    "discriminator_statistics": ("discriminator", "batch_stats"),
+}
+"""What is compared of a `TrainState`, by the first piece of an array's name: the network, and the part of its state."""
 
 Array = NDArray[np.float64]
 Arrays = dict[str, Array]
@@ -125,14 +130,14 @@ def state_from(game: Game, arrays: Arrays) -> TrainState:
     shapes = jax.eval_shape(partial(first_state, game), jax.random.key(0))
     places = {name: leaf.shape for name, leaf in _leaves(shapes)}
     assert places == {name: array.shape for name, array in arrays.items()}, "the networks have other arrays"
-    parts = {network: _filled(getattr(shapes, network), arrays, network) for network in NETWORKS}
+    parts = {name: _filled(_part(shapes, name), arrays, name) for name in PARTS}
+    generator, g_stats, discriminator, d_stats = parts.values()
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        generator_optimizer=game.generator_optimizer.init(parts["generator"]),
-        average={},
+        generator=NetworkState(generator, g_stats, game.generator_optimizer.init(generator)),
+        discriminator=NetworkState(discriminator, d_stats, game.discriminator_optimizer.init(discriminator)),
+        ema={},
         augmentation={},
-        discriminator_optimizer=game.discriminator_optimizer.init(parts["discriminator"]),
-        **parts,
     )
 
 
@@ -143,9 +148,14 @@ def arrays_of(state: TrainState) -> Arrays:
 
 
 def _leaves(state: TrainState) -> Iterable[tuple[str, Any]]:
-    for network in NETWORKS:
-        for path, leaf in jax.tree_util.tree_leaves_with_path(getattr(state, network)):
-            yield _name(network, path), leaf
+    for name in PARTS:
+        for path, leaf in jax.tree_util.tree_leaves_with_path(_part(state, name)):
+            yield _name(name, path), leaf
+
+
+def _part(state: TrainState, name: str) -> Any:
+    network, part = PARTS[name]
+    return getattr(getattr(state, network), part)
 
 
 def _filled(tree: Any, arrays: Arrays, network: str) -> Any:
@@ -160,8 +170,9 @@ def outputs(game: Game, state: TrainState, batch: Batch, *, train: bool) -> tupl
     """The generator's images (M, 28, 28, 1) and how probably real the real ones are (N,), in that mode."""
 
     def apply(state: TrainState, noise: Any, real: Any) -> tuple[Any, Any]:
-        images, _ = game.generator.apply(state.generator, state.generator_statistics, noise, train=train)
-        logits, _ = game.discriminator.apply(state.discriminator, state.discriminator_statistics, real, train=train)
+        images, _ = game.generator.apply(state.generator.params, state.generator.batch_stats, noise, train=train)
+        d = state.discriminator
+        logits, _ = game.discriminator.apply(d.params, d.batch_stats, real, train=train)
         return images, jax.nn.sigmoid(logits)
 
     images, probabilities = jax.jit(apply, compiler_options=QUICKLY)(state, batch.generator_noise, batch.real)

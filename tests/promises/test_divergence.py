@@ -1,6 +1,7 @@
 """DIVERGENCE: where a number is none any more, a run goes back, and on with lower rates; nothing good is lost."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +29,16 @@ Poison = Callable[[TrainState, Array, Array], tuple[TrainState, Array]]
 
 def poison_weights(state: TrainState, metrics: Array, bad: Array) -> tuple[TrainState, Array]:
     """What a gradient that is no number does in that step: the losses of the step itself are still finite."""
-    generator = jax.tree.map(lambda leaf: jnp.where(bad, jnp.nan, leaf), state.generator)
-    return TrainState(**(vars(state) | {"generator": generator})), metrics
+    generator = jax.tree.map(lambda leaf: jnp.where(bad, jnp.nan, leaf), state.generator.params)
+    return replace(state, generator=replace(state.generator, params=generator)), metrics
 
 
 def poison_moments(state: TrainState, metrics: Array, bad: Array) -> tuple[TrainState, Array]:
     """The optimiser alone has an infinity."""
     moments = jax.tree.map(
-        lambda leaf: jnp.where(bad, jnp.inf, leaf) if leaf.dtype == jnp.float32 else leaf, state.discriminator_optimizer
+        lambda leaf: jnp.where(bad, jnp.inf, leaf) if leaf.dtype == jnp.float32 else leaf, state.discriminator.opt_state
     )
-    return TrainState(**(vars(state) | {"discriminator_optimizer": moments})), metrics
+    return replace(state, discriminator=replace(state.discriminator, opt_state=moments)), metrics
 
 
 def poison_loss(state: TrainState, metrics: Array, bad: Array) -> tuple[TrainState, Array]:

@@ -77,7 +77,7 @@ def test_fakes_come_to_look_like_the_images(name: str) -> None:
 
     def distance(state: Any) -> float:
         latents = jax.random.normal(jax.random.key(1), (64, 4))
-        fakes, _ = game.generator.apply(state.sampled, state.generator_statistics, latents, train=True)
+        fakes, _ = game.generator.apply(state.sampled, state.generator.batch_stats, latents, train=True)
         return float(np.abs(fakes.mean(axis=0) - bright[0]).mean())
 
     before = distance(state)

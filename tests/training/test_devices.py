@@ -153,9 +153,9 @@ def in_parts(network: Network, count: int) -> Network:
     """The network with BatchNorm over each of `count` parts of the batch, as devices that do not add up have it."""
 
     def apply(
-        weights: Weights, statistics: Weights, inputs: Array, labels: Labels | None = None, *, train: bool
+        params: Weights, batch_stats: Weights, inputs: Array, labels: Labels | None = None, *, train: bool
     ) -> tuple[Array, Weights]:
-        parts = [network.apply(weights, statistics, part, train=train) for part in jnp.split(inputs, count)]
+        parts = [network.apply(params, batch_stats, part, train=train) for part in jnp.split(inputs, count)]
         mean = jax.tree.map(lambda *leaves: sum(leaves) / count, *(after for _, after in parts))
         return jnp.concatenate([outputs for outputs, _ in parts]), mean
 

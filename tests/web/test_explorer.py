@@ -70,7 +70,7 @@ def test_the_opinion_is_the_discriminators(explorer: Explorer) -> None:
     state = trained.state
 
     def logit(values: np.ndarray) -> float:
-        weights = (state.discriminator, state.discriminator_statistics)
+        weights = (state.discriminator.params, state.discriminator.batch_stats)
         return float(trained.game.discriminator.apply(*weights, jnp.asarray(values[None]), train=False)[0][0])
 
     values = image.astype(np.float32) / 127.5 - 1

@@ -1,4 +1,4 @@
-"""CONVOLUTIONS that are fast on a CPU, inside a compiled loop and with gradients of any order, and on a GPU alike."""
+"""CONVOLUTIONS with gradients of any order that are fast inside a compiled loop, on a CPU as on a GPU."""
 
 import functools
 from typing import Any, Literal
@@ -15,9 +15,9 @@ from sparring.networks.layers import depth_to_space
 Padding = Literal["same", "valid"]
 
 LEAST_CHANNELS, LEAST_SAVING = 16, 2.0
-"""With so many channels on both sides, and so many times fewer multiplications, Winograd's way is the fastest."""
+"""Least number of channels, and least saving of multiplications, for which Winograd's algorithm is fastest."""
 FEW_OUTPUTS = 4
-"""With so many times fewer channels out than in, adding up what each tap gives is faster than collecting patches."""
+"""Least ratio of input to output channels for which adding up the taps is faster than collecting patches."""
 
 
 def convolution(
@@ -49,12 +49,12 @@ def convolution(
 
 
 def _conv_general_dilated(x: Array, kernel: Array, strides: Any, padding: Any, **rest: Any) -> Array:
-    """What NNX's Conv calls: stride 1, no dilation, one group; see `convolve`."""
+    """The function that NNX's Conv calls: stride 1, no dilation, one group; see `convolve`."""
     return convolve(x, kernel, padding)
 
 
 def plainly() -> bool:
-    """Whether XLA's own convolutions are taken: everywhere but on a CPU, where they are slow inside a compiled loop."""
+    """Whether to use XLA's own convolutions: yes, except on a CPU, where they are slow inside a compiled loop."""
     return jax.default_backend() != "cpu"
 
 

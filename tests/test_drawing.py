@@ -1,4 +1,4 @@
-"""NOTHING THAT ONLY DRAWS OR TELLS CAN COST A RUN: it is saved first, and a failure is a notice."""
+"""Plots and reporters cannot fail a run: it is saved first, and an error becomes a notice."""
 
 import os
 import subprocess
@@ -137,8 +137,8 @@ def test_a_reporter_that_fails_costs_no_run(tiny_recipe: Recipe, tmp_path: Path)
     assert not done.stopped
 
 
-def test_a_tensorboard_that_cannot_write_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its thread used to end, and the twelfth event then waited for ever."""
+def test_a_tensorboard_that_cannot_write_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tensorboardX's thread used to end, and the twelfth event then waited forever."""
     pytest.importorskip("tensorboardX")
     board = TensorBoard(tmp_path, 0)
 

@@ -1,4 +1,4 @@
-"""PICTURES: rounding, grids pixel by pixel, and files that are whole or not there."""
+"""Images: rounding, grids pixel by pixel, and atomic files."""
 
 from collections.abc import Callable
 from pathlib import Path

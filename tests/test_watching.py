@@ -1,4 +1,4 @@
-"""THE COMMANDS of the page: `sparring watch` and `sparring train --watch`, as people type them."""
+"""The commands `sparring watch` and `sparring train --watch`."""
 
 import contextlib
 import json
@@ -53,7 +53,7 @@ def test_a_folder_is_watched_until_ctrl_c(tiny_run: Run) -> None:
     assert process.returncode == 0 and (rest, errors) == ("", "")
 
 
-def test_a_port_that_was_asked_for_is_taken_or_said_to_be_in_use(tmp_path: Path) -> None:
+def test_a_requested_port_is_used_or_reported_as_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         process = started("watch", str(tmp_path), "--port", port)
@@ -83,7 +83,7 @@ def test_a_training_is_watched_as_long_as_it_takes(digits: Path, tmp_path: Path)
 
 
 class Terminal:
-    """A command in a terminal of its own; what it prints is read in a thread, so that it never waits."""
+    """A command in a pseudo-terminal. A thread reads its output, so that it never blocks."""
 
     def __init__(self, *words: str) -> None:
         self._own, other = pty.openpty()
@@ -109,7 +109,7 @@ class Terminal:
 
 
 def state(address: str) -> str:
-    """What the page says of its one run."""
+    """Return the state of the only run on the page."""
     with urllib.request.urlopen(address) as door:
         cookie, _, place = str(door.headers["set-cookie"]).partition("; HttpOnly; SameSite=Strict; Path=")
     asked = urllib.request.Request(f"http://{urlsplit(address).netloc}{place}api/runs", headers={"cookie": cookie})
@@ -148,7 +148,7 @@ def test_the_first_ctrl_c_ends_the_training_and_the_second_the_page(options: lis
     assert terminal.process.wait(20) == 130
 
 
-def test_who_is_told_to_end_does_not_wait_for_ctrl_c(options: list[str], tmp_path: Path) -> None:
+def test_a_terminated_training_does_not_wait_for_ctrl_c(options: list[str], tmp_path: Path) -> None:
     terminal = Terminal(*options, "--steps", "2000000", "--out", str(tmp_path / "run"))
     terminal.until("steps/s")
     terminal.process.terminate()

@@ -1,4 +1,4 @@
-"""Generators of every architecture with weights and statistics by chance, as after a training."""
+"""Generators of every architecture with random params and batch_stats."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ MADE: list[tuple[str, Shape, bool]] = [
 
 
 def made_generator(name: str, shape: Shape, conditional: bool) -> Generator:
-    """The recipe's generator, narrow, all its numbers drawn by chance."""
+    """Return the generator of a recipe, narrow, with random params and batch_stats."""
     recipe: Recipe = named_recipe(name).replace(conditional=conditional, latent_size=5, **NARROW[name])
     classes = {"cat": 2, "dog": 3, "fish": 4}
     state = first_state(game_of(recipe, shape, len(classes)), jax.random.key(0))

@@ -1,4 +1,4 @@
-"""THE MODEL CARD: its front matter is YAML, its Markdown has no markup of others, and it says where nothing lies."""
+"""The model card: valid YAML front matter, escaped Markdown, and no paths."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""EXPORT: the command writes what it says, where it says; the card says what is known and loads what it lies beside."""
+"""`export`: the files are written to the right place, and the code of the model card loads them."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""THE PAGE: one file that makes our pictures in a browser, offline, and whose buttons do what they say."""
+"""The exported page: it generates the network's images offline, and its buttons work."""
 
 import dataclasses
 from collections.abc import Iterator

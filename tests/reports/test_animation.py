@@ -1,4 +1,4 @@
-"""ANIMATIONS: each format opens and moves, shows what it should, and is no larger than was asked for."""
+"""Animations: each format opens, shows the right frames, and respects the size limit."""
 
 from pathlib import Path
 

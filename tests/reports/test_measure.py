@@ -1,4 +1,4 @@
-"""Measuring: runs and samples, side by side, on the command line; the same numbers again; refusals in one sentence."""
+"""`measure` and `compare`: runs and samples, repeatable numbers, and error messages."""
 
 import dataclasses
 import json
@@ -29,12 +29,12 @@ from sparring.training import train as training
 from sparring.training.reporter import Silence
 
 USUAL = {name: about for name, about in MEASURES.items() if name not in ("modes", "mode_divergence", "recognised")}
-"""The measures but for those of stacked MNIST."""
+"""All measures except those of stacked MNIST."""
 
 
 @pytest.fixture(scope="module")
 def trained(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A tiny run with 60 of its 200 images held out: do not write into it."""
+    """A tiny run with 60 validation images of 200. Do not write into it."""
     recipe = tiny_recipe.replace(held_out=0.3)
     return training.train(recipe, out=tmp_path_factory.mktemp("measured") / "run", reporter=Silence())
 
@@ -47,7 +47,7 @@ def run(trained: Run, tmp_path: Path) -> Run:
 
 @pytest.fixture(autouse=True)
 def mnist_judge(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped judge judges the few digits, too: training one of their own takes its time."""
+    """Use the shipped classifier of MNIST, because training one takes time."""
     judge = shipped_judge("mnist")
     choose = features.choose_extractor
     monkeypatch.setattr(
@@ -86,7 +86,7 @@ def test_the_same_command_gives_the_same_numbers(run: Run) -> None:
 def test_samples_of_a_run_taken_elsewhere_get_the_same_numbers(
     run: Run, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A generator is judged alike, whether by its run, by its samples in a file, or as pictures in a folder."""
+    """The numbers are the same for a run, for its samples in a file, and for its samples in a folder."""
     samples = sampling.load(run.path).sample(100, seed=0)
     of_run = measuring.measure(run.path, count=100)
     share = validation.split_images  # the run held out 30%, samples are judged as if 4% had been
@@ -124,7 +124,7 @@ def test_a_run_whose_data_have_changed_is_not_judged_by_them(run: Run, digits: P
 
 
 def test_judged_against_other_images_copies_are_still_of_its_own(run: Run, tmp_path: Path) -> None:
-    """A generator that repeats what it was trained on is told, whatever its samples are compared with."""
+    """A generator that copies its training images is detected, whatever its samples are compared with."""
     own = protocol.real_images(run.recipe().data, run.recipe().held_out)
     others = np.random.default_rng(1).integers(0, 256, (300, 28, 28, 1)).astype(np.uint8)
     np.savez(tmp_path / "others.npz", images=others, labels=np.arange(300) % 10)
@@ -140,7 +140,7 @@ def test_judged_against_other_images_copies_are_still_of_its_own(run: Run, tmp_p
     assert any("the 140 images of the training, compared with only 60" in notice for notice in verdict.notices)
 
 
-def test_where_its_own_images_are_gone_it_is_said(run: Run, digits: Path, tmp_path: Path) -> None:
+def test_missing_training_images_are_reported(run: Run, digits: Path, tmp_path: Path) -> None:
     recipe = checksummed.read(run.recipe_file) | {"data": str(tmp_path / "gone")}
     checksummed.write(run.recipe_file, recipe)
     environment = checksummed.read(run.environment_file)
@@ -350,7 +350,7 @@ def test_bad_input_gets_one_sentence_and_status_2(
     assert words in err
 
 
-def test_nearly_identical_samples_are_judged_and_the_alarm_says_so(
+def test_nearly_identical_samples_raise_an_alarm(
     digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = np.zeros((50, 28, 28), np.uint8)
@@ -375,7 +375,7 @@ def test_impossible_words_are_refused(words: list[str], answer: str, capsys: pyt
     assert answer in capsys.readouterr().err
 
 
-def test_random_features_say_what_they_cannot_tell(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_features_name_their_limits(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: random_features((28, 28, 1)))
     verdict = measuring.measure(run.path, count=100)
     assert "knows nothing of what they show" in verdict.extractor["caveat"]

@@ -1,4 +1,4 @@
-"""THE PLOTS: curves and animation that can be opened and show what they should."""
+"""Plots: the curves and the animation can be opened and show the right data."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""THE REPORT: a page that says all that was measured, needs nothing else, runs nothing, and believes no text."""
+"""The report: a self-contained page with all measures, no scripts, and all text escaped."""
 
 import base64
 import dataclasses
@@ -55,7 +55,7 @@ FIGURES = {
     "copies": (Measure(0.0, 0.0, 0.01), "0.0%", "1.0%"),
     "memorising": (Measure(0.509, 0.004, 0.5), "50.9% ± 0.8", "50.0%"),
 }
-"""Measures by name, each with the words for it and for its floor."""
+"""Measures by name, each with the text of its value and of its floor."""
 
 
 # ------------------------------------------------------------------------------------------------ reading a page
@@ -168,14 +168,14 @@ def real(digit_images: ImageSet) -> RealImages:
 
 @pytest.fixture(scope="module")
 def samples(digit_images: ImageSet) -> Images:
-    """120 pictures: digits, upside down."""
+    """120 digits, upside down."""
     turned: Images = digit_images.images[:120, ::-1]
     return turned
 
 
 @pytest.fixture(scope="module")
 def verdict() -> Verdict:
-    """Of a run, with everything that there can be, and nothing wrong."""
+    """The verdict of a run with all parts and no alarm."""
     return Verdict(
         subject={
             "kind": "run",
@@ -312,7 +312,7 @@ def test_nothing_runs_and_nothing_is_fetched(
     assert "url(" not in without_pictures and "@import" not in without_pictures
 
 
-def test_no_text_is_believed(verdict: Verdict, samples: Images, real: RealImages, judged_run: Run) -> None:
+def test_all_text_is_escaped(verdict: Verdict, samples: Images, real: RealImages, judged_run: Run) -> None:
     hostile = changed(
         verdict,
         subject={"recipe": f"R{HOSTILE}", "path": f"P{HOSTILE}", "command": f"M{HOSTILE}"},

@@ -1,4 +1,4 @@
-"""TENSORBOARD: the event files hold the right curves and pictures at the right steps."""
+"""TensorBoard: the event files contain the right curves and images at the right steps."""
 
 import io
 import struct
@@ -79,7 +79,7 @@ def test_a_resume_purges_what_lies_beyond_its_step(tmp_path: Path) -> None:
         assert purged(folder) == [31]
 
 
-def test_a_training_writes_what_its_events_say(tiny_recipe: Recipe, tmp_path: Path) -> None:
+def test_a_training_writes_the_values_of_its_events(tiny_recipe: Recipe, tmp_path: Path) -> None:
     from sparring.training import train as training
 
     run = training.train(tiny_recipe.replace(steps=20), out=tmp_path / "run", tensorboard=True)

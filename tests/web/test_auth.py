@@ -1,4 +1,4 @@
-"""THE GUARD, as a stranger meets it: raw requests to a server of its own. Nobody without the token gets data."""
+"""Access control, tested with raw requests to a server process. Unauthenticated clients get no data."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Served:
     port: int
     token: str
     place: str
-    """Where the page lies."""
+    """The secret path prefix."""
     folder: Path
 
     @property
@@ -102,7 +102,7 @@ def served(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield Served(told.port, parse_qs(told.query)["token"][0], place, runs)
 
 
-# ------------------------------------------------------------------------------------------------ who has the token
+# ------------------------------------------------------------------------------------------------ with the token
 
 
 def test_the_address_that_is_printed_opens_the_page_and_sets_a_strict_cookie(served: Served) -> None:
@@ -115,7 +115,7 @@ def test_the_address_that_is_printed_opens_the_page_and_sets_a_strict_cookie(ser
 
 
 def test_the_cookie_opens_nothing_without_the_place_that_it_is_for(served: Served) -> None:
-    """Cookies know no ports: another server of this machine may be sent it, but only at that place."""
+    """Cookies ignore ports: the browser sends ours to other servers of this machine, but only below the prefix."""
     assert re.fullmatch(r"/[\w-]{32}", served.place)
     head = f"HTTP/1.1\r\nhost: {served.host}\r\ncookie: {served.cookie}\r\nconnection: close\r\n\r\n"
     for place in ("", f"/{'x' * 32}", f"{served.place}x", served.place[:-1], f"/{served.place}", "/.."):
@@ -138,7 +138,7 @@ def test_every_answer_holds_the_browser_to_this_page(served: Served) -> None:
         assert "server" not in headers
 
 
-def test_who_has_the_token_sees_runs_and_pictures(served: Served, tiny_run: Run) -> None:
+def test_authenticated_clients_get_runs_and_images(served: Served, tiny_run: Run) -> None:
     key = served.key("open")
     assert served.get(f"/api/runs/{key}/grids/10.png") == (200, tiny_run.grid(10).read_bytes())
     assert served.get(f"/api/runs/{key}/real.png") == (200, tiny_run.real_grid.read_bytes())
@@ -148,7 +148,7 @@ def test_who_has_the_token_sees_runs_and_pictures(served: Served, tiny_run: Run)
     assert served.get("/static/page.css")[0] == 200 and served.get("/plotly.js")[0] == 200
 
 
-def test_cookies_that_other_ports_set_keep_the_owner_in(served: Served) -> None:
+def test_cookies_that_other_ports_set_do_not_lock_out_the_user(served: Served) -> None:
     """A page of any local port can set cookies of our name; browsers send all that match, in either order."""
     name, real = f"sparring-{served.port}", served.cookie
     flood = "; ".join(f"other-{i}={'x' * 4000}" for i in range(180))  # the most that a browser keeps for a host
@@ -169,7 +169,7 @@ def test_cookies_that_other_ports_set_keep_the_owner_in(served: Served) -> None:
         assert status == 200 and served.token in headers["set-cookie"], "the printed address opens it again"
 
 
-# ------------------------------------------------------------------------------------------------ who has not
+# ------------------------------------------------------------------------------------------------ without the token
 
 ADDRESSES = ["/", "/api/runs", "/api/changes", "/static/page.js", "/plotly.js", "/api/compare?runs=a,b", "/nothing"]
 
@@ -200,7 +200,7 @@ ADDRESSES = ["/", "/api/runs", "/api/changes", "/static/page.js", "/plotly.js", 
     ],
     ids=str,
 )
-def test_a_stranger_gets_nothing(path: str, change: dict[str, str], served: Served) -> None:
+def test_unauthenticated_clients_get_nothing(path: str, change: dict[str, str], served: Served) -> None:
     told = {name: value.format(port=served.port, token=served.token) for name, value in change.items()}
     status, headers, body = served.ask(path, **told)
     assert status == 403 and len(body) < 100
@@ -213,7 +213,7 @@ def test_a_guessed_token_opens_nothing(served: Served) -> None:
     assert served.get(f"/api/runs?token={served.token}", cookie="")[0] == 403, "only the page takes it from the address"
 
 
-def test_another_page_that_knows_the_address_but_not_the_token_is_no_way_in(served: Served) -> None:
+def test_another_origin_without_the_token_is_rejected(served: Served) -> None:
     for origin in ("http://evil.example", "null"):
         assert served.get(f"/?token={served.token}", origin=origin)[0] == 403
 
@@ -450,7 +450,7 @@ def test_what_is_no_request_is_none(request_bytes: bytes, served: Served) -> Non
 
 
 @pytest.mark.ci
-def test_two_hundred_silent_connections_keep_nobody_out_and_are_closed(served: Served) -> None:
+def test_two_hundred_silent_connections_block_no_client_and_are_closed(served: Served) -> None:
     silent = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(200)]
     half = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(20)]
     try:
@@ -467,7 +467,7 @@ def test_two_hundred_silent_connections_keep_nobody_out_and_are_closed(served: S
     assert served.works()
 
 
-def test_a_body_that_never_comes_is_not_waited_for(served: Served) -> None:
+def test_a_missing_body_times_out(served: Served) -> None:
     with socket.create_connection(("127.0.0.1", served.port), timeout=30) as connection:
         connection.sendall(posted(served, b"", length=1000))
         began = time.monotonic()
@@ -493,7 +493,7 @@ def test_changes_are_answered_at_once_with_what_to_type_when_the_page_has_ended(
         if now[0] != before[0] and now[1] != before[1]:
             return
         time.sleep(0.1)
-    pytest.fail("the change was not told")
+    pytest.fail("the change was not reported")
 
 
 def test_only_this_machine_can_ask(served: Served) -> None:
@@ -510,7 +510,7 @@ def test_the_token_is_in_no_list_of_processes(served: Served) -> None:
             assert served.token.encode() not in command.read_bytes()
 
 
-def test_the_page_ends_with_who_started_it(tmp_path: Path) -> None:
+def test_the_page_ends_with_its_parent_process(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom sparring.web import server\n"
         "with server.serve_in_background(Path(sys.argv[1])) as address:\n"
@@ -528,7 +528,7 @@ def test_the_page_ends_with_who_started_it(tmp_path: Path) -> None:
         except ConnectionRefusedError:
             return
         time.sleep(0.1)
-    pytest.fail("the page goes on although nobody watches over it")
+    pytest.fail("the page continues after its parent process ended")
 
 
 def test_a_second_page_takes_the_next_port(tmp_path: Path) -> None:

@@ -1,5 +1,4 @@
-"""THE PAGE in a browser: a run is trained while somebody watches, scrubs, explores, compares; and what can go missing
-goes missing."""
+"""The page in a browser: all views, during and after a training."""
 
 import io
 import json
@@ -78,7 +77,7 @@ def test_an_empty_folder_says_what_to_do_and_a_run_appears_when_it_begins(tab: A
 # ------------------------------------------------------------------------------------------------ one run
 
 
-def test_a_run_tells_its_alarms_classes_and_pairs(tab: Any, address: str) -> None:
+def test_a_run_shows_its_alarms_classes_and_pairs(tab: Any, address: str) -> None:
     opened(tab, address, "judged")
     assert "collapse: <i>half</i> of the samples are '3'" in tab.locator(".alarms").inner_text()
     tab.get_by_label("Distance (Frechet): samples from 9 to 5").wait_for()
@@ -106,7 +105,7 @@ def test_the_slider_shows_what_became_of_the_noise(tab: Any, address: str, tiny_
 
 @pytest.mark.ci
 def test_a_run_is_trained_while_somebody_watches(tab: Any, tiny_recipe: Recipe, tmp_path: Path) -> None:
-    """Grids and curves change by themselves, and the end is told. (test_load.py: it trains the same.)"""
+    """Grids and curves update, and the end is shown. (test_load.py checks that the training is unchanged.)"""
     recipe = tiny_recipe.replace(steps=60_000, grid_every=500, log_every=50)
     code = (
         "import json, sys\nfrom sparring import Recipe, train\n"
@@ -136,7 +135,7 @@ def test_a_run_is_trained_while_somebody_watches(tab: Any, tiny_recipe: Recipe, 
             chosen = tab.get_by_alt_text("samples after step 500", exact=True)
             newest = run.all_grids()[-1][0]
             until(tab, lambda: int(slider.get_attribute("max")) > newest // 500 + 1)
-            assert chosen.is_visible(), "who looks back is not pulled to the newest"
+            assert chosen.is_visible(), "the view stays at an earlier step"
         finally:
             trainer.terminate()
             trainer.wait()

@@ -1,4 +1,4 @@
-"""THE PLAYER: what it makes, finds and says is what the networks of the run make and say."""
+"""The explorer: its images, logits and searches agree with the networks of the run."""
 
 import shutil
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from sparring.web import explorer as explorers
 from sparring.web.explorer import Explorer, _background, newest_step
 
 LIKE_GENERATOR = 1
-"""Gray levels by which a picture may differ that was computed in a batch of another size."""
+"""Gray levels by which an image may differ if it was computed in another batch size."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,7 +47,7 @@ def conditional(conditional_run: Run) -> Explorer:
     return Explorer(conditional_run)
 
 
-def test_pictures_are_the_generators(explorer: Explorer, tiny_run: Run) -> None:
+def test_images_are_the_generators(explorer: Explorer, tiny_run: Run) -> None:
     generator = sampling.load(tiny_run.path)
     for count in (1, 5, 16, 20):
         latents = generator.draw_latents(count)
@@ -55,7 +55,7 @@ def test_pictures_are_the_generators(explorer: Explorer, tiny_run: Run) -> None:
         assert np.ptp(theirs) > 20 and np.abs(ours - theirs).max() <= LIKE_GENERATOR
 
 
-def test_pictures_of_a_class_are_the_generators(conditional: Explorer, conditional_run: Run) -> None:
+def test_images_of_a_class_are_the_generators(conditional: Explorer, conditional_run: Run) -> None:
     generator = sampling.load(conditional_run.path)
     latents, labels = generator.draw_latents(6), np.array([3, 3, 3, 7, 7, 7], np.int32)
     made = conditional.images(latents, labels).astype(int)
@@ -63,7 +63,7 @@ def test_pictures_of_a_class_are_the_generators(conditional: Explorer, condition
     assert np.abs(made - conditional.images(latents, labels[::-1].copy()).astype(int)).max() > 5
 
 
-def test_the_opinion_is_the_discriminators(explorer: Explorer) -> None:
+def test_the_output_is_the_discriminators(explorer: Explorer) -> None:
     image = explorer.images(explorer._latents[:1], None)[0]
     told = explorer.discriminate(image)
     trained = explorer.trained
@@ -85,7 +85,7 @@ def test_the_opinion_is_the_discriminators(explorer: Explorer) -> None:
     assert told.above_samples == pytest.approx(below, abs=0.03)
 
 
-def test_an_opinion_is_compared_with_the_real_images_of_the_grid(
+def test_the_output_is_compared_with_the_real_images_of_the_grid(
     explorer: Explorer, tiny_run: Run, tmp_path: Path
 ) -> None:
     image = np.zeros((28, 28, 1), np.uint8)
@@ -121,7 +121,7 @@ def test_the_class_is_the_one_that_the_discriminator_finds_most_real(conditional
     assert told.label == int(np.argmax(logits)) and told.logit == max(logits)
 
 
-def test_the_search_finds_a_picture_that_the_generator_made(explorer: Explorer) -> None:
+def test_the_search_finds_a_generated_image(explorer: Explorer) -> None:
     hidden = np.asarray(explorer.std * jax.random.normal(jax.random.key(99), (1, explorer.size)), np.float32)
     goal = explorer.images(hidden, None)[0]
     start = explorer.images(explorer._latents, None).astype(float) - goal
@@ -133,7 +133,7 @@ def test_the_search_finds_a_picture_that_the_generator_made(explorer: Explorer) 
     assert np.abs(made - found.image).max() <= LIKE_GENERATOR
 
 
-def test_the_directions_change_the_picture_most(explorer: Explorer) -> None:
+def test_the_directions_change_the_image_most(explorer: Explorer) -> None:
     directions = explorer.directions
     assert directions.shape == (8, explorer.size)
     assert np.allclose(directions @ directions.T, np.eye(8), atol=1e-4)
@@ -152,7 +152,7 @@ def test_the_directions_change_the_picture_most(explorer: Explorer) -> None:
     assert change(directions)[:3].min() > change(random).max()
 
 
-def test_of_a_run_without_a_checkpoint_there_is_nothing_to_play_with(new_run: Run) -> None:
+def test_a_run_without_a_checkpoint_cannot_be_explored(new_run: Run) -> None:
     assert newest_step(new_run) == -1
     with pytest.raises(RunError):
         Explorer(new_run)

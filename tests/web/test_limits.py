@@ -1,4 +1,4 @@
-"""HOSTILE RUNS before the page: somebody made every file of them. Nothing is waited for, and no memory filled."""
+"""Untrusted runs: no file of a run makes the page wait or fill the memory."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from sparring.web.tail import Tail
 
 
 def huge(path: Path) -> None:
-    """30 GB that take no room."""
+    """Make a sparse file of 30 GB."""
     os.truncate(path, 30 << 30)
 
 
@@ -54,7 +54,7 @@ def test_a_run_with_a_recipe_of_30_gigabytes_hides_no_other(copied_run: Run, tmp
     assert {card["name"]: card["words"] for card in cards} == {"good": "", "odd": "its files cannot be read"}
 
 
-def test_what_is_no_text_and_no_number_is_told_as_json(copied_run: Run) -> None:
+def test_lone_surrogates_are_encoded_as_json(copied_run: Run) -> None:
     about = json.loads(copied_run.environment_file.read_text())
     about = {name: value for name, value in about.items() if name not in ("sealed", "sha256")}
     about["data"]["name"] = "\ud800\x1b[31m<script>"

@@ -1,4 +1,4 @@
-"""THE PAGE where something is wrong: marks in names, cookies of others, a server that is gone, other faults."""
+"""Faults of the page: markup in names, foreign cookies, a server that has ended, and others."""
 
 import shutil
 import socket
@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tabs import SECONDS, opened, pixels, same, until, until_said, until_same, until_settled
+from tabs import SECONDS, opened, pixels, same, until, until_same, until_settled, until_text
 
 from sparring.files import checksummed
 from sparring.runs.run import Run
@@ -20,8 +20,8 @@ from sparring.web import server
 # ------------------------------------------------------------------------------------------------ others' marks
 
 
-def test_marks_in_names_are_text_in_every_chart(tab: Any, runs: Path, tmp_path: Path) -> None:
-    """Plotly makes links of `<a href>` and applies `<b>`, in names of runs and of classes, and in alarms."""
+def test_markup_in_names_is_text_in_every_chart(tab: Any, runs: Path, tmp_path: Path) -> None:
+    """Plotly interprets `<a href>` and `<b>`. They occur in names of runs and classes, and in alarms."""
     evil = "<a href='evil'>7<b>x</b>&lt;"
     for name in (evil, "other"):
         run = Run(Path(shutil.copytree(runs / "judged", tmp_path / "runs" / name)))
@@ -41,14 +41,14 @@ def test_marks_in_names_are_text_in_every_chart(tab: Any, runs: Path, tmp_path: 
             place.scroll_into_view_if_needed()
             place.locator(".main-svg").first.wait_for()
             place.evaluate("c => Plotly.Fx.hover(c, {xval: c.data[0].x.length > 5 ? 3 : 30}, 'xy')")
-            until_said(tab, place, shown)
+            until_text(tab, place, shown)
             assert place.evaluate(marks) == []
         tab.goto(told)
         for name in (evil, "other"):
             tab.get_by_label(f"compare {name}", exact=True).check()
         tab.get_by_role("button", name="Compare 2 runs").click()
         place = tab.get_by_label("Losses: ", exact=False)
-        until_said(tab, place, f"{evil}: discriminator")
+        until_text(tab, place, f"{evil}: discriminator")
         assert place.evaluate(marks) == []
 
 
@@ -56,8 +56,8 @@ def test_marks_in_names_are_text_in_every_chart(tab: Any, runs: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("attributes", ["Path=/", "Path=/; Secure", "Path=/; HttpOnly; SameSite=Strict"])
-def test_cookies_of_another_port_keep_the_owner_in(attributes: str, tab: Any, address: str) -> None:
-    """Its page sets one of our name, and as many large ones as the browser keeps."""
+def test_cookies_of_another_port_do_not_lock_out_the_user(attributes: str, tab: Any, address: str) -> None:
+    """The other server sets a cookie of our name, and as many large ones as the browser keeps."""
     name = f"sparring-{urlsplit(address).port}"
 
     class Other(BaseHTTPRequestHandler):
@@ -92,7 +92,7 @@ def lost(tab: Any) -> Any:
     return tab.locator("#lost")
 
 
-def test_a_server_that_ended_is_said_in_every_view(browser: Any, runs: Path) -> None:
+def test_every_view_reports_a_server_that_ended(browser: Any, runs: Path) -> None:
     context = browser.new_context()
     with server.serve_in_background(runs) as told:
         tabs = {part: context.new_page() for part in ("list", "run", "explore", "compare")}
@@ -116,7 +116,7 @@ def test_a_server_that_ended_is_said_in_every_view(browser: Any, runs: Path) -> 
     context.close()
 
 
-def test_a_server_that_was_started_anew_is_said(tab: Any, runs: Path) -> None:
+def test_a_restarted_server_is_reported(tab: Any, runs: Path) -> None:
     with server.serve_in_background(runs) as told:
         opened(tab, told, "plain")
         port = urlsplit(told).port
@@ -133,7 +133,7 @@ def test_a_server_that_was_started_anew_is_said(tab: Any, runs: Path) -> None:
 
 
 def test_a_page_goes_on_when_the_server_answers_again(tab: Any, runs: Path, tmp_path: Path) -> None:
-    """As after a pause, or where the way to another machine was cut."""
+    """As after a suspend or a network failure."""
     run = Run(Path(shutil.copytree(runs / "plain", tmp_path / "runs" / "plain")))
     with server.serve_in_background(tmp_path / "runs") as told:
         tab.goto(told)
@@ -175,7 +175,7 @@ def test_a_hidden_tab_asks_nothing_and_a_shown_one_at_once(tab: Any, address: st
     until(tab, lambda: len(asked) > 0)
 
 
-def test_a_killed_training_is_said_at_once(tab: Any, tiny_run: Run, tmp_path: Path) -> None:
+def test_a_killed_training_is_shown_at_once(tab: Any, tiny_run: Run, tmp_path: Path) -> None:
     if not Path("/proc/locks").exists():
         pytest.skip("needs Linux")
     run = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "runs" / "live")))

@@ -1,4 +1,4 @@
-"""THE SHELF: runs are found wherever they lie in the folder, and nothing outside it."""
+"""The run index: all runs in the folder are found, and nothing outside of it."""
 
 import shutil
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_a_run_that_vanished_since_the_last_look_is_not_found(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("wanted", ["", "..", "../run", "run", "0" * 16, "%2e%2e"])
-def test_nobody_names_a_path(wanted: str, tmp_path: Path) -> None:
+def test_a_path_is_not_an_id(wanted: str, tmp_path: Path) -> None:
     made_run(tmp_path / "run")
     assert RunIndex(tmp_path).find(wanted) is None
 
@@ -89,7 +89,7 @@ def test_a_folder_that_is_not_there_has_no_runs(tmp_path: Path) -> None:
 def test_a_folder_that_may_not_be_read_hides_no_other(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`Path.is_file` raises where the folder around it may not be entered."""
+    """`Path.is_file` raises without permission for the parent folder."""
     for name in ("a", "b"):
         shutil.copytree(tiny_run.path, tmp_path / name)
     is_file = Path.is_file

@@ -1,4 +1,4 @@
-"""THE TAIL of events: whatever is half-written, cut off or begun anew, what is whole is told once and in order."""
+"""The tail of events: complete lines are read once and in order, even if the file is truncated or replaced."""
 
 import os
 from pathlib import Path
@@ -91,7 +91,7 @@ def test_a_link_is_not_followed(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_not_waited_for(run: Run) -> None:
+def test_a_pipe_does_not_block(run: Run) -> None:
     os.mkfifo(run.events_file)
     assert Tail(run.events_file).read() == []
 

@@ -1,4 +1,4 @@
-"""DAMAGE: whatever bit of a run flips, wherever a file is cut off, it is noticed, and what is whole is still used."""
+"""DAMAGE: any flipped bit and any truncated file of a run is detected, and the whole files are still used."""
 
 import contextlib
 import os

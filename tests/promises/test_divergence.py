@@ -1,4 +1,4 @@
-"""DIVERGENCE: where a number is none any more, a run goes back, and on with lower rates; nothing good is lost."""
+"""DIVERGENCE: after NaN or infinity a run resumes from a checkpoint with lower rates; no good state is lost."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""FIRST MOMENTS: a run that was ended before its recipe was whole begins again; other folders are refused."""
+"""FIRST MOMENTS: a run that was killed before its recipe was whole begins again; other folders are refused."""
 
 import shutil
 from pathlib import Path

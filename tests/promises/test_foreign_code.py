@@ -1,4 +1,4 @@
-"""NO FOREIGN CODE: what lies in the current folder is never imported, whatever its name, by no command."""
+"""NO FOREIGN CODE: no command imports a module from the current folder."""
 
 import os
 import shutil

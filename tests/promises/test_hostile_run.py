@@ -1,4 +1,4 @@
-"""A HOSTILE RUN, as somebody may send it: nothing beyond it is touched, nothing is waited for, nothing is obeyed."""
+"""A HOSTILE RUN from elsewhere: no other file is touched, no command blocks, and no code in it runs."""
 
 import io
 import os

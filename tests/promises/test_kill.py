@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: the run always goes on, and ends as if nothing had happened, bit for bit."""
+"""SIGKILL at random moments: the run always resumes, and ends the same, bit for bit."""
 
 import contextlib
 import os

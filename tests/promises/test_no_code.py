@@ -1,4 +1,4 @@
-"""NO CODE: no file that Sparring opens can run any; shown by what the source may not hold, and by canaries in files."""
+"""NO CODE: no file that Sparring opens can run code, by rules for the source and by canaries in files."""
 
 import ast
 import io

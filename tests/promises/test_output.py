@@ -1,4 +1,4 @@
-"""THE OUTPUT: no name, of a folder, a file, a class or a recipe, sends codes to the terminal."""
+"""THE OUTPUT: names of folders, files, classes and recipes cannot send control codes to the terminal."""
 
 import ast
 import io

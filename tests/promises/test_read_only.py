@@ -1,4 +1,4 @@
-"""READ-ONLY: what was computed of a run that cannot be written to is printed first, then what could not be kept."""
+"""READ-ONLY RUNS: results are printed first, and then what could not be written."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""TWO WRITERS: of those who want to train a run at the same moment one does, and the others are refused."""
+"""TWO WRITERS: of several processes that start to train one run, one trains and the others are refused."""
 
 import itertools
 import subprocess

@@ -1,4 +1,4 @@
-"""A USER'S FILES: nothing is overwritten that Sparring did not make, and no link leads what is written elsewhere."""
+"""A USER'S FILES: only files of Sparring are overwritten, and no symlink redirects what is written."""
 
 import ast
 import contextlib

@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved is loaded, damage is noticed, and something whole is always left."""
+"""CHECKPOINTS: they load as they were saved, damage is detected, and a whole one always remains."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""THE ENVIRONMENT: a run says what it was made with, and a difference is named."""
+"""THE ENVIRONMENT: a run records it, and differences are named."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""SAMPLING: the same seed gives the same images, whatever lies around them; generators are found where they lie."""
+"""SAMPLING: the same seed gives the same images, and generators are found."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""IDENTITY: what belongs to another run or another place is named and passed over; what contradicts itself stops."""
+"""IDENTITY: files of another run or place are named and skipped; contradictions stop."""
 
 import re
 import shutil

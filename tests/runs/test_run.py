@@ -1,4 +1,4 @@
-"""THE RUN DIRECTORY: events that survive a crash, a lock that ends with its holder, and how a notebook shows it."""
+"""THE RUN FOLDER: events that survive a crash, a lock that ends with its holder, and the view in a notebook."""
 
 import base64
 import json

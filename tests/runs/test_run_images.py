@@ -1,4 +1,4 @@
-"""THE IMAGES OF A RUN: their checksum says whether they are the same; a path is only where to look."""
+"""THE IMAGES OF A RUN: they are found by their checksum, also after they were moved."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""THE WRITER: everything in order, nothing after a failure, and the training does not wait for it."""
+"""THE WRITER: jobs run in order, none runs after a failure, and the training does not wait."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""WINDOWS: what is streamed is trained bit for bit as if all images stayed on the device."""
+"""THE FEED: a streamed training gives the same result, bit for bit, as one with all images on the device."""
 
 import time
 from collections.abc import Callable

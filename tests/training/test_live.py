@@ -1,4 +1,4 @@
-"""THE TERMINAL: rate and time left, the numbers in words, the preview, and whole trainings on terminals and pipes."""
+"""THE LIVE VIEW: rate, time left, metrics and preview, and whole trainings on terminals and pipes."""
 
 import io
 import os

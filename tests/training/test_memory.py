@@ -1,4 +1,4 @@
-"""THE MEMORY that is free: the least of what the machine has and what the control groups leave."""
+"""FREE MEMORY: the least of what the machine has and what the control groups leave."""
 
 from pathlib import Path
 from types import SimpleNamespace

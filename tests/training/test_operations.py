@@ -1,4 +1,4 @@
-"""THE COUNT of operations: against formulas worked out by hand, against XLA's own count, and piece by piece."""
+"""FLOATING-POINT OPERATIONS: compared with formulas worked out by hand, and with XLA's own count."""
 
 from collections.abc import Callable
 from itertools import pairwise

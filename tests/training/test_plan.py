@@ -1,4 +1,4 @@
-"""The plan: what happens at which step, however the chunks fall."""
+"""THE PLAN: the same things happen at the same steps, for any lengths of the chunks."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""REPLICAS: each is the run with its seed alone, goes on where it was stopped, and is judged; mean and spread."""
+"""REPLICAS: each equals the run with its seed alone, resumes, and is judged; mean and spread of the scores."""
 
 import os
 import shutil

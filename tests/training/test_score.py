@@ -1,4 +1,4 @@
-"""THE SCORE: while a finished run is judged, the terminal shows how far that is."""
+"""THE SCORE: the terminal shows the progress while a finished run is judged."""
 
 import io
 import time

@@ -1,4 +1,4 @@
-"""Training: chunks do not matter, a stopped run goes on bit for bit, changed settings are refused."""
+"""TRAINING: the length of chunks does not matter, runs resume bit for bit, and changed settings are refused."""
 
 import json
 import os

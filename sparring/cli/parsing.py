@@ -11,7 +11,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from types import NoneType, UnionType
-from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 from tyro import _errors
@@ -165,8 +165,9 @@ def _refuse(event: _errors.ParseErrorEvent, program: str, options: list[str]) ->
         raise UsageError(f"{_name(event.argument)} should be one of {choices}, not {event.value!r}")
     if isinstance(event, _errors.InstantiationFailure) and event.argument is not None:
         message = str(event.message).partition("\n")[0]
-        colon = "" if message.startswith("should be") else ":"
-        raise UsageError(f"{_name(event.argument)}{colon} {message}; see {program} --help")
+        if not message.startswith("should be"):
+            message = f"should be {event.argument.lowered.metavar}: {message[:1].lower()}{message[1:]}"
+        raise UsageError(f"{_name(event.argument)} {message}; see {program} --help")
     if isinstance(event, _errors.BadValue):
         raise UsageError(f"missing value for {_name(event.argument)}; see {program} --help")
     raise UsageError(f"the options do not fit together; see {program} --help")
@@ -181,64 +182,41 @@ def _name(argument: Any) -> str:
 
 RULES = ConstructorRegistry()
 """How words become numbers: 3e3 is a whole number, and an error names the word."""
-
-
-def _whole(word: str) -> int:
-    """Accept ASCII digits only, although Python knows others."""
-    if not word.isascii():
-        raise ValueError(f"should be a whole number, not {word!r}")
-    return parse_whole(word)
-
-
-def _real(word: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        raise ValueError(f"should be a number, not {word!r}") from None
-
-
-PARSERS: dict[Any, tuple[str, Callable[[str], Any]]] = {int: ("INT", _whole), float: ("FLOAT", _real)}
+NUMBERS: dict[Any, tuple[str, str, Callable[[str], Any]]] = {
+    int: ("INT", "a whole number, such as 3000 or 3e3", parse_whole),
+    float: ("FLOAT", "a number", float),
+}
+NAMES = {NoneType: ("none", None), Literal["all"]: ("all", "all")}
+"""Names that some options take in place of a number, with their values."""
 
 
 @RULES.primitive_rule
 def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """A number, or a number or None."""
-    is_union = get_origin(info.type) in (Union, UnionType)
-    kinds = set(get_args(info.type)) if is_union else {info.type}
-    optional = NoneType in kinds
-    kinds -= {NoneType}
-    kind = kinds.pop() if len(kinds) == 1 else None
-    if kind not in PARSERS:
+    """A number, or a number or a name."""
+    kinds = set(get_args(info.type)) if get_origin(info.type) in (Union, UnionType) else {info.type}
+    names = dict(NAMES[kind] for kind in NAMES if kind in kinds)
+    found = [NUMBERS[kind] for kind in kinds - set(NAMES) if kind in NUMBERS]
+    if len(found) != 1 or len(found) + len(names) != len(kinds):
         return None
-    metavar, parse_number = PARSERS[kind]
+    metavar, what, parse_number = found[0]
+
+    def from_words(words: list[str]) -> Any:
+        if words[0].lower() in names:
+            return names[words[0].lower()]
+        try:
+            if words[0].isascii():  # Python also accepts digits of other alphabets
+                return parse_number(words[0])
+        except ValueError:
+            pass
+        raise ValueError(f"should be {', or '.join([what, *names])}, not {words[0]!r}")
+
     return PrimitiveConstructorSpec(
         nargs=1,
-        metavar=f"{metavar}|none" if optional else metavar,
-        instance_from_str=lambda words: None if optional and words[0].lower() == "none" else parse_number(words[0]),
-        is_instance=lambda value: (optional and value is None) or isinstance(value, int | float),
+        metavar="|".join([metavar, *names]),
+        instance_from_str=from_words,
+        is_instance=lambda value: value in names.values() or isinstance(value, int | float),
         str_from_instance=lambda value: [str(value)],
     )
-
-
-def _whole_or_all(words: list[str]) -> Any:
-    if words[0] == "all":
-        return "all"
-    try:
-        return _whole(words[0])
-    except ValueError:
-        raise ValueError(f"should be a whole number or all, not {words[0]!r}") from None
-
-
-WholeOrAll = Annotated[
-    Any,
-    PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="INT|all",
-        instance_from_str=_whole_or_all,
-        is_instance=lambda value: value is None or value == "all" or isinstance(value, int),
-        str_from_instance=lambda value: [str(value)],
-    ),
-]
 
 
 def _printable_texts(value: Any) -> Any:

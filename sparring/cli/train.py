@@ -9,14 +9,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import AvoidSubcommands, arg
 
 from sparring import interrupts
 from sparring.cli.parsing import (
     Flag,
-    WholeOrAll,
     check_range,
     check_seconds,
     optional,
@@ -62,7 +61,7 @@ class TrainOptions:
     """Refuse to train if a picture cannot be read. By default such pictures are skipped and counted."""
     replicas: Annotated[int | None, optional("INT")] = None
     """Train this many seeds at once, starting with the recipe's seed. Each seed gets a run."""
-    devices: Annotated[WholeOrAll, optional("INT|all")] = None
+    devices: Annotated[int | Literal["all"] | None, optional("INT|all")] = None
     """Number of devices that share every batch. Default: 1, or all if several processes train together."""
     window: Annotated[int | None, optional("MIB")] = None
     """Most MiB of images to hold on the devices; more are streamed. Default: half of the memory there."""

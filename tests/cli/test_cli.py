@@ -111,7 +111,7 @@ REFUSED = [
     ("sample", "missing RUN; see sparring sample --help"),
     ("export {run}", "missing --format; see sparring export --help"),
     ("train --size tiny", "--size.*whole number.*'tiny'"),
-    ("train --devices some", "--devices.*whole number or all.*'some'"),
+    ("train --devices some", "--devices.*whole number.* or all.*'some'"),
     ("train --tyro_print_completion bash", "unrecognized options: --tyro_print_completion"),
     ("sample {run} --out", "missing value.*--out"),
     ("train dcgan-tanh --generator.channels 4", "missing value.*--generator.channels"),

@@ -1,11 +1,11 @@
-"""METRICS, a file each: features -> statistics -> value. See `sparring.evaluation.protocol` for how many images.
+"""METRICS, one per file: features -> statistics -> value. `sparring.evaluation.protocol` decides which images are used.
 
 frechet.py        Frechet distance (Dowson & Landau 1982)
 kernel.py         kernel distance: the squared maximum mean discrepancy
 neighbours.py     precision, recall, density, coverage
-balance.py        is each class as frequent as in the data?
-modes.py          how many of stacked MNIST's 1,000 triples are made
-memorisation.py   are samples copies of training images?
-discriminator.py  does the discriminator overfit?
-asked.py          are samples of the class that was asked for?
+balance.py        class balance of the samples and of the data
+modes.py          how many of the 1,000 modes of stacked MNIST are covered
+memorisation.py   samples that are copies of training images
+discriminator.py  overfitting of the discriminator
+asked.py          samples of a conditional generator, class by class
 """

@@ -1,4 +1,4 @@
-"""THE DISCRIMINATOR on training images, unseen real ones, and fakes: has it learnt what is real, or by heart?"""
+"""OVERFITTING of the discriminator: its logits of training images, unseen real images and fakes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,51 +18,51 @@ from sparring.networks import Network, Weights
 from sparring.networks.batched import batched
 
 BATCH = 250
-"""Images that go through the discriminator at once."""
+"""Images in a batch."""
 
 Logits = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
 class Discrimination:
-    """What the discriminator says of three sets of images."""
+    """What the discriminator predicts for three sets of images."""
 
     d_training: float
     """Mean D(x) of training images."""
     d_unseen: float
-    """Mean D(x) of real images that it was not trained on."""
+    """Mean D(x) of real images that were not trained on."""
     d_fake: float
     """Mean D(G(z))."""
     right_unseen: float
-    """Share of the unseen real images that it takes for real."""
+    """Share of unseen real images classified as real."""
     right_fake: float
-    """Share of the fakes that it takes for fakes."""
+    """Share of fakes classified as fake."""
     memorising: float
-    """Chance that it finds a training image more real than an unseen one: .5 if it cannot tell them apart, 1 if it
-    knows its training images by heart. The area under the curve of Hanley & McNeil 1982."""
+    """Probability that a training image has a higher logit than an unseen one: 0.5 without overfitting, 1 if the
+    discriminator memorised its training images. The area under the ROC curve (Hanley & McNeil 1982)."""
     error: float
-    """Standard error of `memorising` where it is .5."""
+    """Standard error of `memorising` at 0.5."""
     alarm: bool
-    """Whether it knows its training images: `memorising` is .6 or more, and that beyond four standard errors."""
+    """Whether it overfits: `memorising` is at least 0.6 and more than four standard errors above 0.5."""
 
 
 def logits_of(discriminator: Network) -> Callable[[Weights, Weights, ManyImages, Labels | None], Logits]:
-    """(weights, statistics, images (N, H, W, C), uint8, labels (N,) of a conditional one) -> its logits (N,)."""
+    """A function (params, batch_stats, images (N, H, W, C) uint8, labels (N,) or None) -> logits (N,)."""
 
     @jax.jit
-    def apply(weights: Weights, statistics: Weights, part: Examples) -> Array:
+    def apply(params: Weights, batch_stats: Weights, part: Examples) -> Array:
         images = part.images.astype(jnp.float32) / 127.5 - 1
-        return discriminator.apply(weights, statistics, images, part.labels, train=False)[0]
+        return discriminator.apply(params, batch_stats, images, part.labels, train=False)[0]
 
-    def logits(weights: Weights, statistics: Weights, images: ManyImages, labels: Labels | None) -> Logits:
-        found: Logits = batched(partial(apply, weights, statistics), Examples(images, labels), BATCH)
+    def logits(params: Weights, batch_stats: Weights, images: ManyImages, labels: Labels | None) -> Logits:
+        found: Logits = batched(partial(apply, params, batch_stats), Examples(images, labels), BATCH)
         return found
 
     return logits
 
 
 def discrimination(training: Logits, unseen: Logits, fake: Logits) -> Discrimination:
-    """From the logits of training images (N,), unseen real images (M,) and fakes (L,)."""
+    """Compare the logits of training images (N,), unseen real images (M,) and fakes (L,)."""
     memorising = _chance_to_be_above(training, unseen)
     n, m = len(training), len(unseen)
     error = float(np.sqrt((n + m + 1) / (12 * n * m)))
@@ -79,7 +79,7 @@ def discrimination(training: Logits, unseen: Logits, fake: Logits) -> Discrimina
 
 
 def _chance_to_be_above(a: Logits, b: Logits) -> float:
-    """The chance that one of a is above one of b, a draw counting half."""
+    """The probability that a random element of a is larger than one of b. Equal ones count half."""
     order = np.sort(b)
     below = np.searchsorted(order, a, side="left") + np.searchsorted(order, a, side="right")
     return float(below.sum() / (2 * len(a) * len(b)))

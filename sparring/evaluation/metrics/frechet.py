@@ -1,8 +1,8 @@
-"""FRECHET DISTANCE between two sets of features, taken for normal distributions (Dowson & Landau 1982, eq. 16).
+"""FRECHET DISTANCE between two sets of features, modelled as normal distributions (Dowson & Landau 1982, eq. 16).
 
-d^2 = |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), as Heusel et al. 2017 use it with Inception's features. With a
-classifier's features it is another number, which we never call FID. It falls with the size of the samples: compare only
-equal ones, and beside the floor, what as many real images get.
+d^2 = |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)). With features of the Inception network this is the FID (Heusel et al.
+2017). With features of another classifier it is a different number and is never called FID here. The distance falls
+with the number of samples, so only equal numbers are compared, and the distance of real images is shown beside it.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean (d,) and covariance (d, d), with n - 1 in the denominator, of n features, in float64."""
+    """Mean (d,) and unbiased covariance (d, d) of n features, in float64."""
 
     n: int
     mean: Values
@@ -24,7 +24,7 @@ class Moments:
 
 
 def moments(features: NDArray[np.floating[Any]]) -> Moments:
-    """The moments of features (N, d), N at least 2."""
+    """Compute the moments of features (N, d), N at least 2."""
     values = features.astype(np.float64)
     mean = values.mean(axis=0)
     centred = values - mean
@@ -32,8 +32,11 @@ def moments(features: NDArray[np.floating[Any]]) -> Moments:
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
-    """The squared distance d^2. The trace of (C1 C2)^(1/2) is the sum of the roots of the eigenvalues of S C2 S with
-    S = C1^(1/2): symmetric matrices only, so that singular covariances do no harm."""
+    """Compute the squared distance d^2.
+
+    The trace of (C1 C2)^(1/2) is the sum of the square roots of the eigenvalues of S C2 S with S = C1^(1/2). These
+    matrices are symmetric, so singular covariances are no problem.
+    """
     root = _root(a.covariance)
     eigenvalues = np.linalg.eigvalsh(root @ b.covariance @ root)
     shift = a.mean - b.mean
@@ -42,10 +45,10 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def frechet_error(features: NDArray[np.floating[Any]], reference: Moments, groups: int = 20) -> float:
-    """Standard error of these features' (N, d) distance from the reference, for the chance in drawing the samples.
+    """Standard error of the distance of features (N, d) from the reference, from drawing the samples at random.
 
-    The jackknife that leaves out one of `groups` parts at a time (Efron & Stein 1981); a part is every groups-th
-    sample. Each distance is of almost as many samples, so that its bias cancels.
+    A jackknife (Efron & Stein 1981) that leaves out one of `groups` groups at a time; a group is every groups-th sample.
+    All distances have nearly the same number of samples, so their bias cancels.
     """
     groups = min(groups, len(features) // 2)
     if groups < 2:
@@ -66,7 +69,7 @@ def frechet_error(features: NDArray[np.floating[Any]], reference: Moments, group
 
 
 def _root(matrix: Values) -> Values:
-    """The symmetric root of a symmetric matrix without negative eigenvalues."""
+    """The symmetric square root of a positive semi-definite matrix."""
     eigenvalues, vectors = np.linalg.eigh(matrix)
     root: Values = (vectors * np.sqrt(np.clip(eigenvalues, 0, None))) @ vectors.T
     return root

@@ -1,7 +1,7 @@
-"""KERNEL DISTANCE between two sets of features: the squared maximum mean discrepancy, without bias.
+"""KERNEL DISTANCE between two sets of features: the unbiased squared maximum mean discrepancy (MMD).
 
-Gretton et al. 2012, eq. 3, with the kernel (x.y / d + 1)^3 of Binkowski et al. 2018, section 4, who call it KID with
-Inception's features. Its mean does not depend on how many samples there are: the one to look at where they are few.
+Gretton et al. 2012, eq. 3, with the kernel (x.y / d + 1)^3 of Binkowski et al. 2018, section 4. With features of the
+Inception network this is the KID. Its mean does not depend on the number of samples: prefer it for few samples.
 """
 
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ Values = NDArray[np.float64]
 Features = NDArray[np.floating[Any]]
 
 BLOCK = 1000
-"""Rows that are held at once; no result depends on it but in the last bits."""
+"""Rows computed at once. Affects results only by rounding."""
 
 
 @dataclass(frozen=True)
 class KernelDistance:
-    """The squared discrepancy, 0 or a little below where the sets are alike."""
+    """The squared MMD; near 0, perhaps slightly negative, if the distributions are equal."""
 
     value: float
     error: float
-    """Standard error for the chance in drawing the samples (those of a), to first order."""
+    """Standard error from drawing the samples (of a) at random, to first order."""
 
 
 def kernel_distance(a: Features, b: Features) -> KernelDistance:
-    """The distance of features a (N, d) from b (M, d), N and M at least 2."""
+    """Compute the distance of features a (N, d) from b (M, d), N and M at least 2."""
     ours, theirs = a.astype(np.float64), b.astype(np.float64)
     within_a, within_b = _mean_kernels_within(ours), _mean_kernels_within(theirs)
     between = _sums_of_kernels(ours, theirs) / len(theirs)
@@ -39,20 +39,20 @@ def kernel_distance(a: Features, b: Features) -> KernelDistance:
 
 
 def _mean_kernels_within(values: Values) -> Values:
-    """For each row (N, d) the mean of the kernel with all others (N,)."""
+    """For each row (N, d), the mean of the kernel with all others (N,)."""
     own = _kernel((values * values).sum(axis=1), values.shape[1])
     means: Values = (_sums_of_kernels(values, values) - own) / (len(values) - 1)
     return means
 
 
 def _sums_of_kernels(a: Values, b: Values) -> Values:
-    """For each row of a (N, d) the sum of the kernel with all rows of b (M, d): (N,)."""
+    """For each row of a (N, d), the sum of the kernel with all rows of b (M, d): (N,)."""
     blocks = range(0, len(a), BLOCK)
     return np.concatenate([_kernel(a[i : i + BLOCK] @ b.T, a.shape[1]).sum(axis=1) for i in blocks])
 
 
 def _kernel(products: Values, dimensions: int) -> Values:
-    """(x.y / d + 1)^3, computed in place, for there are many."""
+    """(x.y / d + 1)^3, computed in place to save memory."""
     products /= dimensions
     products += 1
     cubes: Values = products * products

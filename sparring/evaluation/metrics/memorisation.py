@@ -1,12 +1,12 @@
-"""MEMORISATION: are samples copies of training images? Distances of pixels, beside those of unseen real images.
+"""MEMORISATION: are samples copies of training images? Pixel distances, compared with those of unseen real images.
 
-A copy is much nearer to one training image than to any other. So a sample's *closeness* is its distance to the nearest
-training image over what is usual for it: the training images are dealt out into 50 parts, and the usual distance is the
-median of the distances to the nearest of each part. (Carlini et al. 2023, section 4.2, divide by distances to nearby
-images for the same reason: a plain digit is near to many.) Closeness is near 1 for new images and 0 for copies. A
-sample counts as a copy if its closeness is below three quarters of what only 1% of unseen real images stay below. A
-few unseen images are as close by chance, so a pair is called suspicious only among pairs of which unseen images explain
-less than a tenth.
+A copy is much nearer to one training image than to any other. The *closeness* of a sample is its distance to the
+nearest training image, divided by its usual distance: the training images are divided into 50 parts, and the usual
+distance is the median of the distances to the nearest image of each part. (Carlini et al. 2023, section 4.2, divide by
+distances to nearby images for the same reason: a simple digit is near to many.) Closeness is near 1 for new images and 0
+for copies. A sample counts as a copy if its closeness is below 3/4 of the 1% quantile of unseen real images. A few
+unseen images are that close by chance, so a pair is called suspicious only where unseen images explain less than a
+tenth of the pairs.
 """
 
 from collections.abc import Callable
@@ -26,17 +26,18 @@ from sparring.networks.batched import batched
 
 PARTS = 50
 ROWS = 250
-"""Images that are looked up at once."""
+"""Images looked up at once."""
 KEPT_BYTES, BLOCK_BYTES = 512 << 20, 64 << 20
-"""Training images that take no more stay on the device; others go there in blocks of about so many bytes."""
+"""Training images stay on the device up to the first size; more are sent in blocks of about the second size."""
 LARGEST_SIDE = 32
-"""Larger images are compared after averaging blocks of pixels down to this."""
+"""Larger images are first reduced to this side by averaging blocks of pixels."""
 UNSEEN_QUANTILE, MARGIN = 0.01, 0.75
-"""Of the unseen images' closeness, and how much closer a copy is: some classes are closer to their like than others."""
+"""The threshold of a copy is this quantile of the unseen images' closeness, times this margin. The margin allows for
+classes whose images are more alike than those of others."""
 EXPLAINED = 0.1
-"""Of suspicious pairs, unseen real images explain at most this share."""
+"""Unseen real images explain at most this share of suspicious pairs."""
 ALARM_COUNT = 5
-"""So many copies are needed for an alarm, besides their share."""
+"""The least number of copies for an alarm."""
 PAIRS = 16
 
 Values = NDArray[np.float64]
@@ -44,14 +45,14 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Nearest:
-    """For each of N images its nearest training image."""
+    """The nearest training image of each of N images."""
 
     places: NDArray[np.int64]
     """Index of the training image (N,)."""
     distances: Values
-    """Root mean square difference of the two, in gray levels of 255 (N,)."""
+    """Root mean square difference of the pixels, 0 to 255 (N,)."""
     closeness: Values
-    """The distance over what is usual for this image (N,)."""
+    """The distance divided by the usual distance of the image (N,)."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +69,24 @@ class Pair:
 
 @dataclass(frozen=True)
 class Memorisation:
-    """How the samples stand to the training images, and how unseen real images do."""
+    """Distances of samples and of unseen real images to the training images."""
 
     copies: float
     """Share of samples that count as copies."""
     copies_unseen: float
-    """The same share of the unseen real images."""
+    """The same share of unseen real images."""
     threshold: float
     """The closeness below which an image counts as a copy."""
     distance: float
-    """Median distance of a sample to its nearest training image, in gray levels of 255."""
+    """Median distance of a sample to its nearest training image, 0 to 255."""
     distance_unseen: float
-    """The same of the unseen real images."""
+    """The same for unseen real images."""
     error: float
-    """Standard error of `copies`, for the chance in drawing the samples."""
+    """Standard error of `copies`, from drawing the samples at random."""
     alarm: bool
-    """Whether there are too many."""
+    """Whether there are too many copies."""
     closest: tuple[Pair, ...]
-    """The closest pairs, no training image twice."""
+    """The closest pairs, each with another training image."""
 
 
 Lookup = Callable[[Images], Nearest]
@@ -93,9 +94,9 @@ Lookup = Callable[[Images], Nearest]
 
 
 def lookup(training: ManyImages) -> Lookup:
-    """Looks up images among training images (M, H, W, C), M at least 2.
+    """Return a function that finds the nearest of the training images (M, H, W, C), M at least 2.
 
-    They are put on the device once, or, if they take more than `KEPT_BYTES`, block by block each time.
+    The training images are put on the device once. More than `KEPT_BYTES` of them are sent in blocks at each call.
     """
     count, values = len(training), _reduced(training[:1]).size
     parts = min(PARTS, count)
@@ -103,7 +104,7 @@ def lookup(training: ManyImages) -> Lookup:
     each = -(-count // parts) if kept else max(1, BLOCK_BYTES // (parts * values))
 
     def block(first: int) -> tuple[Array, Array]:
-        """The images from `first` on, dealt out (each, parts, D), and which of them there are (each, parts)."""
+        """The images from `first` on, divided into parts (each, parts, D), and a mask of the padding (each, parts)."""
         padded = aligned((parts * each, values))
         here = select(training, np.arange(first, min(first + parts * each, count)))
         done = 0
@@ -177,9 +178,9 @@ def _closest(samples: Nearest, suspicious: float) -> tuple[Pair, ...]:
 
 @jax.jit
 def _nearest_in_parts(rows: Array, block: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Squared distances (N, P) of rows (N, D) uint8 to the nearest in each part, and its place in there (N, P).
+    """Squared distances (N, P) of rows (N, D) uint8 to the nearest image of each part, and its index there (N, P).
 
-    Part p are the images p, p + P, p + 2 P ... (E, P, D), so that neighbours in the data fall into different parts.
+    Part p holds the images p, p + P, p + 2 P ... (E, P, D), so that neighbours in the data are in different parts.
     """
     parts, there = block
     scaled = rows.astype(jnp.float32) / 127.5 - 1
@@ -196,7 +197,7 @@ def _nearest_in_parts(rows: Array, block: tuple[Array, Array]) -> tuple[Array, A
 
 
 def _differences(rows: NDArray[np.uint8], training: ManyImages, places: NDArray[np.int64]) -> Values:
-    """Root mean square difference of each row (N, D) from its training image: exact, where a sum of products is not."""
+    """Root mean square difference of each row (N, D) from its training image, without rounding errors of products."""
     found = [
         np.sqrt(np.mean((row.astype(np.float64) - _reduced(training[place : place + 1]).reshape(-1)) ** 2))
         for row, place in zip(rows, places, strict=True)
@@ -205,7 +206,7 @@ def _differences(rows: NDArray[np.uint8], training: ManyImages, places: NDArray[
 
 
 def _reduced(images: Images) -> Images:
-    """Images of sides above 32 as the means of blocks of pixels."""
+    """Reduce images with sides above 32 by averaging blocks of pixels."""
     n, h, w, c = images.shape
     block = -(-max(h, w) // LARGEST_SIDE)
     if block == 1:

@@ -1,7 +1,7 @@
-"""NEIGHBOURS: are the samples like real images, and are all real images represented? In the space of features.
+"""PRECISION AND RECALL: are the samples like real images, and are all real images represented, in feature space?
 
-Precision and recall: Kynkaanniemi et al. 2019, eq. 1 and 2. Density and coverage: Naeem et al. 2020, eq. 4 and 5. A
-feature's ball reaches to its k-th nearest neighbour in its own set, itself not counted; all balls are closed.
+Precision and recall: Kynkaanniemi et al. 2019, eq. 1 and 2. Density and coverage: Naeem et al. 2020, eq. 4 and 5. Each
+feature has a closed ball that reaches to its k-th nearest neighbour in its own set, not counting itself.
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 K = 5
 GROUPS = 20
-"""Parts of the samples that are left out in turn, for the errors of recall and coverage."""
+"""Groups of samples in the jackknife errors of recall and coverage."""
 BLOCK = 500
-"""Rows of a matrix of distances that are held at once; no result depends on it."""
+"""Rows of the distance matrix computed at once. Does not affect results."""
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Features (N, d) with the squared radius of each one's ball (N,)."""
+    """Features (N, d) and the squared radius of each feature's ball (N,)."""
 
     features: Values
     radii: Values
@@ -29,33 +29,33 @@ class Neighbourhood:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How two sets of features lie in each other, with standard errors for the chance in drawing the samples."""
+    """The overlap of two sets of features, with standard errors from drawing the samples at random."""
 
     precision: float
-    """Share of samples within the ball of a real image: are they like real ones?"""
+    """Share of samples in the ball of a real image: are they realistic?"""
     recall: float
-    """Share of real images within the ball of a sample: can the generator make them?"""
+    """Share of real images in the ball of a sample: can the generator make them?"""
     density: float
-    """Real balls that a sample lies in, over k: precision where an outlier's wide ball counts little. May exceed 1."""
+    """Mean number of real balls that a sample lies in, over k: like precision, but robust to outliers. May exceed 1."""
     coverage: float
-    """Share of real images whose ball holds a sample: like recall, but outliers among the samples do not help."""
+    """Share of real images whose ball holds a sample: like recall, but robust to outliers among the samples."""
     errors: dict[str, float]
 
 
 def neighbourhood(features: NDArray[np.floating[Any]], k: int = K) -> Neighbourhood:
-    """The balls of features (N, d). Needs more than k of them."""
+    """Compute the balls of features (N, d), N above k."""
     if len(features) <= k:
         raise ValueError(f"{len(features)} features have no {k} neighbours each")
     values = features.astype(np.float64)
     radii = [
-        np.partition(_without_itself(block, start), k - 1, axis=1)[:, k - 1].copy()  # so that the block goes
+        np.partition(_without_itself(block, start), k - 1, axis=1)[:, k - 1].copy()  # a view would keep the whole block
         for start, block in _squares(values, values)
     ]
     return Neighbourhood(values, np.concatenate(radii))
 
 
 def overlap(real: Neighbourhood, fake: Neighbourhood, k: int = K) -> Overlap:
-    """Precision, recall, density and coverage of the fakes against the real ones."""
+    """Compute precision, recall, density and coverage of fakes against real images."""
     inside = np.zeros(len(fake.features))
     recalled, covered = [], []
     for start, block in _squares(real.features, fake.features):
@@ -73,19 +73,21 @@ def overlap(real: Neighbourhood, fake: Neighbourhood, k: int = K) -> Overlap:
 
 
 def _hits(within: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether a real image has any sample of each group to it: (rows, M) -> (rows, GROUPS); a group is every 20th."""
+    """Whether a real image is hit by any sample of each group: (rows, M) -> (rows, GROUPS); a group is every 20th."""
     return np.stack([within[:, i::GROUPS].any(axis=1) for i in range(GROUPS)], axis=1)
 
 
 def _jackknife(hits: NDArray[np.bool_]) -> float:
-    """Standard error of the share of real images (rows,) that have a sample, leaving out one group at a time. That the
-    samples' own balls would be a little wider without the group is passed over."""
+    """Standard error of the share of real images (rows,) that are hit, leaving out one group at a time.
+
+    Ignores that the samples' balls would be slightly larger without the group.
+    """
     without = [(hits.sum(axis=1) - hits[:, i] > 0).mean() for i in range(GROUPS)]
     return float(np.sqrt((GROUPS - 1) * np.var(without)))
 
 
 def _squares(a: Values, b: Values) -> Any:
-    """(first row, squared distances (rows, M)) of the rows of a (N, d) from all of b (M, d), block by block."""
+    """Yield (first row, squared distances (rows, M)) of the rows of a (N, d) from all rows of b (M, d), by blocks."""
     lengths = (b * b).sum(axis=1)
     for start in range(0, len(a), BLOCK):
         rows = a[start : start + BLOCK]
@@ -93,7 +95,7 @@ def _squares(a: Values, b: Values) -> Any:
 
 
 def _without_itself(block: Values, start: int) -> Values:
-    """The distances of a set from itself, those from a feature to itself taken out."""
+    """Set the distance of each feature to itself to infinity."""
     rows = np.arange(len(block))
     block[rows, start + rows] = np.inf
     return block

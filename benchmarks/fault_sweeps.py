@@ -65,7 +65,7 @@ def serve() -> None:
     from sparring.evaluation import features, validation_judge
     from sparring.sweeps import study as sweeping
 
-    judge = features.shipped_judge("mnist")
+    judge = features.shipped_classifier("mnist")
     sweeping.ready_extractor = validation_judge.ready_extractor = lambda images: judge
     for line in sys.stdin:
         said = io.StringIO()

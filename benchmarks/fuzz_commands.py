@@ -307,7 +307,7 @@ def harmless(box: Sandbox) -> Iterator[Callable[[int], None]]:
         "jax.stages.Lowered.compile": _compile(jax.stages.Lowered.compile, depth),
         "sparring.reports.plots.write_plots": lambda run: None,
         "sparring.reports.measure._extractor": partial(_extractor, measuring._extractor),
-        "sparring.evaluation.rejection_sampling.class_judge": _enough,
+        "sparring.evaluation.rejection_sampling.classifier_for": _enough,
         "sparring.training.benchmark.measure": _enough,
         "sparring.cli.recipes.entry": cache(catalogue.entry),
         "sparring.runs.generator.Generator.draw_latents": _few(sampling.Generator.draw_latents),

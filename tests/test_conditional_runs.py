@@ -12,7 +12,7 @@ from sparring import data
 from sparring.cli.main import main
 from sparring.errors import DataError
 from sparring.evaluation import protocol
-from sparring.evaluation.features import shipped_judge
+from sparring.evaluation.features import shipped_classifier
 from sparring.files import atomic
 from sparring.images import save_images
 from sparring.recipes.recipe import Recipe
@@ -158,7 +158,7 @@ def test_the_judge_says_what_came_of_what_was_asked_for(run: Run) -> None:
     )
     said = (np.arange(100, dtype=np.int32) + 3 * (np.arange(100) < 50)) % 10  # half of the labels are wrong
     samples = protocol.Samples(np.asarray(real.unseen.images), {}, 0, said.astype(np.int32))
-    verdict = protocol.judge(samples, real, shipped_judge("mnist"), None, silent)
+    verdict = protocol.judge(samples, real, shipped_classifier("mnist"), None, silent)
     assert verdict.asked is not None
     assert verdict.measures["recognised"].value == verdict.asked.recognised
     assert verdict.asked.recognised == pytest.approx(verdict.asked.recognised_real / 2, abs=0.15)

@@ -69,7 +69,7 @@ def test_from_a_folder_to_a_verdict(
         return  # it takes its time, and channels are all that differs
     verdict = measuring.measure(run.path)
     assert verdict.data["split"] == "held-out"
-    assert verdict.extractor["name"].startswith("a judge of the labels of")
+    assert verdict.extractor["name"].startswith("a classifier of the labels of")
     assert verdict.balance is not None and len(verdict.balance.histogram) == 2
     assert scoring.judge(run)
     np.savez(tmp_path / "samples.npz", images=samples)

@@ -12,7 +12,7 @@ import pytest
 from sparring import data
 from sparring.cli.main import main
 from sparring.evaluation import rejection_sampling
-from sparring.evaluation.features import shipped_judge
+from sparring.evaluation.features import shipped_classifier
 from sparring.images import save_images
 from sparring.recipes import RECIPES
 from sparring.reports import measure as measuring
@@ -43,7 +43,7 @@ def elsewhere(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """An empty working folder; both named data sets are the few digits of the tests."""
     monkeypatch.chdir(tmp_path)
     load = data.load
-    judge = shipped_judge("mnist")
+    judge = shipped_classifier("mnist")
     monkeypatch.setattr(data, "load", lambda source, split="train", *_, **__: load(str(digits), split))
     monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: judge)
     monkeypatch.setattr(speed, "measure", partial(speed.measure, rounds=1, seconds=0.01, images=100))
@@ -77,7 +77,7 @@ def test_the_commands(elsewhere: Path, capsys: pytest.CaptureFixture[str], monke
 @pytest.mark.ci
 def test_the_commands_for_classes(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     by_sum = dataclasses.replace(
-        shipped_judge("mnist"),
+        shipped_classifier("mnist"),
         apply=lambda images: (images[:, 0, 0], np.eye(10)[images.astype(int).sum(axis=(1, 2, 3)) % 10]),
     )
     monkeypatch.setattr(rejection_sampling, "choose_extractor", lambda images, onnx, tell: by_sum)

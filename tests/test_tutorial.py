@@ -10,7 +10,7 @@ import pytest
 
 from sparring import data
 from sparring.cli.main import COMMANDS, main
-from sparring.evaluation.features import shipped_judge
+from sparring.evaluation.features import shipped_classifier
 from sparring.images import save_images
 from sparring.reports import measure as measuring
 
@@ -53,7 +53,7 @@ def test_every_option_that_a_guide_names_is_one(name: str, capsys: pytest.Captur
 @pytest.mark.long
 def test_the_commands_of_the_tutorial(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    load, judge = data.load, shipped_judge("mnist")
+    load, judge = data.load, shipped_classifier("mnist")
     monkeypatch.setattr(
         data, "load", lambda source, *rest, **more: load(str(digits) if source == "mnist" else source, *rest, **more)
     )

@@ -154,7 +154,7 @@ def _sample_classes(given: SampleOptions, generator: Generator) -> tuple[Images,
         from sparring.terminal import progress
 
         with progress.shown(str(given.run)) as report:
-            judge = rejection_sampling.class_judge(training, report)
+            judge = rejection_sampling.classifier_for(training, report)
         chosen = rejection_sampling.choose(generator, counts, names, judge, given.seed)
         made, labels = chosen.images, chosen.labels
         print_line(

@@ -1,7 +1,7 @@
-"""THE JUDGE: a classifier of the data's classes, by whose features and answers images are measured.
+"""CLASSIFIERS whose features and class probabilities are used to measure images.
 
-Two come with the package, for MNIST and for Fashion-MNIST, made by `tools/train_judge.py`; `train_judge` makes one for
-any other images with labels.
+The package ships classifiers for MNIST and Fashion-MNIST, made by `tools/train_judge.py`. `train_classifier` trains one
+for any other labelled images.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ from sparring.terminal.progress import Count
 
 BATCH = 128
 CHUNK = 50
-"""Steps of one compiled call."""
+"""Steps in one compiled call."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training images are varied, so that a judge learns what a class is instead of its images by heart."""
+    """Random changes of the training images, so that the classifier does not overfit."""
 
     pixels: float
-    """Greatest shift, as a share of the side."""
+    """Largest shift, as a fraction of the side."""
     degrees: float = 0.0
-    """Greatest rotation either way."""
+    """Largest rotation in either direction."""
     scale: float = 0.0
-    """Greatest enlargement or reduction: .1 for 90% to 110%."""
+    """Largest change of size: 0.1 for 90% to 110%."""
     flip: bool = False
-    """Whether left and right may change places."""
+    """Whether images may be mirrored horizontally."""
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
-    """A trained classifier: features of images, and their classes' probabilities."""
+class Classifier:
+    """A trained classifier: images -> features -> logits of the classes."""
 
     image_shape: ImageShape
     weights: networks.Weights
-    """{"network", "statistics", "head": {"kernel" (128, K), "bias" (K,)}}."""
+    """{"network": params, "statistics": batch_stats, "head": {"kernel" (128, K), "bias" (K,)}}."""
 
     def features(self, images: Array) -> Array:
-        """Images (N, H, W, C), uint8 -> (N, 128)."""
+        """Images (N, H, W, C), uint8 -> features (N, 128)."""
         network = networks.features(self.image_shape)
         scaled = images.astype(jnp.float32) / 127.5 - 1
         return network.apply(self.weights["network"], self.weights["statistics"], scaled, train=False)[0]
@@ -65,26 +65,26 @@ class Judge:
         return _head(self.weights["head"], features)
 
 
-def read_judge(path: Path, expected: dict[str, Any], image_shape: ImageShape, classes: int) -> Judge:
-    """The judge in a file that `pack_judge` made. Raises `CheckpointError` where size, checksum or shapes differ."""
+def read_classifier(path: Path, expected: dict[str, Any], image_shape: ImageShape, classes: int) -> Classifier:
+    """Read a file that `pack_classifier` made. Raises `CheckpointError` if its size, checksum or shapes differ."""
     template = jax.eval_shape(partial(_first_weights, image_shape, classes), jax.random.key(0))
-    return Judge(image_shape, checkpoint.read(path, expected, template))
+    return Classifier(image_shape, checkpoint.read(path, expected, template))
 
 
-def pack_judge(judge: Judge) -> tuple[bytes, dict[str, Any]]:
-    """The bytes of a judge's file, and {"bytes", "sha256"}, by which it is known."""
-    return checkpoint.pack(judge.weights)
+def pack_classifier(classifier: Classifier) -> tuple[bytes, dict[str, Any]]:
+    """The content of a classifier's file, and its {"bytes", "sha256"}."""
+    return checkpoint.pack(classifier.weights)
 
 
-def train_judge(
+def train_classifier(
     images: ImageSet, *, seed: int, epochs: int, augmentation: Augmentation, progress: Count | None = None
-) -> Judge:
-    """A judge of these images' labels: cross-entropy, AdamW (Loshchilov & Hutter 2019) under a one-cycle rate.
+) -> Classifier:
+    """Train a classifier of these images: cross-entropy, AdamW (Loshchilov & Hutter 2019), one-cycle learning rate.
 
-    Deterministic on one machine. Raises `DataError` where there are no labels, or of one class only.
+    Deterministic on one machine. Raises `DataError` if the images do not have labels of two or more classes.
     """
     if images.labels is None or len(np.unique(images.labels)) < 2:
-        raise DataError(f"{images.name} has no labels of two or more classes for a judge to learn")
+        raise DataError(f"{images.name} has no labels of two or more classes, so no classifier can be trained")
     _, height, width, channels = images.images.shape
     image_shape = (height, width, channels)
     network, classes = networks.features(image_shape, in_loop=True), len(images.class_names)
@@ -95,17 +95,17 @@ def train_judge(
     trained = {"network": weights["network"], "head": weights["head"]}
     steps_key = random_key(seed, "steps")
 
-    def objective(trained: Any, statistics: Any, batch: Array, labels: Array) -> tuple[Array, Any]:
-        features, statistics = network.apply(trained["network"], statistics, batch, train=True)
+    def objective(trained: Any, batch_stats: Any, batch: Array, labels: Array) -> tuple[Array, Any]:
+        features, batch_stats = network.apply(trained["network"], batch_stats, batch, train=True)
         losses = optax.softmax_cross_entropy_with_integer_labels(_head(trained["head"], features), labels)
-        return losses.mean(), statistics
+        return losses.mean(), batch_stats
 
     def keys_of(step: Array) -> Array:
         return jax.random.split(jax.random.fold_in(steps_key, step))
 
     @jax.jit
     def places_of(start: Array) -> Array:
-        """The images of the steps of a chunk (CHUNK, BATCH)."""
+        """Indices of the images in each step of a chunk (CHUNK, BATCH)."""
         return jax.vmap(lambda step: jax.random.randint(keys_of(step)[0], (BATCH,), 0, len(images.images)))(
             start + jnp.arange(CHUNK)
         )
@@ -113,13 +113,13 @@ def train_judge(
     @partial(jax.jit, donate_argnums=0)
     def chunk(carry: Any, start: Array, end: Array, chunk_images: Array, chunk_labels: Array) -> Any:
         def body(step: Array, carry: Any) -> Any:
-            trained, statistics, state = carry
+            trained, batch_stats, state = carry
             how = keys_of(step)[1]
             batch = _vary(how, chunk_images[step - start].astype(jnp.float32) / 127.5 - 1, augmentation)
             labels = chunk_labels[step - start]
-            gradients, statistics = jax.grad(objective, has_aux=True)(trained, statistics, batch, labels)
+            gradients, batch_stats = jax.grad(objective, has_aux=True)(trained, batch_stats, batch, labels)
             updates, state = optimizer.update(gradients, state, trained)
-            return optax.apply_updates(trained, updates), statistics, state
+            return optax.apply_updates(trained, updates), batch_stats, state
 
         return jax.lax.fori_loop(start, end, body, carry)
 
@@ -129,24 +129,24 @@ def train_judge(
         places = np.asarray(places_of(jnp.int32(start)))
         carry = chunk(carry, jnp.int32(start), jnp.int32(end), images.images[places], images.labels[places])
         if progress is not None:
-            jax.tree.map(np.asarray, carry[0]["head"])  # waits until it is done
+            jax.tree.map(np.asarray, carry[0]["head"])  # wait until the chunk is done
             progress(end, steps)
-    trained, statistics, _ = carry
-    return Judge(image_shape, jax.tree.map(np.asarray, trained | {"statistics": statistics}))
+    trained, batch_stats, _ = carry
+    return Classifier(image_shape, jax.tree.map(np.asarray, trained | {"statistics": batch_stats}))
 
 
-def accuracy(judge: Judge, images: ImageSet, batch: int = 500) -> float:
-    """Share of the labelled images whose class it knows."""
+def accuracy(classifier: Classifier, images: ImageSet, batch: int = 500) -> float:
+    """Share of labelled images that are classified correctly."""
     assert images.labels is not None
-    answer = jax.jit(lambda part: jnp.argmax(judge.logits(judge.features(part)), axis=1))
+    answer = jax.jit(lambda part: jnp.argmax(classifier.logits(classifier.features(part)), axis=1))
     answers = [np.asarray(answer(images.images[i : i + batch])) for i in range(0, len(images.images), batch)]
     return float(np.mean(np.concatenate(answers) == images.labels))
 
 
 def _first_weights(image_shape: ImageShape, classes: int, key: Array) -> dict[str, Any]:
-    network, statistics = networks.features(image_shape).init(key)
+    network, batch_stats = networks.features(image_shape).init(key)
     head = {"kernel": jnp.zeros((FEATURES, classes)), "bias": jnp.zeros(classes)}
-    return {"network": network, "statistics": statistics, "head": head}
+    return {"network": network, "statistics": batch_stats, "head": head}
 
 
 def _head(head: dict[str, Array], features: Array) -> Array:
@@ -155,7 +155,7 @@ def _head(head: dict[str, Array], features: Array) -> Array:
 
 
 def _vary(key: Array, images: Array, how: Augmentation) -> Array:
-    """Images (N, H, W, C), each turned, scaled, shifted and perhaps flipped by chance; the edge goes on beyond it."""
+    """Randomly rotate, scale, shift and mirror images (N, H, W, C). The edge pixels are repeated outside the image."""
     n, height, width, _ = images.shape
     turn_key, scale_key, shift_key, flip_key = jax.random.split(key, 4)
     angle = jnp.deg2rad(how.degrees) * jax.random.uniform(turn_key, (n,), minval=-1, maxval=1)

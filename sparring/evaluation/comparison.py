@@ -1,6 +1,6 @@
-"""COMPARISON: verdicts side by side, and the mean and spread over training seeds; as tables for people.
+"""COMPARISON: tables of verdicts, with the mean and spread over training seeds.
 
-Numbers of different extractors, data or sample sizes are never put beside each other.
+Numbers of different extractors, data or sample sizes are never compared.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ from sparring.runs.run import Run
 from sparring.terminal.tables import print_whole
 
 MOST_CLASSES, WORST_CLASSES = 20, 10
-"""Of more classes only so many are shown, the worst ones."""
+"""With more classes than the first number, only the worst ones are shown."""
 NAMES_WIDTH, COLUMN_WIDTH = 42, 18
+"""Characters for the measures' names and the real images, and for each run."""
 LEAST_WIDTH = 66
-"""Characters of the names, one run and the real images."""
-"""Characters that a comparison needs for the measures' names with the real images' values, and for each of its rows."""
+"""Characters for the names, one run and the real images."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a comparison: one verdict, or several of the same recipe with different seeds."""
+    """One column of a comparison: one verdict, or those of several seeds of a recipe."""
 
     name: str
     verdicts: tuple[Verdict, ...]
 
     def mean(self, measure: str) -> float | None:
-        """The mean over the seeds; None where one of them lacks it."""
+        """The mean over the seeds; None if the measure is missing in one."""
         values = self._values(measure)
         return None if values is None else float(np.mean(values))
 
     def spread(self, measure: str) -> float | None:
-        """Standard deviation over the seeds (n - 1); for a single verdict its standard error; None if unknown."""
+        """Standard deviation over the seeds (n - 1), or the standard error of a single verdict; None if unknown."""
         values = self._values(measure)
         if values is None:
             return None
         return float(np.std(values, ddof=1)) if len(values) > 1 else self.verdicts[0].measures[measure].error
 
     def seconds(self) -> float | None:
-        """Mean training time; None where it is not known."""
+        """Mean training time; None if unknown."""
         values = [verdict.subject.get("seconds") for verdict in self.verdicts]
         known = [value for value in values if value is not None]
         return float(np.mean(known)) if len(known) == len(values) else None
@@ -90,12 +90,12 @@ def check_comparable(verdicts: Sequence[Verdict]) -> None:
             if not same:
                 raise ComparisonError(
                     f"{first.subject['path']} was {what} {ours}, but {other.subject['path']} was {what} {theirs}; "
-                    "such numbers cannot be compared"
+                    "their numbers cannot be compared"
                 )
 
 
 def rows(verdicts: Sequence[Verdict], by_recipe: bool) -> list[Row]:
-    """One row a verdict, or with `by_recipe` one for all that differ in nothing but the seed; the best first."""
+    """One row per verdict, or with `by_recipe` one for all seeds of a recipe; the best first."""
     groups: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         groups.setdefault(_group(verdict) if by_recipe else str(len(groups)), []).append(verdict)
@@ -104,13 +104,12 @@ def rows(verdicts: Sequence[Verdict], by_recipe: bool) -> list[Row]:
 
 
 def floor_of(verdict: Verdict) -> dict[str, float]:
-    """What as many real images get, by measure."""
+    """The floor of each measure."""
     return {name: measure.real for name, measure in verdict.measures.items() if measure.real is not None}
 
 
 def print_verdict(verdict: Verdict, console: Console) -> None:
-    """One verdict as a table, its alarms and notices below. What a measure says, and whether more of it is better, is
-    told where there is room for it."""
+    """Print a verdict as a table with its alarms and notices. Wide terminals show what each measure means."""
     roomy, tight = console.width >= 120, console.width < 70
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("measure", no_wrap=True)
@@ -119,27 +118,27 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     if not tight:
         table.add_column("better", no_wrap=True)
     if roomy:
-        table.add_column("what it says", ratio=1)
+        table.add_column("meaning", ratio=1)
     for about, *numbers in measure_words(verdict):
-        says = ([] if tight else [about.better]) + ([about.meaning] if roomy else [])
-        table.add_row(about.title, *numbers, *says)
+        extra = ([] if tight else [about.better]) + ([about.meaning] if roomy else [])
+        table.add_row(about.title, *numbers, *extra)
     print_whole(console, table, None if tight else 70)
     if verdict.balance is not None:
         band = verdict.balance.variation_band
-        _say(console, f"class variation of perfectly balanced samples: below {band:.1%} in 95 of 100 cases")
+        _print(console, f"class variation of perfectly balanced samples: below {band:.1%} in 95 of 100 cases")
     if verdict.modes is not None:
-        _say(console, f"the modes: {protocol_words(verdict.modes)}")
-    _say(console, judged_words(verdict))
+        _print(console, f"the modes: {protocol_words(verdict.modes)}")
+    _print(console, judged_words(verdict))
     if verdict.asked is not None:
         _print_asked(verdict.asked, console)
     for notice in verdict.notices:
-        _say(console, f"note: {notice}")
+        _print(console, f"note: {notice}")
     for alarm in verdict.alarms:
-        _say(console, f"alarm: {alarm}")
+        _print(console, f"alarm: {alarm}")
 
 
 def measure_words(verdict: Verdict) -> Iterator[tuple[MetricInfo, str, str, str]]:
-    """(what it is, value, half of the interval of 95%, what real images get) of each measure there is."""
+    """Yield (info, value, half of the 95% confidence interval, floor) of each measure."""
     for name, about in MEASURES.items():
         if name in verdict.measures:
             measure = verdict.measures[name]
@@ -149,7 +148,7 @@ def measure_words(verdict: Verdict) -> Iterator[tuple[MetricInfo, str, str, str]
 
 
 def judged_words(verdict: Verdict) -> str:
-    """What was judged against what, by whom."""
+    """Which samples were compared with which images, by which extractor."""
     return (
         f"{verdict.samples:,} samples against {verdict.data['unseen']:,} {verdict.data['split']} images of "
         f"{verdict.data['name']}, by {_extractor(verdict)}. {verdict.extractor['caveat']}"
@@ -157,7 +156,7 @@ def judged_words(verdict: Verdict) -> str:
 
 
 def _print_asked(asked: Asked, console: Console) -> None:
-    """A class a line; of many classes only the ten that are recognised least."""
+    """Print one line per class; of many classes only those that are recognised least."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("asked for", no_wrap=True)
     for heading in ("recognised", "distance", "floor", "ratio"):
@@ -167,11 +166,11 @@ def _print_asked(asked: Asked, console: Console) -> None:
         table.add_row(asked.names[i], *class_words(asked, i))
     print_whole(console, table)
     if notice:
-        _say(console, notice)
+        _print(console, notice)
 
 
 def shown_classes(asked: Asked) -> tuple[list[int], str]:
-    """(the classes to be shown, what to say of the others)."""
+    """The classes to show, and a remark about the others."""
     known = [i for i, share in enumerate(asked.shares) if share is not None]
     if len(known) <= MOST_CLASSES:
         return known, ""
@@ -180,7 +179,7 @@ def shown_classes(asked: Asked) -> tuple[list[int], str]:
 
 
 def class_words(asked: Asked, i: int) -> tuple[str, str, str, str]:
-    """How often the i-th class is recognised, its distance, the floor, and their ratio; empty where unknown."""
+    """Recognised share, distance, floor and their ratio of the i-th class; empty if unknown."""
     share, distance, floor = asked.shares[i], asked.distances[i], asked.floors[i]
     recognised = "" if share is None else shown(share, MEASURES["recognised"])
     if distance is None or floor is None:
@@ -190,8 +189,8 @@ def class_words(asked: Asked, i: int) -> tuple[str, str, str, str]:
 
 
 def print_comparison(compared: Sequence[Row], console: Console) -> None:
-    """The rows side by side, a measure a line; in several tables where there are more than fit."""
-    told = [name for name in MEASURES if any(row.mean(name) is not None for row in compared)]
+    """Print the rows as columns of a table, or of several tables if they do not fit."""
+    known = [name for name in MEASURES if any(row.mean(name) is not None for row in compared)]
     fitting = max(1, (console.width - NAMES_WIDTH) // COLUMN_WIDTH)
     floor = floor_of(compared[0].verdicts[0])
     for start in range(0, len(compared), fitting):
@@ -201,27 +200,27 @@ def print_comparison(compared: Sequence[Row], console: Console) -> None:
         for row in part:
             table.add_column(row.name, justify="right", overflow="fold", min_width=COLUMN_WIDTH - 2)
         table.add_column("real images", justify="right", no_wrap=True)
-        for name in told:
+        for name in known:
             real = shown(floor[name], MEASURES[name]) if name in floor else ""
             table.add_row(MEASURES[name].title, *(cell(row, name) for row in part), real)
         table.add_row("training", *(time_words(row) for row in part), "")
         print_whole(console, table, LEAST_WIDTH)
     verdict = compared[0].verdicts[0]
-    _say(console, f"{verdict.samples:,} samples each, against {_data(verdict)}, by {_extractor(verdict)}")
-    _say(console, "± is the standard deviation over training seeds, or of one run its standard error")
+    _print(console, f"{verdict.samples:,} samples each, against {_data(verdict)}, by {_extractor(verdict)}")
+    _print(console, "± is the standard deviation over training seeds, or of one run its standard error")
 
 
-def _say(console: Console, text: str) -> None:
+def _print(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, markup=False)
 
 
 def shown(value: float, about: MetricInfo, beside: float | None = None) -> str:
-    """A value of a measure."""
+    """Format a value of a measure."""
     return f"{value:,.0f}" if about.count else number(value, about.share, beside)
 
 
 def number(value: float, share: bool, beside: float | None = None) -> str:
-    """A value with the digits that are worth reading, or with as many as the value that it stands `beside`."""
+    """Format a value with the significant digits, or with those of the value it is shown `beside`."""
     if share:
         return f"{value:.1%}"
     size = abs(value if beside is None else beside)
@@ -251,12 +250,12 @@ def _data(verdict: Verdict) -> str:
 
 
 def _same(first: dict[str, Any], other: dict[str, Any], *names: str) -> bool:
-    """Whether these agree; what the data are called in two places does not count."""
+    """Whether these values agree."""
     return all(first[name] == other[name] for name in names)
 
 
 def _group(verdict: Verdict) -> str:
-    """What verdicts of one recipe with different seeds have in common."""
+    """A key that is the same for all seeds of a recipe."""
     if verdict.subject["kind"] != "run":
         return str(verdict.subject["path"])
     recipe = Run(Path(verdict.subject["path"])).recipe()
@@ -273,7 +272,7 @@ def _name(group: Sequence[Verdict], by_recipe: bool) -> str:
 
 
 def distance_words(score: float, spread: float, about: dict[str, Any]) -> str:
-    """A distance and its spread; a Frechet distance as a multiple of what real images have."""
+    """Format a distance and its spread; a Frechet distance as a multiple of the floor."""
     if about["measure"] == "frechet":
         score, spread = score / about["floor"], spread / about["floor"]
         return f"{number(score, share=False)} ± {number(spread, share=False, beside=score)}"

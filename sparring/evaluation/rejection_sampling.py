@@ -1,4 +1,4 @@
-"""CHOOSING: images of classes from a generator that is told none: the judge looks, and what was asked for is kept."""
+"""REJECTION SAMPLING: images of chosen classes from an unconditional generator. A classifier selects them."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from sparring.system.numerics import fixed
 from sparring.terminal.progress import ReportProgress
 
 DRAWN = 500
-"""Images that are drawn at once."""
-PATIENCE = 20_000
-"""So many images without one to keep, and the class is given up."""
+"""Images drawn at once."""
+MOST_REJECTED = 20_000
+"""Images rejected in a row before the missing classes are given up."""
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
-    """Images of the classes that were asked for, as the judge sees them."""
+class Accepted:
+    """Images of the classes that were asked for, according to a classifier."""
 
     images: Images
     """(N, H, W, C), uint8, in the order of their classes."""
     labels: Labels
     """(N,)."""
     drawn: int
-    """How many images were drawn for them."""
+    """Number of images that were drawn for these."""
 
 
 def training_images(run: Run) -> ImageSet:
-    """What a run was trained on. Raises `RunError` where it is no run, `ClassError` where the images have no labels."""
+    """The training images of a run. Raises `RunError` if there is no run, `ClassError` if the images have no labels."""
     if not run.exists():
-        raise RunError(f"{run.path} is no run: to choose images by class, the data of the run are needed")
+        raise RunError(f"{run.path} is not a run: rejection sampling needs the training images of the run")
     recipe = run.recipe()
     training = load_split(run, recipe).training
     if training.labels is None:
@@ -47,41 +47,43 @@ def training_images(run: Run) -> ImageSet:
 
 
 @fixed()
-def class_judge(training: ImageSet, tell: ReportProgress) -> Extractor:
-    """The judge that knows the classes of these images; where none is shipped, it is trained.
+def classifier_for(training: ImageSet, tell: ReportProgress) -> Extractor:
+    """A classifier of these images, shipped or trained on them.
 
-    Raises `ClassError` where there is nothing to tell apart.
+    Raises `ClassError` if there is only one class, or if the classifier is no better than chance.
     """
     if training.labels is None or len(np.unique(training.labels)) < 2:
         raise ClassError(f"all images of {training.name} are of one class, so none can be asked for")
-    judge = choose_extractor(training, None, tell)
-    if not judge.has_classes:
-        raise ClassError(f"classes of {training.name} cannot be asked for. {judge.caveat}")
-    return judge
+    classifier = choose_extractor(training, None, tell)
+    if not classifier.has_classes:
+        raise ClassError(f"classes of {training.name} cannot be asked for. {classifier.caveat}")
+    return classifier
 
 
 @fixed()
-def choose(generator: Generator, counts: Counts, names: tuple[str, ...], judge: Extractor, seed: int) -> Chosen:
-    """So many images of each class: of all that are drawn, the first ones that the judge takes for it.
+def choose(generator: Generator, counts: Counts, names: tuple[str, ...], classifier: Extractor, seed: int) -> Accepted:
+    """Draw images until there are `counts` of each class: the first ones that the classifier assigns to it.
 
-    Raises `ClassError` where `PATIENCE` images in a row hold none that is still wanted.
+    Raises `ClassError` if `MOST_REJECTED` images in a row are rejected.
     """
     kept: list[list[Images]] = [[] for _ in counts]
-    missing, drawn, useless = counts.copy(), 0, 0
+    missing, drawn, rejected = counts.copy(), 0, 0
     while missing.any():
         images = generator.images(generator.draw_latents(DRAWN, seed, first=drawn))
-        answers = judge(images).probabilities
-        assert answers is not None
-        seen = answers.argmax(axis=1)
+        probabilities = classifier(images).probabilities
+        assert probabilities is not None
+        seen = probabilities.argmax(axis=1)
         before = missing.sum()
         for label in np.flatnonzero(missing):
             found = images[seen == label][: missing[label]]
             kept[label].append(found)
             missing[label] -= len(found)
         drawn += DRAWN
-        useless = 0 if missing.sum() < before else useless + DRAWN
-        if useless >= PATIENCE:
+        rejected = 0 if missing.sum() < before else rejected + DRAWN
+        if rejected >= MOST_REJECTED:
             wanted = ", ".join(repr(names[label]) for label in np.flatnonzero(missing))
-            raise ClassError(f"of {drawn:,} images the last {useless:,} held none that the judge takes for {wanted}")
+            raise ClassError(
+                f"of {drawn:,} images the last {rejected:,} were rejected: the classifier assigned none to {wanted}"
+            )
     images = np.concatenate([part for parts in kept for part in parts])
-    return Chosen(images, labels_of(counts), drawn)
+    return Accepted(images, labels_of(counts), drawn)

@@ -1,4 +1,4 @@
-"""THE GLANCE: the cheap part of the judge, for a run that is being trained: 1,000 samples against held-out images."""
+"""THE VALIDATION JUDGE: judges the states of a run by 1,000 samples and the validation images."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from sparring.images import Images, some_places, to_uint8
 from sparring.networks.batched import batched
 
 SAMPLES = 4 * BATCH
-"""Samples of one judgement, always of the same latents."""
+"""Samples of a judgement, always of the same latents."""
 LOOKED_UP = 250
-"""Samples, and held-out images, of which the nearest training image is looked up."""
+"""Samples and validation images whose nearest training image is looked up."""
 FRECHET_LEAST = 500
-"""With fewer held-out images the score is the kernel distance, which does not depend on how many there are."""
+"""With fewer validation images, the score is the kernel distance, which does not depend on their number."""
 
 
 class ValidationJudge:
-    """Judges states of one run. Keeps what is the same in every judgement; making it takes about a second."""
+    """Judges states of one run. Making it computes what all judgements share, in about a second."""
 
     def __init__(self, game: Game, latents: Latents, seed: int, images: SplitImages) -> None:
         training, validation = images.training, images.validation
@@ -42,7 +42,7 @@ class ValidationJudge:
         self._noise = np.asarray(latents.draw(random_key(seed, "glances"), SAMPLES))
         self._labels = usual_labels(SAMPLES, training.class_counts) if game.classes else None
         self._generate = jax.jit(
-            lambda weights, statistics, z: game.generator.apply(weights, statistics, *z, train=False)[0]
+            lambda params, batch_stats, z: game.generator.apply(params, batch_stats, *z, train=False)[0]
         )
         self._logits = logits_of(game.discriminator)
         self._training = training.only(some_places(len(training.images), SAMPLES))
@@ -63,16 +63,16 @@ class ValidationJudge:
         self._images = training.images
         self._unseen = self._find(self._validation.images[:LOOKED_UP])
         self.closest: Images | None = None
-        """Of the last judgement the samples that are closest to training images, each before its training image:
+        """The samples of the last judgement that are closest to training images, each followed by its training image:
         (2 pairs, H, W, C)."""
 
     def judge(self, state: TrainState) -> dict[str, Any]:
-        """The numbers of one judgement, as they are written into the events."""
+        """Judge a state. Returns the values of a `judged` event."""
         samples = self._draw(state)
         features = self._extractor(samples)
         copied = memorisation(self._find(samples[:LOOKED_UP]), self._unseen)
         self.closest = self._beside(samples, copied)
-        told = discrimination(
+        logits = discrimination(
             *(
                 self._logits(state.discriminator.params, state.discriminator.batch_stats, images, labels)
                 for images, labels in (
@@ -90,10 +90,10 @@ class ValidationJudge:
             "copies": copied.copies,
             "copies_alarm": copied.alarm,
             "suspicious": sum(pair.suspicious for pair in copied.closest),
-            "right_unseen": told.right_unseen,
-            "right_fake": told.right_fake,
-            "memorising": told.memorising,
-            "memorising_alarm": told.alarm,
+            "right_unseen": logits.right_unseen,
+            "right_fake": logits.right_fake,
+            "memorising": logits.memorising,
+            "memorising_alarm": logits.alarm,
         }
         if not isinstance(state.augmentation, dict):
             values["augmentation"] = float(state.augmentation)
@@ -102,18 +102,20 @@ class ValidationJudge:
         return values
 
     def error(self, state: TrainState) -> float:
-        """Standard error of that state's score, for the chance in drawing the samples."""
+        """Standard error of the score, from drawing the samples at random."""
         features = self._extractor(self._draw(state)).values
         if self._by_frechet:
             return frechet_error(features, self._moments)
         return kernel_distance(features, self._real).error
 
-    def _classes_of(self, answers: NDArray[np.float32], frequencies: NDArray[np.float64]) -> dict[str, Any]:
-        """What the samples are taken for. So few of a thousand classes say nothing of their balance: even real ones
-        would be off by 37%. Of those the modes are counted."""
+    def _classes_of(self, probabilities: NDArray[np.float32], frequencies: NDArray[np.float64]) -> dict[str, Any]:
+        """Values about the classes of the samples.
+
+        With 1,000 classes, the modes are counted instead of the balance: 1,000 real images would be off by 37%.
+        """
         values: dict[str, Any]
         if self._modes_real is None:
-            spread = balance(answers, frequencies)
+            spread = balance(probabilities, frequencies)
             histogram = spread.histogram
             values = {
                 "histogram": list(histogram),
@@ -121,19 +123,19 @@ class ValidationJudge:
                 "variation_band": spread.variation_band,
             }
         else:
-            counted = modes(answers)
+            counted = modes(probabilities)
             histogram = counted.histogram
             values = {"modes": counted.captured, "modes_real": self._modes_real}
         top = int(np.argmax(histogram))
         return values | {
-            "confident": float(clear(answers).mean()),
+            "confident": float(clear(probabilities).mean()),
             "top_class": self._classes[top],
-            "top_share": histogram[top] / len(answers),
+            "top_share": histogram[top] / len(probabilities),
             "top_due": float(frequencies[top]),
         }
 
     def _draw(self, state: TrainState) -> Images:
-        """The samples of the fixed latents."""
+        """Generate the samples of the fixed latents."""
 
         def images(asked: tuple[NDArray[np.float32], Labels | None]) -> Images:
             return to_uint8(np.asarray(self._generate(state.sampled, state.generator.batch_stats, asked)))
@@ -146,7 +148,7 @@ class ValidationJudge:
         return np.stack([image for pair in pairs for image in pair])
 
     def _shown(self, real: ImageSet) -> tuple[ManyImages, Labels | None]:
-        """Real images as the discriminator is shown them."""
+        """Real images as inputs of the discriminator."""
         return real.images, None if self._labels is None else real.labels
 
     @property
@@ -154,7 +156,7 @@ class ValidationJudge:
         return len(self._real) >= FRECHET_LEAST
 
     def _score(self, features: NDArray[np.float32]) -> float:
-        """The distance from the held-out images: lower is better."""
+        """The distance from the validation images; lower is better."""
         if self._by_frechet:
             return frechet_distance(moments(features), self._moments)
         return kernel_distance(features, self._real).value

@@ -1,4 +1,4 @@
-"""THE VERDICT: all that was measured of one set of samples, with what it is measured by; to and from JSON."""
+"""THE VERDICT: all measures of one set of samples, and how they were measured; to and from JSON."""
 
 from __future__ import annotations
 
@@ -23,85 +23,90 @@ class Measure:
 
     value: float
     error: float | None
-    """Standard error for the chance in drawing the samples; None where that is not known."""
+    """Standard error from drawing the samples at random; None if unknown."""
     real: float | None
-    """The same measure of as many real training images: what a perfect generator would get. None where it has none."""
+    """The floor: the same measure of the same number of training images. None if there is none."""
 
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What a measure is, for tables and the report."""
+    """Description of a measure, for tables and the report."""
 
     title: str
     better: str
-    """One of lower, higher, or nothing where it depends."""
+    """"lower", "higher", or empty if neither is better."""
     meaning: str
-    """One sentence for somebody who never heard of it."""
+    """One sentence for newcomers."""
     share: bool = False
-    """Whether it is a share, to be shown in percent."""
+    """Whether it is shown in percent."""
     count: bool = False
-    """Whether it is a number of things, to be shown without decimals."""
+    """Whether it is a count, shown without decimals."""
 
 
 MEASURES: dict[str, MetricInfo] = {
     "frechet_ratio": MetricInfo(
         "distance / floor",
         "lower",
-        "How many times as far from unseen real images as other real images are; 1 would be perfect.",
+        "Distance from unseen real images, divided by that of other real images; 1 would be perfect.",
     ),
     "frechet": MetricInfo(
         "Frechet classifier distance", "lower", "Distance of the samples' features from those of unseen images."
     ),
-    "kernel": MetricInfo(
-        "kernel distance", "lower", "Another distance, without bias: the one to trust for few samples."
-    ),
+    "kernel": MetricInfo("kernel distance", "lower", "An unbiased distance: prefer it for few samples."),
     "precision": MetricInfo(
-        "precision", "higher", "Share of samples that lie among real images: are they like real ones?", True
+        "precision", "higher", "Share of samples that lie among real images: are they realistic?", True
     ),
     "recall": MetricInfo(
-        "recall", "higher", "Share of real images that lie among the samples: is everything there?", True
+        "recall", "higher", "Share of real images that lie among the samples: is nothing missing?", True
     ),
-    "density": MetricInfo("density", "higher", "Precision that outliers cannot raise; about 1 for real images."),
+    "density": MetricInfo("density", "higher", "Like precision, but robust to outliers; about 1 for real images."),
     "coverage": MetricInfo(
-        "coverage", "higher", "Share of real images with a sample nearby: recall that outliers cannot raise.", True
+        "coverage", "higher", "Share of real images with a sample nearby: like recall, but robust to outliers.", True
     ),
     "modes": MetricInfo(
-        "modes", "higher", "How many of the 1,000 triples of digits there is at least one sample of.", count=True
+        "modes", "higher", "How many of the 1,000 triples of digits have at least one sample.", count=True
     ),
     "mode_divergence": MetricInfo(
-        "divergence of modes", "lower", "How unevenly the samples are spread over them: KL(samples || uniform) in nats."
+        "divergence of modes",
+        "lower",
+        "How unevenly the samples are distributed over the modes: KL(samples || uniform) in nats.",
     ),
     "variation": MetricInfo(
-        "class variation", "lower", "Share of samples that would have to be of another class to be balanced.", True
+        "class variation", "lower", "Share of samples that would have to change class to be balanced.", True
     ),
     "confident": MetricInfo(
-        "clear pictures", "higher", "Share of samples of which the judge is at least 90% sure.", True
+        "clear pictures",
+        "higher",
+        "Share of samples that the classifier assigns to a class with at least 90% probability.",
+        True,
     ),
     "score": MetricInfo(
-        "class score", "higher", "1 to the number of classes: clear pictures of all classes (the MNIST score)."
+        "class score",
+        "higher",
+        "Inception score with this classifier, 1 to the number of classes: clear pictures of all classes.",
     ),
     "recognised": MetricInfo(
-        "recognised", "higher", "Share of samples that the judge takes for the class that was asked for.", True
+        "recognised", "higher", "Share of samples that the classifier assigns to the class that was asked for.", True
     ),
     "copies": MetricInfo(
         "copies",
         "",
-        "Share of samples that are copies: far closer to a training image than unseen real images are.",
+        "Share of samples that are copies: much closer to a training image than unseen real images are.",
         True,
     ),
     "memorising": MetricInfo(
-        "D knows training images",
+        "D overfits",
         "",
-        "How often D finds a training image more real than an unseen one; 50% is chance.",
+        "How often D rates a training image as more real than an unseen one; 50% is chance.",
         True,
     ),
 }
-"""In the order of every table."""
+"""In the order of all tables."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was measured, of what, by what."""
+    """All measures of one set of samples."""
 
     subject: dict[str, Any]
     """What was judged: {"kind": "run", "path", "recipe", "seed", "step", "best", "seconds", "command"} or {"kind":
@@ -111,22 +116,22 @@ class Verdict:
     extractor: dict[str, Any]
     """{"name", "sha256", "caveat"}."""
     samples: int
-    """How many were judged."""
+    """Number of samples that were judged."""
     seed: int | None
-    """Of the samples; None where they were made elsewhere."""
+    """Seed of the samples; None if another program made them."""
     measures: dict[str, Measure]
     """By the names in `MEASURES`."""
     balance: Balance | None
     memorisation: Memorisation
     discriminator: Discrimination | None
     alarms: tuple[str, ...]
-    """What is wrong, in plain words."""
+    """Problems of the samples."""
     notices: tuple[str, ...]
-    """What one should know of these numbers."""
+    """Remarks about the numbers."""
     modes: Modes | None = None
-    """Of stacked MNIST only."""
+    """Only for stacked MNIST."""
     asked: Asked | None = None
-    """Of conditional generators only."""
+    """Only for conditional generators."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -134,7 +139,7 @@ class Verdict:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Verdict:
-        """What `to_json` wrote. Raises `RunError` where that is not what it is."""
+        """Read what `to_json` wrote. Raises `RunError` for anything else."""
         try:
             schemas.check(value, schemas.Measures)
             verdict = schemas.check(value, cls)

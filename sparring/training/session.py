@@ -153,7 +153,7 @@ class Session:
         if self.monitor is None or not self.plan.is_judged(self.step):
             return
         self.writer.finish()  # the monitor writes its own events
-        if values := self.monitor.look(self.step, self.plan.steps, rate, self.local_state):
+        if values := self.monitor.judge_if_due(self.step, self.plan.steps, rate, self.local_state):
             if self.board is not None:
                 self.board.scalars(self.step, {f"judge/{name}": values[name] for name in JUDGED_KEYS if name in values})
             self.reporter.judged(values)

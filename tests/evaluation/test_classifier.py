@@ -17,13 +17,13 @@ from sparring.data import ImageSet
 from sparring.errors import CheckpointError, DataError
 from sparring.evaluation.classifier import (
     Augmentation,
-    Judge,
+    Classifier,
     _first_weights,
     _vary,
     accuracy,
-    pack_judge,
-    read_judge,
-    train_judge,
+    pack_classifier,
+    read_classifier,
+    train_classifier,
 )
 from sparring.gan.randomness import random_key
 from sparring.networks.layers import space_to_depth
@@ -32,7 +32,7 @@ from sparring.runs import checkpoint
 STEPS = 40
 SHAPE = (14, 14, 1)
 
-Train = Callable[[int], Judge]
+Train = Callable[[int], Classifier]
 """A seed -> a judge of `labelled`, made once a session."""
 
 
@@ -45,9 +45,9 @@ def labelled(digits: Path) -> ImageSet:
     )
 
 
-def trained_on(images: ImageSet, seed: int = 0, **options: Any) -> Judge:
+def trained_on(images: ImageSet, seed: int = 0, **options: Any) -> Classifier:
     epochs = STEPS * 128 // len(images.images)
-    return train_judge(images, seed=seed, epochs=epochs, augmentation=Augmentation(pixels=0.06), **options)
+    return train_classifier(images, seed=seed, epochs=epochs, augmentation=Augmentation(pixels=0.06), **options)
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +55,7 @@ def judge_of_seed(labelled: ImageSet) -> Train:
     return cache(partial(trained_on, labelled))
 
 
-def arrays(judge: Judge) -> dict[str, NDArray[Any]]:
+def arrays(judge: Classifier) -> dict[str, NDArray[Any]]:
     return checkpoint.named_arrays(judge.weights)
 
 
@@ -118,11 +118,11 @@ def test_images_without_two_classes_are_refused(labelled: ImageSet) -> None:
 
 def test_a_judge_comes_back_from_its_file(judge_of_seed: Train, labelled: ImageSet, tmp_path: Path) -> None:
     judge = judge_of_seed(0)
-    content, about = pack_judge(judge)
+    content, about = pack_classifier(judge)
     path = tmp_path / "judge.safetensors"
     path.write_bytes(content)
     assert about == {"bytes": len(content), "sha256": checkpoint.sha256(content)}
-    found = read_judge(path, about, SHAPE, 10)
+    found = read_classifier(path, about, SHAPE, 10)
     assert found.image_shape == SHAPE
     for name, array in arrays(judge).items():
         np.testing.assert_array_equal(arrays(found)[name], array, name)
@@ -135,11 +135,11 @@ def test_a_judge_comes_back_from_its_file(judge_of_seed: Train, labelled: ImageS
 def test_a_file_of_a_judge_of_other_images_is_refused(
     shape: tuple[int, int, int], classes: int, judge_of_seed: Train, tmp_path: Path
 ) -> None:
-    content, about = pack_judge(judge_of_seed(0))
+    content, about = pack_classifier(judge_of_seed(0))
     path = tmp_path / "judge.safetensors"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"should be .* of shape|lacks|unexpected"):
-        read_judge(path, about, shape, classes)
+        read_classifier(path, about, shape, classes)
 
 
 # --------------------------------------------------------------------------------------------------------- its network

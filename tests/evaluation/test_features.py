@@ -19,7 +19,7 @@ from sparring.data import ImageSet
 from sparring.data.named.stacked import stack
 from sparring.errors import CheckpointError, DataError, MissingExtra
 from sparring.evaluation import classifier, features
-from sparring.evaluation.classifier import Judge, read_judge
+from sparring.evaluation.classifier import Classifier, read_classifier
 from sparring.evaluation.features import (
     BATCH,
     SHIPPED,
@@ -27,11 +27,11 @@ from sparring.evaluation.features import (
     Features,
     choose_extractor,
     onnx_extractor,
-    own_judge,
+    own_classifier,
     random_features,
     ready_extractor,
-    shipped_judge,
-    stacked_judge,
+    shipped_classifier,
+    stacked_classifier,
 )
 from sparring.files.cache_folder import cache_folder
 from sparring.images import Images
@@ -68,7 +68,7 @@ def test_the_files_are_the_ones_in_the_code_and_small(name: str) -> None:
     content = (JUDGES / f"{name}.safetensors").read_bytes()
     assert hashlib.sha256(content).hexdigest() == SHIPPED[name].sha256
     assert len(content) == SHIPPED[name].bytes < 2_000_000
-    assert shipped_judge(name).sha256 == SHIPPED[name].sha256
+    assert shipped_classifier(name).sha256 == SHIPPED[name].sha256
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_files_are_the_ones_in_the_code_and_small(name: str) -> None:
     ],
 )
 def test_a_judge_knows_as_many_test_images_as_it_says(name: str, least: float) -> None:
-    extractor, images = shipped_judge(name), data.load(name, "test")
+    extractor, images = shipped_classifier(name), data.load(name, "test")
     probabilities = extractor(images.images).probabilities
     assert probabilities is not None
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
@@ -96,7 +96,7 @@ def test_a_flipped_bit_in_a_judges_file_is_noticed(place: int, tmp_path: Path) -
     path = tmp_path / "judge.safetensors"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="is damaged: its SHA-256 should be"):
-        read_judge(path, SHIPPED["mnist"].expected, (28, 28, 1), 10)
+        read_classifier(path, SHIPPED["mnist"].expected, (28, 28, 1), 10)
 
 
 # --------------------------------------------------------------------------------------------------- any extractor
@@ -104,7 +104,11 @@ def test_a_flipped_bit_in_a_judges_file_is_noticed(place: int, tmp_path: Path) -
 
 @pytest.fixture(
     scope="module",
-    params=[lambda: shipped_judge("mnist"), lambda: random_features((28, 28, 1)), lambda: random_features((9, 13, 3))],
+    params=[
+        lambda: shipped_classifier("mnist"),
+        lambda: random_features((28, 28, 1)),
+        lambda: random_features((9, 13, 3)),
+    ],
     ids=["judge", "random", "random-9x13x3"],
 )
 def extractor(request: pytest.FixtureRequest) -> Extractor:
@@ -154,14 +158,14 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, A
     monkeypatch.setenv("SPARRING_CACHE", str(tmp_path))
     calls: list[dict[str, Any]] = []
 
-    def first_weights(images: ImageSet, **options: Any) -> Judge:
+    def first_weights(images: ImageSet, **options: Any) -> Classifier:
         calls.append({"images": images, **options})
         _, height, width, channels = images.images.shape
         shape = (height, width, channels)
         weights = classifier._first_weights(shape, len(images.class_names), jax.random.key(len(calls)))
-        return Judge(shape, jax.tree.map(np.asarray, weights))
+        return Classifier(shape, jax.tree.map(np.asarray, weights))
 
-    monkeypatch.setattr(features, "train_judge", first_weights)
+    monkeypatch.setattr(features, "train_classifier", first_weights)
     return calls
 
 
@@ -176,7 +180,7 @@ def test_a_judge_is_trained_on_ones_own_labels(
     def tell(what: str, done: int = 0, total: int = 0) -> None:
         told.append((done, total))
 
-    extractor = own_judge(labelled, tell)
+    extractor = own_classifier(labelled, tell)
     probabilities = extractor(labelled.images).probabilities
     assert probabilities is not None
     assert np.mean(probabilities.argmax(axis=1) == labelled.labels) > 0.5
@@ -184,8 +188,8 @@ def test_a_judge_is_trained_on_ones_own_labels(
     assert extractor.has_classes
     assert extractor.image_shape == (28, 28, 1)
 
-    monkeypatch.delattr(features, "train_judge")
-    again = own_judge(labelled)
+    monkeypatch.delattr(features, "train_classifier")
+    again = own_classifier(labelled)
     assert_equal(again(labelled.images[:20]), extractor(labelled.images[:20]))
     assert (again.sha256, again.caveat) == (extractor.sha256, extractor.caveat)
 
@@ -193,25 +197,25 @@ def test_a_judge_is_trained_on_ones_own_labels(
 def test_a_judge_learns_all_classes_also_where_they_take_turns(
     labelled: ImageSet, trained: list[dict[str, Any]]
 ) -> None:
-    own_judge(labelled)
+    own_classifier(labelled)
     assert len(np.unique(trained[0]["images"].labels)) == 10
 
 
 def test_a_judge_may_be_trained_on_nine_images(labelled: ImageSet, trained: list[dict[str, Any]]) -> None:
-    own_judge(replace(labelled, images=labelled.images[:9], labels=_labels(labelled)[:9]))
+    own_classifier(replace(labelled, images=labelled.images[:9], labels=_labels(labelled)[:9]))
     assert len(trained) == 1
 
 
 def test_a_judge_no_better_than_chance_counts_no_classes(
     labelled: ImageSet, trained: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blind = own_judge(labelled)
+    blind = own_classifier(labelled)
     found = blind(labelled.images[:20])
     assert not blind.has_classes
     assert found.probabilities is None and found.values.shape == (20, 128)
     assert "no better than chance" in blind.caveat
     monkeypatch.setattr(features, "accuracy", lambda classifier, images: 0.55)
-    able = own_judge(replace(labelled, labels=9 - _labels(labelled)))
+    able = own_classifier(replace(labelled, labels=9 - _labels(labelled)))
     assert able.has_classes and able(labelled.images[:20]).probabilities is not None
 
 
@@ -229,7 +233,7 @@ def test_a_judge_learns_from_nine_tenths_and_tells_of_the_others(
     monkeypatch.setattr(features, "chance_accuracy", lambda checked: -1.0)
     images = np.array(labelled.images)
     images[:, 0, 0, 0] = np.arange(200)  # so that each is known by its first pixel
-    extractor = own_judge(replace(labelled, images=images))
+    extractor = own_classifier(replace(labelled, images=images))
     learnt = np.asarray(trained[0]["images"].images)[:, 0, 0, 0]
     kept = np.setdiff1d(np.arange(200), learnt)
     assert len(np.unique(learnt)) == len(learnt) == 180
@@ -237,7 +241,7 @@ def test_a_judge_learns_from_nine_tenths_and_tells_of_the_others(
     probabilities = extractor(images[kept]).probabilities
     assert probabilities is not None
     right = np.mean(probabilities.argmax(axis=1) == _labels(labelled)[kept])
-    assert f"it knows {right:.0%} of those that were kept from it" in extractor.caveat
+    assert f"classifies {right:.0%} of the validation images" in extractor.caveat
 
 
 @pytest.mark.parametrize(("copies", "epochs"), [(1, 384), (100, 8)])
@@ -246,16 +250,16 @@ def test_a_judge_sees_each_image_eight_times_and_few_images_more_often(
 ) -> None:
     """600 batches of 128 are 384 times 200."""
     places = np.arange(200 * copies) % 200
-    own_judge(replace(labelled, images=labelled.images[places, 10:18, 10:18], labels=_labels(labelled)[places]))
+    own_classifier(replace(labelled, images=labelled.images[places, 10:18, 10:18], labels=_labels(labelled)[places]))
     assert epochs <= trained[0]["epochs"] <= 1.12 * epochs
 
 
 def test_other_data_have_another_judge(labelled: ImageSet, trained: list[dict[str, Any]]) -> None:
-    first = own_judge(labelled)
-    other = own_judge(replace(labelled, labels=9 - _labels(labelled)))
+    first = own_classifier(labelled)
+    other = own_classifier(replace(labelled, labels=9 - _labels(labelled)))
     assert len({first.sha256, other.sha256}) == len(trained) == 2
-    assert own_judge(replace(labelled, name="elsewhere")).sha256 == first.sha256
-    assert own_judge(replace(labelled, labels=9 - _labels(labelled))).sha256 == other.sha256
+    assert own_classifier(replace(labelled, name="elsewhere")).sha256 == first.sha256
+    assert own_classifier(replace(labelled, labels=9 - _labels(labelled))).sha256 == other.sha256
     assert len(trained) == 2
 
 
@@ -264,26 +268,26 @@ def test_other_data_have_another_judge(labelled: ImageSet, trained: list[dict[st
 def test_a_damaged_judge_is_trained_anew(
     ending: str, damage: str, labelled: ImageSet, trained: list[dict[str, Any]]
 ) -> None:
-    own_judge(labelled)
+    own_classifier(labelled)
     path = cache_folder() / "judges" / f"{labelled.checksum()}{ending}"
     content = path.read_bytes()
     if damage == "missing":
         path.unlink()
     else:
         path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "other": b"[1]"}[damage])
-    second = own_judge(labelled)
+    second = own_classifier(labelled)
     assert len(trained) == 2
-    assert own_judge(labelled).sha256 == second.sha256
+    assert own_classifier(labelled).sha256 == second.sha256
     assert len(trained) == 2
 
 
 def test_a_judge_without_its_accuracy_is_trained_anew(labelled: ImageSet, trained: list[dict[str, Any]]) -> None:
-    own_judge(labelled)
+    own_classifier(labelled)
     path = cache_folder() / "judges" / f"{labelled.checksum()}.json"
     path.write_text(
         json.dumps({key: value for key, value in json.loads(path.read_bytes()).items() if key != "accuracy"})
     )
-    own_judge(labelled)
+    own_classifier(labelled)
     assert len(trained) == 2
 
 
@@ -311,7 +315,7 @@ def test_random_features_say_that_they_cannot_count_classes() -> None:
 
 def test_stacked_mnist_is_judged_channel_by_channel(labelled: ImageSet) -> None:
     stacked = stack(labelled, 300, seed=0)
-    extractor, digits = stacked_judge(), shipped_judge("mnist")
+    extractor, digits = stacked_classifier(), shipped_classifier("mnist")
     found = extractor(stacked.images)
     channels = [digits(np.ascontiguousarray(stacked.images[..., i : i + 1])) for i in range(3)]
     np.testing.assert_array_equal(found.values, np.concatenate([one.values for one in channels], axis=1))
@@ -352,7 +356,7 @@ def test_fashion_mnist_gets_its_judge_also_where_it_comes_by_path() -> None:
 def test_images_with_labels_get_a_judge_of_them(labelled: ImageSet, trained: list[dict[str, Any]]) -> None:
     extractor = choose_extractor(labelled)
     assert len(trained) == 1
-    assert extractor.sha256 == own_judge(labelled).sha256
+    assert extractor.sha256 == own_classifier(labelled).sha256
 
 
 @needs_real_mnist

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from real_mnist import mnist, needs_real_mnist
 from slow import later
 
-from sparring.evaluation.classifier import read_judge
-from sparring.evaluation.features import Extractor, Features, judge_extractor, shipped_judge
+from sparring.evaluation.classifier import read_classifier
+from sparring.evaluation.features import Extractor, Features, classifier_extractor, shipped_classifier
 from sparring.evaluation.metrics.balance import Balance, balance, class_frequencies
 from sparring.evaluation.metrics.frechet import frechet_distance, moments
 from sparring.evaluation.metrics.kernel import KernelDistance, kernel_distance
@@ -181,14 +181,14 @@ class Instrument:
 
 @pytest.fixture(scope="session")
 def first() -> Instrument:
-    return Instrument(shipped_judge("mnist"))
+    return Instrument(shipped_classifier("mnist"))
 
 
 @pytest.fixture(scope="session")
 def second() -> Instrument:
     path = Path(__file__).parent / "second-judge.safetensors"
-    judge = read_judge(path, {"bytes": 755_680, "sha256": SECOND_JUDGE}, (28, 28, 1), 10)
-    return Instrument(judge_extractor(judge, "the second judge", SECOND_JUDGE, "for tests"))
+    judge = read_classifier(path, {"bytes": 755_680, "sha256": SECOND_JUDGE}, (28, 28, 1), 10)
+    return Instrument(classifier_extractor(judge, "the second judge", SECOND_JUDGE, "for tests"))
 
 
 @pytest.fixture(params=["first", "second"])

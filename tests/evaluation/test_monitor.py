@@ -9,7 +9,7 @@ import pytest
 from conftest import Clock
 
 from sparring.evaluation import monitor, validation_judge
-from sparring.evaluation.features import shipped_judge
+from sparring.evaluation.features import shipped_classifier
 from sparring.evaluation.monitor import Budget, Monitor
 from sparring.recipes.recipe import Recipe
 from sparring.runs import checkpoint
@@ -78,7 +78,7 @@ def test_of_more_images_a_judgement_is_assumed_to_cost_more(clock: Clock) -> Non
 def judged_recipe(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     """The tiny recipe with 60 images held out, judged every 5 steps by the shipped judge, whatever it costs."""
     monkeypatch.setattr(monitor, "SHARE", 1e9)
-    judge = shipped_judge("mnist")
+    judge = shipped_classifier("mnist")
     monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: judge)
     return tiny_recipe.replace(held_out=0.3, judge_every=5, log_every=5, batch_size=10)
 

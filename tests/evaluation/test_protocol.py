@@ -15,7 +15,7 @@ from sparring.data.named.stacked import stack
 from sparring.data.validation import split_images
 from sparring.errors import DataError, RunError
 from sparring.evaluation import protocol
-from sparring.evaluation.features import Extractor, random_features, shipped_judge, stacked_judge
+from sparring.evaluation.features import Extractor, random_features, shipped_classifier, stacked_classifier
 from sparring.evaluation.metrics.discriminator import Discrimination
 from sparring.evaluation.protocol import RealImages, Samples, real_images
 from sparring.evaluation.verdict import MEASURES, Verdict
@@ -30,7 +30,7 @@ SUBJECT = {"kind": "samples", "path": "samples.npz", "command": "sparring measur
 
 @pytest.fixture(scope="module")
 def judge() -> Extractor:
-    return shipped_judge("mnist")
+    return shipped_classifier("mnist")
 
 
 @pytest.fixture(scope="module")
@@ -147,9 +147,9 @@ def test_of_stacked_mnist_the_modes_are_counted(
     """Of all samples, also where only some of them are used for the rest."""
     samples = stack_of(400, seed=2)
     monkeypatch.setattr(protocol, "SAMPLES", 150)
-    verdict = verdict_on(samples, stacked, stacked_judge())
+    verdict = verdict_on(samples, stacked, stacked_classifier())
     assert verdict.samples == 150 and verdict.modes is not None
-    answers = [shipped_judge("mnist")(samples[..., i : i + 1].copy()).probabilities for i in range(3)]
+    answers = [shipped_classifier("mnist")(samples[..., i : i + 1].copy()).probabilities for i in range(3)]
     triples = list(zip(*(answer.argmax(axis=1).tolist() for answer in answers if answer is not None), strict=True))
     assert len(triples) == sum(verdict.modes.histogram) == 400
     found, divergence = verdict.measures["modes"], verdict.measures["mode_divergence"]
@@ -164,7 +164,7 @@ def test_of_stacked_mnist_the_modes_are_counted(
 
 
 def test_so_many_classes_have_no_balance_and_the_verdict_can_be_read_again(stacked: RealImages, quick: None) -> None:
-    verdict = verdict_on(stack_of(100, seed=2), stacked, stacked_judge())
+    verdict = verdict_on(stack_of(100, seed=2), stacked, stacked_classifier())
     assert verdict.balance is None and set(verdict.measures) == set(MEASURES) - {
         "variation",
         "memorising",
@@ -176,16 +176,16 @@ def test_so_many_classes_have_no_balance_and_the_verdict_can_be_read_again(stack
 @pytest.mark.parametrize("kept", [1, 7])
 def test_a_collapsed_generator_has_the_modes_that_it_has(stacked: RealImages, quick: None, kept: int) -> None:
     """So many images, each many times with a little noise."""
-    answers = stacked_judge()(stacked.training.images).probabilities
+    answers = stacked_classifier()(stacked.training.images).probabilities
     assert answers is not None
     _, places = np.unique(answers.argmax(axis=1), return_index=True)
     sure = [i for i in places if answers[i].max() > 0.99][:kept]
     noise = np.random.default_rng(0).integers(0, 3, (210, 28, 28, 3))
     samples = np.clip(stacked.training.images[sure][np.arange(210) % kept].astype(int) + noise, 0, 255).astype(np.uint8)
-    verdict = verdict_on(samples, stacked, stacked_judge())
+    verdict = verdict_on(samples, stacked, stacked_classifier())
     assert verdict.measures["modes"].value == kept
     assert verdict.measures["mode_divergence"].value == pytest.approx(np.log(1000 / kept))
-    assert verdict.alarms[0].startswith(f"missing modes: {kept} of 1,000 are among the samples, ")
+    assert verdict.alarms[0].startswith(f"missing modes: the samples have {kept} of 1,000, ")
 
 
 def test_more_samples_are_drawn_for_the_modes_only(stacked: RealImages, real: RealImages) -> None:

@@ -1,4 +1,4 @@
-"""CHOOSING by the judge: what is asked for comes, of generators that are told no classes; or it is said why not."""
+"""Rejection sampling: unconditional generators give images of chosen classes, or an error says why not."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from sparring.cli.main import main
 from sparring.errors import ClassError, RunError
 from sparring.evaluation import rejection_sampling
 from sparring.evaluation.features import Extractor
-from sparring.evaluation.rejection_sampling import choose, class_judge, training_images
+from sparring.evaluation.rejection_sampling import choose, classifier_for, training_images
 from sparring.images import Images
 from sparring.recipes.recipe import Recipe
 from sparring.runs.generator import Generator, load
@@ -63,13 +63,11 @@ def test_the_first_that_fit_are_kept_in_their_order(generator: Generator, judge:
 def test_a_class_that_never_comes_is_given_up(
     generator: Generator, judge: Extractor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rejection_sampling, "PATIENCE", 1000)
+    monkeypatch.setattr(rejection_sampling, "MOST_REJECTED", 1000)
     blind = Extractor(
         "x", "0" * 64, (28, 28, 1), True, "", lambda images: (images[:, 0, 0], np.eye(3)[[0] * len(images)])
     )
-    with pytest.raises(
-        ClassError, match=r"of 2,000 images the last 1,000 held none that the judge takes for 'middle', 'b"
-    ):
+    with pytest.raises(ClassError, match=r"of 2,000 images the last 1,000 were rejected.* 'middle', 'b"):
         choose(generator, np.array([600, 1, 1]), NAMES, blind, seed=0)
 
 
@@ -95,7 +93,7 @@ def test_a_generator_alone_cannot_be_asked(tiny_run: Run) -> None:
 def test_one_class_alone_cannot_be_asked() -> None:
     images = data.ImageSet("x", np.zeros((30, 8, 8, 1), np.uint8), np.zeros(30, np.int32), ("only",), "the test")
     with pytest.raises(ClassError, match="all images of x are of one class"):
-        class_judge(images, silent)
+        classifier_for(images, silent)
 
 
 def test_data_without_classes_cannot_be_asked(tiny_recipe: Recipe, tmp_path: Path) -> None:

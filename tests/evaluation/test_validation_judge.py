@@ -13,7 +13,7 @@ from sparring.data import ImageSet
 from sparring.data.named.stacked import stack
 from sparring.data.validation import split_images
 from sparring.evaluation import validation_judge
-from sparring.evaluation.features import random_features, shipped_judge, stacked_judge
+from sparring.evaluation.features import random_features, shipped_classifier, stacked_classifier
 from sparring.evaluation.validation_judge import FRECHET_LEAST, SAMPLES, ValidationJudge
 from sparring.gan.gan import Latents, game_of
 from sparring.gan.randomness import random_key
@@ -26,7 +26,7 @@ MakeJudge = Callable[[ImageSet], tuple[ValidationJudge, TrainState]]
 @pytest.fixture
 def make_judge(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> MakeJudge:
     """The instrument for a set of images, by the shipped judge, and the first state of the tiny recipe."""
-    judge = shipped_judge("mnist")
+    judge = shipped_classifier("mnist")
     monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: judge)
 
     def make(images: ImageSet) -> tuple[ValidationJudge, TrainState]:
@@ -80,7 +80,7 @@ def test_of_a_thousand_classes_the_modes_are_counted(
     make_judge: MakeJudge, tiny_recipe: Recipe, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """1,000 samples of 1,000 classes say nothing of the balance: even real ones would be off by 37%."""
-    monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: stacked_judge())
+    monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: stacked_classifier())
     images = stack(data.load(str(digits)), 400, seed=0)
     game = game_of(tiny_recipe, (28, 28, 3))
     latents = Latents(tiny_recipe.latent_size, tiny_recipe.latent_std)

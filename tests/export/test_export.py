@@ -9,7 +9,7 @@ import pytest
 import sparring
 from sparring import export
 from sparring.cli.main import main
-from sparring.evaluation.features import shipped_judge
+from sparring.evaluation.features import shipped_classifier
 from sparring.recipes.recipe import Recipe
 from sparring.reports import measure as measuring
 from sparring.runs.run import Run
@@ -63,7 +63,7 @@ def test_the_lines_of_the_card_load_it(copied_run: Run, tmp_path: Path, monkeypa
 def test_measured_scores_are_on_the_card_while_they_hold(
     tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: shipped_judge("mnist"))
+    monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: shipped_classifier("mnist"))
     recipe = tiny_recipe.replace(held_out=0.4, steps=4, batch_size=10)
     run = training.train(recipe, out=tmp_path / "run", reporter=Silence())
     measuring.measure(run.path, count=20)

@@ -10,7 +10,7 @@ import pytest
 
 from sparring.cli import main as cli
 from sparring.errors import DamageWarning
-from sparring.evaluation.features import shipped_judge
+from sparring.evaluation.features import shipped_classifier
 from sparring.recipes.recipe import Recipe
 from sparring.reports import measure as measuring
 from sparring.runs.run import Run
@@ -38,7 +38,7 @@ def read_only(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         shutil.copytree(trained.path, disk / name)
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     monkeypatch.chdir(disk)
-    judge = shipped_judge("mnist")  # to train one of their own takes its time
+    judge = shipped_classifier("mnist")  # to train one of their own takes its time
     monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: judge)
     yield disk
     monkeypatch.undo()

@@ -17,7 +17,7 @@ from sparring.data import validation
 from sparring.errors import ComparisonError, DataError, RunError
 from sparring.evaluation import comparison, features, protocol
 from sparring.evaluation.comparison import number
-from sparring.evaluation.features import random_features, shipped_judge
+from sparring.evaluation.features import random_features, shipped_classifier
 from sparring.evaluation.verdict import MEASURES, Verdict
 from sparring.files import checksummed
 from sparring.images import save_images
@@ -48,7 +48,7 @@ def run(trained: Run, tmp_path: Path) -> Run:
 @pytest.fixture(autouse=True)
 def mnist_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use the shipped classifier of MNIST, because training one takes time."""
-    judge = shipped_judge("mnist")
+    judge = shipped_classifier("mnist")
     choose = features.choose_extractor
     monkeypatch.setattr(
         measuring, "choose_extractor", lambda images, onnx, tell: choose(images, onnx) if onnx else judge
@@ -249,7 +249,7 @@ def test_seeds_of_one_recipe_become_one_line_with_mean_and_spread(run: Run, caps
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"extractor": {"sha256": "f" * 64}}, "was judged by the mnist judge (892351f660cc), but"),
+        ({"extractor": {"sha256": "f" * 64}}, "was judged by the mnist classifier (892351f660cc), but"),
         ({"data": {"checksum": "f" * 64}}, "was judged against the held-out images of"),
         ({"data": {"split": "test"}}, "judged against the test images of"),
         ({"samples": 50}, "100 samples"),
@@ -285,7 +285,7 @@ def test_measure_prints_the_table_and_where_the_page_is(run: Run, capsys: pytest
     for about in USUAL.values():
         assert about.title in out
     assert "100 samples against 60 held-out images of" in out
-    assert "the mnist judge (892351f660cc). Its classifier knows 99.62% of the test images of mnist." in out
+    assert "the mnist classifier (892351f660cc). It classifies 99.62% of the test images" in out
     assert f"the report: {run.report}" in out
 
 
@@ -378,5 +378,5 @@ def test_impossible_words_are_refused(words: list[str], answer: str, capsys: pyt
 def test_random_features_name_their_limits(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: random_features((28, 28, 1)))
     verdict = measuring.measure(run.path, count=100)
-    assert "knows nothing of what they show" in verdict.extractor["caveat"]
+    assert "network with random weights" in verdict.extractor["caveat"]
     assert verdict.balance is None

@@ -634,7 +634,7 @@ def test_modes_in_words_and_as_squares(verdict: Verdict, samples: Images, real: 
     assert "500 of 1,000 modes are captured. Missing: 000, 001, 002," in said and "018, 019 and 480 more." in said
     assert "The most frequent is 600: 16.7% of the samples, where an even share is 0.1%." in said
     assert "It knows nothing of cats." in said  # the judge of itself
-    assert "5,981 samples, each named by the judge" in said and "KL(samples || uniform)" in said
+    assert "5,981 samples, classified one by one" in said and "KL(samples || uniform)" in said
     squares = np.asarray(picture_of(part.one("img")))
     assert squares.shape[1] > 2 * squares.shape[0]
     red, white, gray = (200, 40, 40), (255, 255, 255), (213, 213, 213)  # 213: 10 of 12, twice an even share

@@ -15,7 +15,7 @@ from sparring import data
 from sparring.cli.main import main
 from sparring.errors import DataError, MissingExtra, RecipeError, ResumeError, RunError
 from sparring.evaluation import validation_judge
-from sparring.evaluation.features import shipped_judge
+from sparring.evaluation.features import shipped_classifier
 from sparring.files import checksummed
 from sparring.recipes.recipe import Recipe
 from sparring.runs import checkpoint
@@ -33,7 +33,7 @@ RATE = "generator_optimizer.learning_rate"
 @pytest.fixture
 def recipe(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     """The tiny recipe with 60 of the 200 digits held out, judged by the shipped judge."""
-    judge = shipped_judge("mnist")
+    judge = shipped_classifier("mnist")
     monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: judge)
     return tiny_recipe.replace(held_out=0.3, steps=10)
 

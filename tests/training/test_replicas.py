@@ -12,7 +12,7 @@ import pytest
 from sparring.cli import main as cli
 from sparring.errors import CheckpointError, RecipeError, ResumeError, RunError, TrainingDiverged
 from sparring.evaluation import validation_judge
-from sparring.evaluation.features import shipped_judge
+from sparring.evaluation.features import shipped_classifier
 from sparring.recipes import named_recipe
 from sparring.recipes.recipe import Recipe
 from sparring.runs import checkpoint
@@ -226,7 +226,7 @@ def test_what_cannot_be_trained_together_is_said_before_anything_is_touched(
 def test_finished_replicas_are_judged_and_their_mean_is_told(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(validation_judge, "ready_extractor", lambda _: shipped_judge("mnist"))
+    monkeypatch.setattr(validation_judge, "ready_extractor", lambda _: shipped_classifier("mnist"))
     judged = recipe.replace(held_out=0.5, steps=10)
     done = replicas.train_replicas(2, judged, out=tmp_path / "x2", reporter=Silence())
     scores = [about["score"] for about in done.scores]

@@ -47,8 +47,8 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 def frechet_error(features: NDArray[np.floating[Any]], reference: Moments, groups: int = 20) -> float:
     """Standard error of the distance of features (N, d) from the reference, from drawing the samples at random.
 
-    A jackknife (Efron & Stein 1981) that leaves out one of `groups` groups at a time; a group is every groups-th sample.
-    All distances have nearly the same number of samples, so their bias cancels.
+    A jackknife (Efron & Stein 1981) that leaves out one group at a time; a group is every groups-th sample. All
+    distances have nearly the same number of samples, so their bias cancels.
     """
     groups = min(groups, len(features) // 2)
     if groups < 2:

@@ -3,9 +3,9 @@
 A copy is much nearer to one training image than to any other. The *closeness* of a sample is its distance to the
 nearest training image, divided by its usual distance: the training images are divided into 50 parts, and the usual
 distance is the median of the distances to the nearest image of each part. (Carlini et al. 2023, section 4.2, divide by
-distances to nearby images for the same reason: a simple digit is near to many.) Closeness is near 1 for new images and 0
-for copies. A sample counts as a copy if its closeness is below 3/4 of the 1% quantile of unseen real images. A few
-unseen images are that close by chance, so a pair is called suspicious only where unseen images explain less than a
+distances to nearby images for the same reason: a simple digit is near to many.) Closeness is near 1 for new images
+and 0 for copies. A sample counts as a copy if its closeness is below 3/4 of the 1% quantile of unseen real images. A
+few unseen images are that close by chance, so a pair is called suspicious only where unseen images explain less than a
 tenth of the pairs.
 """
 

@@ -1,4 +1,4 @@
-"""CLASSES that are asked for: how many images of each, and the labels of a grid with one class a row."""
+"""CLASSES: how many images of each class to generate, and the labels of a grid with one class per row."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from numpy.typing import NDArray
 from sparring.errors import ClassError
 
 GRID_CLASSES = 16
-"""Of more classes a grid shows so many, from the first to the last."""
+"""The largest number of classes in a grid."""
 
 Balance = Literal["training", "uniform"]
-"""As often as the training images have each class, or all equally often."""
+"""Frequencies of the classes: those of the training images, or uniform."""
 Labels = NDArray[np.int32]
 Counts = NDArray[np.int64]
 """Images of each class (classes,)."""
 
 
 def grid_labels(classes: int, columns: int) -> Labels:
-    """One class a row: (rows * columns,)."""
+    """One class per row, evenly chosen if there are too many: (rows * columns,)."""
     shown: Labels = np.linspace(0, classes - 1, min(classes, GRID_CLASSES)).round().astype(np.int32)
     return shown.repeat(columns)
 
 
 def labels_of(counts: Counts) -> Labels:
-    """So many labels of each class, in the classes' order (sum of the counts,)."""
+    """`counts[i]` labels of each class i, in the order of the classes: (sum of the counts,)."""
     return np.arange(len(counts), dtype=np.int32).repeat(counts)
 
 
 def usual_labels(count: int, frequencies: Mapping[str, int]) -> Labels:
-    """`count` labels, each class as often as the training images have it; in an order that is chance, but always the
-    same."""
+    """`count` labels with the frequencies of the training images, in a random order of a fixed seed."""
     labels = labels_of(balanced(count, frequencies, "training"))
     return np.random.Generator(np.random.PCG64(0)).permutation(labels)
 
 
 def balanced(count: int, frequencies: Mapping[str, int], balance: Balance) -> Counts:
-    """`count` images shared out among the classes, given how often the training images have each.
+    """Divide `count` images among the classes, whose numbers of training images are `frequencies`.
 
-    Each class gets its share rounded down; what is left goes to the largest remainders, of equal ones by chance.
+    Each class gets its share rounded down. The rest goes to the largest remainders; ties are broken at random with a
+    fixed seed.
     """
-    weights = np.ones(len(frequencies)) if balance == "uniform" else np.array(list(frequencies.values()), np.float64)
-    shares = count * weights / weights.sum()
+    relative = np.ones(len(frequencies)) if balance == "uniform" else np.array(list(frequencies.values()), np.float64)
+    shares = count * relative / relative.sum()
     counts: Counts = np.floor(shares + 1e-9).astype(np.int64)
     chance = np.random.Generator(np.random.PCG64(0)).permutation(len(counts))
     first = np.lexsort((chance, counts - shares))[: count - counts.sum()]
@@ -55,7 +55,7 @@ def balanced(count: int, frequencies: Mapping[str, int], balance: Balance) -> Co
 
 
 def of_classes(count: int, names: Sequence[str], labels: Sequence[str]) -> Counts:
-    """`count` images of some classes, as evenly as it goes. Raises `ClassError` for a class that there is not."""
+    """Divide `count` images evenly among some classes. Raises `ClassError` for an unknown class."""
     counts = np.zeros(len(names), np.int64)
     for i, label in enumerate(labels):
         counts[place_of(names, label)] += count // len(labels) + (i < count % len(labels))
@@ -63,7 +63,7 @@ def of_classes(count: int, names: Sequence[str], labels: Sequence[str]) -> Count
 
 
 def counted(names: Sequence[str], words: Sequence[str]) -> Counts:
-    """What words like "7=100" ask for. Raises `ClassError` where one is not so, or there is no such class."""
+    """Parse words such as "7=100". Raises `ClassError` for anything else and for an unknown class."""
     counts = np.zeros(len(names), np.int64)
     for word in words:
         label, equals, number = word.rpartition("=")
@@ -76,7 +76,7 @@ def counted(names: Sequence[str], words: Sequence[str]) -> Counts:
 
 
 def place_of(names: Sequence[str], label: str) -> int:
-    """The place of a class by its name. Raises `ClassError` where there is none."""
+    """The index of a class. Raises `ClassError` for an unknown one."""
     if label in names:
         return list(names).index(label)
     close = difflib.get_close_matches(label, names, 1)

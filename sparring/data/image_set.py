@@ -1,4 +1,4 @@
-"""What every data set becomes: an `ImageSet`, images in memory or mapped from the disk, perhaps with labels."""
+"""`ImageSet`: images in memory or mapped from disk, perhaps with labels."""
 
 import dataclasses
 import hashlib
@@ -15,29 +15,29 @@ from sparring.recipes.arguments import shown
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """A set of images of one size; checked when it is made.
+    """Images of one size, validated on construction.
 
     Raises:
-        DataError: the arrays do not have the documented types and shapes, or the labels do not fit the images.
+        DataError: The arrays do not have the documented types and shapes, or the labels do not match the images.
     """
 
     name: str
-    """The name of the set ("mnist"), or the path as it was given."""
+    """The name of the set ("mnist") or the path as given."""
 
     images: ManyImages
-    """(N, H, W, C), brightness from 0 to 255; N is at least 1."""
+    """(N, H, W, C), 0 to 255, N at least 1."""
 
     labels: NDArray[np.int32] | None
-    """(N,), each an index into `class_names`; None when the images have no labels."""
+    """Indices (N,) into `class_names`; None if the images have no labels."""
 
     class_names: tuple[str, ...]
-    """What the labels mean; empty when there are no labels."""
+    """Names of the classes; empty if there are no labels."""
 
     source: str
-    """Where the images were found, in words for people."""
+    """Where the images were found, for people."""
 
     notice: str | None = None
-    """One line that the user should see, such as that only a sample is used."""
+    """One line for the user, such as that only a sample is used."""
 
     def __post_init__(self) -> None:
         for name, value in (("images", self.images), *([] if self.labels is None else [("labels", self.labels)])):
@@ -67,28 +67,28 @@ class ImageSet:
 
     @property
     def class_counts(self) -> dict[str, int]:
-        """How many images there are of each class, by its name; empty when there are no labels."""
+        """The number of images of each class; empty if there are no labels."""
         if self.labels is None:
             return {}
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return dict(zip(self.class_names, counts.tolist(), strict=True))
 
     def only(self, which: NDArray[Any]) -> "ImageSet":
-        """Some of the images, by their places or by a mask (N,), with their labels. No image is copied."""
+        """Some of the images and their labels, by indices or by a mask (N,). Images are not copied."""
         labels = None if self.labels is None else self.labels[which]
         return dataclasses.replace(self, images=select(self.images, which), labels=labels)
 
     def refuse_alike(self) -> None:
-        """Raise `DataError` unless there are two different images: there is nothing to learn from one."""
+        """Raise `DataError` unless there are two different images."""
         if all_alike(self.images):
             count = len(self.images)
             how_many = "one picture" if count == 1 else f"the same picture {count:,} times"
-            raise DataError(f"{self.name} holds {how_many}, and a GAN needs two different ones at the least")
+            raise DataError(f"{self.name} holds {how_many}, but a GAN needs at least two different ones")
 
     def checksum(self) -> str:
-        """The identity of the data: SHA-256, in hexadecimal, over the shape, the images and the labels.
+        """SHA-256, in hexadecimal, of the shape, the images and the labels.
 
-        Name, source and class names do not count, so the same data found in two places have the same checksum.
+        Name, source and class names do not count, so the same data in two places have the same checksum.
         """
         digest = hashlib.sha256(f"images {self.images.shape} labels {self.labels is not None}\n".encode())
         for piece in pieces(self.images):

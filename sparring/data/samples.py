@@ -1,4 +1,4 @@
-"""SAMPLES MADE ELSEWHERE: an `.npz` file or a folder of pictures, as images to be judged."""
+"""SAMPLES of other programs: read an `.npz` or `.npy` file or a folder of pictures, to judge them."""
 
 from pathlib import Path
 
@@ -19,17 +19,17 @@ from sparring.images import Images
 
 
 def read_samples(path: Path, given: ValueRange | None = None, follow_links: bool = False) -> tuple[Images, str | None]:
-    """(the images in an `.npz` (see `sparring.data.arrays.npz`) or in a folder of pictures of one size, sorted by name:
-    (N, H, W, C), uint8; a note where their numbers are unusual). `given` are the numbers that are black and white.
+    """Read (images (N, H, W, C) uint8, a note about unusual numbers or None).
 
-    Raises `DataError`, in one sentence, for anything else: what is judged is all of it, as it is.
+    The pictures of a folder are sorted by name and must have one size. `given` is the range from black to white.
+    Raises `DataError` for anything else, because all samples are judged as they are.
     """
     if path.is_dir():
         with quiet():
             return _read_folder(path, given, follow_links)
     if not path.exists():
         raise DataError(f"{path} does not exist; expected a run, an .npz or .npy file or a folder of pictures")
-    if path.suffix.lower() not in (".npz", ".npy") or not path.is_file():  # who opens a pipe waits for a writer
+    if path.suffix.lower() not in (".npz", ".npy") or not path.is_file():  # opening a pipe would block
         raise DataError(f"{path} is neither a run, nor an .npz or .npy file, nor a folder of pictures{_instead(path)}")
     if path.suffix.lower() == ".npy":
         return as_images(path, read_npy(path), given)
@@ -38,7 +38,7 @@ def read_samples(path: Path, given: ValueRange | None = None, follow_links: bool
 
 
 def _instead(path: Path) -> str:
-    """What a file is, in words that go on a sentence."""
+    """The kind of a file, as the end of a sentence."""
     if not path.is_file():
         return ""
     with path.open("rb") as file:
@@ -65,7 +65,7 @@ def _read_folder(path: Path, given: ValueRange | None, follow_links: bool) -> tu
 
 
 def _is_picture(path: Path, file: File) -> bool:
-    """Whether it is one, or is called one."""
+    """Whether it is a picture by its content or its name."""
     try:
         return is_picture(file.read(HEAD)) or file.parts[-1].lower().endswith(ENDINGS)
     except Unreadable as unreadable:
@@ -73,7 +73,7 @@ def _is_picture(path: Path, file: File) -> bool:
 
 
 def _is_sheet(path: Path, file: File) -> bool:
-    """Whether it is a grid or an animation of ours, which is no sample."""
+    """Whether it is a grid or an animation made by Sparring."""
     try:
         return marks.is_sheet(file.read(MAX_BYTES))
     except Unreadable as unreadable:
@@ -88,7 +88,7 @@ def _numbers(path: Path, file: File) -> Numbers | None:
 
 
 def _pixels(path: Path, file: File, ranges: Ranges) -> NDArray[np.uint8]:
-    """(H, W, C): one channel where there is no colour, else three, four with alpha."""
+    """Pixels (H, W, C): one channel for gray, three for color, four with alpha."""
     try:
         pixels = np.asarray(decode(file.read(MAX_BYTES), ranges=ranges))
     except Unreadable as unreadable:

@@ -1,4 +1,4 @@
-"""A SELECTION of images, known by their places and read when they are asked for: to choose some copies none."""
+"""A SELECTION of images by their indices. Images are read when needed and not copied before."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 PIECE_BYTES = 16 << 20
-"""As much is in memory at once where all images are gone through."""
+"""Bytes in memory at once in an iteration over all images."""
 RELEASED, PIECES_KEPT = 128 << 20, 8
-"""Of a mapped array of so many bytes no more than so many pieces stay in memory where all are gone through."""
+"""Arrays mapped from disk that have at least this many bytes are released after this many pieces."""
 ALIGNMENT = 64
-"""Bytes: a CPU device of JAX takes an array as it is that begins at a multiple of these, and copies others."""
+"""Bytes. JAX does not copy an array to a CPU device if its address is a multiple of this."""
 
 
 class Selection:
-    """Images `whole[places]` (N, H, W, C), uint8. Only those that are asked for are read.
+    """Images `whole[places]` (N, H, W, C), uint8, indexed like an array.
 
-    They are asked for as those of an array: `some[7]`, `some[10:20]`, `some[places]`; `np.asarray(some)` reads all.
+    `some[7]`, `some[10:20]` and `some[places]` read only these images; `np.asarray(some)` reads all.
     """
 
     dtype = np.dtype(np.uint8)
@@ -39,7 +39,7 @@ class Selection:
 
     @property
     def size(self) -> int:
-        """How many values there are, which is how many bytes, too."""
+        """The number of values and of bytes."""
         return len(self.places) * int(np.prod(self.whole.shape[1:]))
 
     def __getitem__(self, which: Any) -> NDArray[np.uint8]:
@@ -53,7 +53,7 @@ class Selection:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("images that lie apart cannot be an array without being copied")
+            raise ValueError("a selection cannot become an array without a copy")
         whole, done = aligned(self.shape), 0
         for piece in pieces(self):
             whole[done : done + len(piece)] = piece
@@ -62,11 +62,11 @@ class Selection:
 
 
 ManyImages = NDArray[np.uint8] | Selection
-"""Images (N, H, W, C), 0 to 255: in memory, or mapped from the disk, or a selection of such."""
+"""Images (N, H, W, C), 0 to 255: in memory, mapped from disk, or a selection of either."""
 
 
 def select(images: ManyImages, which: NDArray[Any]) -> Selection:
-    """Some of the images, by their places or by a mask (N,)."""
+    """Select images by their indices or by a mask (N,)."""
     places = np.flatnonzero(which) if which.dtype == bool else which
     if isinstance(images, Selection):
         return Selection(images.whole, images.places[places])
@@ -74,8 +74,10 @@ def select(images: ManyImages, which: NDArray[Any]) -> Selection:
 
 
 def _expect(whole: NDArray[np.uint8], places: NDArray[Any]) -> None:
-    """Tell the system which images will be read, if they are mapped from a disk: it then brings many at once, and no
-    neighbours that nobody asked for. Where they were not in memory yet that is ten times as fast."""
+    """Ask the system to read these images ahead if they are mapped from disk.
+
+    It then reads many at once and no neighbours, which is ten times as fast for images not yet in memory.
+    """
     mapped = _mapping(whole)
     if mapped is None or not hasattr(mmap, "MADV_WILLNEED"):
         return
@@ -87,20 +89,20 @@ def _expect(whole: NDArray[np.uint8], places: NDArray[Any]) -> None:
 
 
 def _release(whole: NDArray[Any]) -> None:
-    """Tell the system that what was read of a large mapped array need not stay in this process: it lies on the disk."""
+    """Let the system drop the pages of a large mapped array from memory."""
     mapped = _mapping(whole)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED") and whole.nbytes >= RELEASED:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _mapping(whole: NDArray[Any]) -> mmap.mmap | None:
-    """The file that an array is mapped from, if it is, and lies there in one piece."""
+    """The memory map of an array, if it is a contiguous, read-only one."""
     mapped = getattr(whole, "_mmap", None)
     return mapped if isinstance(mapped, mmap.mmap) and whole.flags.c_contiguous and not whole.flags.writeable else None
 
 
 def aligned(shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[Any]:
-    """An array with nothing in it yet."""
+    """An uninitialised array at an aligned address."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory = np.empty(size + ALIGNMENT, np.uint8)
     begin = -memory.ctypes.data % ALIGNMENT
@@ -109,7 +111,7 @@ def aligned(shape: tuple[int, ...], dtype: Any = np.uint8) -> NDArray[Any]:
 
 
 def pieces(images: ManyImages | NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """All images in their order, a few megabytes at a time."""
+    """Iterate over all images in order, a few megabytes at a time."""
     size = int(np.prod(images.shape[1:])) * images.dtype.itemsize
     count = max(1, PIECE_BYTES // max(1, size))
     whole = images.whole if isinstance(images, Selection) else images

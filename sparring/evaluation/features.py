@@ -252,8 +252,8 @@ def random_features(image_shape: ImageShape) -> Extractor:
     caveat = (
         "The images have no labels, so they are compared by a network with random weights. It is sensitive to "
         "textures, brightness, shapes and missing kinds of images, but not to what the images show: two flaws "
-        "of equal distance may look very different to you. Its numbers rank generators of this data set roughly; classes cannot be "
-        "counted."
+        "of equal distance may look very different to you. Its numbers rank generators of this data set roughly; "
+        "classes cannot be counted."
     )
     return Extractor("random features", about["sha256"], image_shape, False, caveat, lambda part: (apply(part), None))
 

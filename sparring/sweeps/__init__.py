@@ -1,9 +1,9 @@
-"""SWEEPS: one recipe with several values of its settings, on Optuna.
+"""SWEEPS: train a recipe with several values of its settings, using Optuna.
 
-study.py    `sparring.sweep`: trains, judges and ranks the trials
-space.py    the values to try, as lists or ranges, and the trials that follow
-folder.py   every file name of a sweep's folder
-journal.py  what became of each trial, in the form of Optuna's journal
+study.py    `sparring.sweep`: train, judge and rank the trials
+space.py    the values to try, as lists or ranges, and the trials
+folder.py   the file names of a sweep's folder, and the setup of a sweep
+journal.py  the states of the trials, as a journal of Optuna
 sharing.py  which process trains which trial
-ranking.py  the trials, the best first
+ranking.py  the trials, best first
 """

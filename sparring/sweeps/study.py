@@ -1,7 +1,7 @@
-"""THE SWEEP: trains one recipe with several values of its settings, one run a trial, and ranks them by the judge.
+"""THE SWEEP: trains a recipe with several values of its settings, one run per trial, and ranks the runs.
 
-sweep -> the folder (new, or where it stopped) -> claim a trial -> train it -> judge it on held-out images -> next one
-Several processes that are given the same folder share the trials (see `sparring.sweeps.sharing`).
+sweep -> folder (new or existing) -> claim a trial -> train it -> judge it on the validation images -> next trial
+Several processes with the same folder share the trials (see `sparring.sweeps.sharing`).
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ from sparring.training.train import CHECKPOINT_SECONDS, check_options, load_imag
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is known of a sweep."""
+    """The state of a sweep."""
 
     path: Path
     places: tuple[Place, ...]
-    """The ranking, the best first."""
+    """The ranking, best first."""
     stopped: bool
-    """Whether somebody asked it to stop before its end."""
+    """Whether it was stopped before its end."""
 
     @property
     def best(self) -> Run | None:
-        """The run with the best settings, of several seeds the best one; None where none is finished."""
+        """The best run of the best settings; None if no run is finished."""
         best = self.places[0].best
         return None if best is None else Run(best)
 
@@ -75,21 +75,20 @@ def sweep(
     reporter: Reporter | None = None,
     **settings: Any,
 ) -> Sweep:
-    """Train a recipe with several values of its settings and rank the runs; or go on with a sweep that was stopped.
+    """Train a recipe with several values of its settings and rank the runs, or continue a sweep that was stopped.
 
-    `space` names settings and what to try of each: a list of values, or a `Range`. All combinations are tried, or with
-    `trials` so many different ones drawn by chance (which ones, `draw_seed` decides). `settings` are those that all
-    trials have in common. The sweep lies in `out`; without it in a new folder below `sweeps`, unless the newest sweep
-    of this recipe there is the same one and not finished.
+    `space` maps settings to the values to try: a list or a `Range`. All combinations are tried, or `trials` different
+    random ones, drawn with `draw_seed`. `settings` are common to all trials. The sweep is written to `out`. By default
+    that is a new folder in `sweeps`, unless the newest sweep of the recipe there has the same setup and is unfinished.
 
-    A run that is finished is judged on the images that its recipe holds out, by 1,000 samples of its last state. A run
-    that diverges, or needs more memory than there is, counts as failed, and the sweep goes on.
+    A finished run is judged by 1,000 samples of its last state, compared with the validation images. A run that
+    diverges or runs out of memory counts as failed, and the sweep continues.
 
-    Ctrl-C stops the run and the sweep; the same call goes on with both. Processes that make the same call at the same
-    time with the same `out` share the trials.
+    Ctrl-C stops the run and the sweep; the same call continues both. Processes that make the same call with the same
+    `out` at the same time share the trials.
 
-    Raises `RecipeError` for an impossible setting, `DataError` for unusable data, `ResumeError` where another sweep
-    lies in `out`, `MissingExtra` without Optuna.
+    Raises `RecipeError` for an invalid setting, `DataError` for unusable data, `ResumeError` if `out` holds another
+    sweep, `MissingExtra` without Optuna.
     """
     base = recipe_called(recipe).replace(**settings)
     check_options(checkpoint_seconds, None, tensorboard=tensorboard)
@@ -98,15 +97,15 @@ def sweep(
     draw_seed = arguments.whole("draw_seed", draw_seed, 0)
     with quiet_optuna():
         setup, notice = _set_up(base, space or {}, trials, draw_seed)
-        told = live.reporter(transient=True) if reporter is None else reporter
+        reporter = live.reporter(transient=True) if reporter is None else reporter
         if notice:
-            told.say(notice)
+            reporter.say(notice)
         folder = SweepFolder(Path(out)) if out is not None else _choose_folder(Path(sweeps), setup)
-        return _work(folder, setup, told, tensorboard, checkpoint_seconds)
+        return _work(folder, setup, reporter, tensorboard, checkpoint_seconds)
 
 
 def resume(path: str | Path, **options: Any) -> Sweep:
-    """Go on with the sweep in `path`, or take part in it. `options` are those of `sweep` that change no trial."""
+    """Continue the sweep in `path`, or take part in it. `options` are those of `sweep` that do not affect trials."""
     path = arguments.path("path", path)
     setup = SweepFolder(path).setup()
     recipe = setup.recipe.replace(data=place_of(setup.recipe.data, path))
@@ -116,17 +115,17 @@ def resume(path: str | Path, **options: Any) -> Sweep:
 # ------------------------------------------------------------------------------------------------ one process's part
 
 
-def _work(folder: SweepFolder, setup: Setup, told: Reporter, tensorboard: bool, checkpoint_seconds: float) -> Sweep:
-    """Train the trials that nobody else trains, until none is left to begin or somebody asks to stop."""
-    folder.refuse_strangers()
-    folder.refuse_foreign()
+def _work(folder: SweepFolder, setup: Setup, reporter: Reporter, tensorboard: bool, checkpoint_seconds: float) -> Sweep:
+    """Train trials that no other process trains, until there are none left or a stop is requested."""
+    folder.refuse_other_content()
+    folder.refuse_links()
     folder.path.mkdir(parents=True, exist_ok=True)
     with exclusively(folder):
         setup = folder.begin(setup)
     with stop_requests() as stop, at_work(folder) as worker:
         shared = Trials(folder, setup, worker)
         while not stop.requested and (number := shared.claim()) is not None:
-            told.say(f"trial {number + 1} of {len(setup.points)}: {point_words(setup.points[number])}")
+            reporter.say(f"trial {number + 1} of {len(setup.points)}: {point_words(setup.points[number])}")
             run = folder.run(number)
             try:
                 training.train(
@@ -134,19 +133,19 @@ def _work(folder: SweepFolder, setup: Setup, told: Reporter, tensorboard: bool, 
                     out=run.path,
                     tensorboard=tensorboard,
                     checkpoint_seconds=checkpoint_seconds,
-                    retries=0,  # with other rates it would be another trial
-                    reporter=told,
+                    retries=0,  # a retry has other learning rates, so it would be another trial
+                    reporter=reporter,
                     stop=stop,
                 )
                 if run.ended() == "finished":
-                    found = _judge_finite(run, told)
+                    found = _judge_finite(run, reporter)
                     words = distance_words(found["score"], found["error"], found)
-                    told.say(f"{run.path.name}: distance {words}, trained for {duration(found['seconds'])}")
+                    reporter.say(f"{run.path.name}: distance {words}, trained for {duration(found['seconds'])}")
                     shared.finish(number, found.pop("score"), **found)
             except (TrainingDiverged, jax.errors.JaxRuntimeError) as error:
                 reason = str(error).strip().partition("\n")[0]
                 shared.fail(number, reason)
-                told.say(f"{run.path.name} failed: {reason}")
+                reporter.say(f"{run.path.name} failed: {reason}")
             finally:
                 shared.give_back(number)
         known = shared.all()
@@ -157,10 +156,10 @@ def _ranked(folder: SweepFolder, known: Sequence[Trial]) -> tuple[Place, ...]:
     return tuple(ranking.rank(known, [folder.run(trial.number).path for trial in known]))
 
 
-def _judge_finite(run: Run, told: Reporter) -> dict[str, Any]:
-    found = judge_with_progress(run, told)
+def _judge_finite(run: Run, reporter: Reporter) -> dict[str, Any]:
+    found = judge_with_progress(run, reporter)
     if not math.isfinite(found["score"]):
-        raise TrainingDiverged("its distance from real images is no number")
+        raise TrainingDiverged("its distance from real images is NaN or infinite")
     return found
 
 
@@ -170,8 +169,7 @@ def _judge_finite(run: Run, told: Reporter) -> dict[str, Any]:
 def _set_up(
     base: Recipe, wanted: Mapping[str, Sequence[Any] | Range], trials: int | None, draw_seed: int
 ) -> tuple[Setup, str | None]:
-    """The sweep that is meant, and what its user should know of the data. Raises an error where one of its trials could
-    not be trained or judged."""
+    """Make the setup of a sweep, and a remark about the data. Raises an error if a trial is impossible."""
     space = make_space(base, wanted)
     points = make_points(base, space, trials, draw_seed)
     tried = [name for name, axis in space.items() if isinstance(axis, Range) or len(axis) > 1]
@@ -200,7 +198,7 @@ def _set_up(
 
 
 def _choose_folder(sweeps: Path, setup: Setup) -> SweepFolder:
-    """The newest sweep of that recipe below `sweeps` if it is the same one and not finished; else a new one."""
+    """The newest sweep of the recipe in `sweeps` if it has the same setup and is unfinished; else a new folder."""
     name = setup.recipe.name
     found = [folder for folder in map(SweepFolder, sorted(sweeps.glob(f"{name}-*"))) if folder.exists()]
     if found and _is_open(found[-1], setup):
@@ -215,5 +213,5 @@ def _is_open(folder: SweepFolder, setup: Setup) -> bool:
         begun = folder.setup()
         same = not changes(begun, setup)
         return same and any(trial.state in ("waiting", "running") for trial in known_trials(folder, begun))
-    except RunError:  # a sweep that cannot be read is not the one that is meant
+    except RunError:  # an unreadable sweep is not continued
         return False

@@ -144,7 +144,7 @@ REFUSED = [
     ("sweep --seed 0,1 --data minst", "'minst' is not a data set.*did you mean 'mnist'?"),
     ("sweep mlp-256 --seed 0,1 --data {digits}", "needs 50 of them or more; held_out 0.04 of 200 images is 8"),
     ("sweep mlp-256 --seed 0,1 --data {digits} --held-out 0.3 --out {run}", "{run} is neither empty nor a sweep"),
-    ("sweep --resume {tmp}", "{tmp} is no sweep of Sparring: it has no sweep.json"),
+    ("sweep --resume {tmp}", "{tmp} is not a sweep of Sparring: it has no sweep.json"),
     ("sweep --resume {tmp} --seed 0,1", "--resume.*leave out --seed"),
     ("sweep mlp-256 --resume {tmp}", "--resume.*leave out mlp-256"),
     ("sweep --resume {tmp} --out {tmp}/other", "--resume.*leave out --out"),

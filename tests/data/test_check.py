@@ -48,7 +48,7 @@ def test_everything_is_printed(tmp_path: Path, capsys: Printed) -> None:
     assert "the first: dog/0.png, dog/same 0.bmp, dog/same 1.bmp" in lines
     assert "1 left out:" in lines
     assert any(line.startswith("dog/cut.png: damaged: ") for line in lines)
-    assert "1 other files or hidden folders passed over" in lines
+    assert "1 other files or hidden folders ignored" in lines
     assert "the contact sheet: contact-sheet.png" in lines
     assert lines[-1] == ("Train on them: sparring train quick --data 'my pets' --size 48 --held-out 0.2")
 
@@ -102,7 +102,7 @@ def test_named_sets_and_idx_files(digits: Path, capsys: Printed) -> None:
 UNTRAINABLE: dict[str, tuple[dict[str, bytes], str]] = {
     "nothing": ({"README.txt": b"hello"}, "some holds no picture that can be trained on; 1 other files are there"),
     "nothing whole": ({"a.png": b""}, "some holds no picture that can be trained on: a.png, it is empty"),
-    "one": ({"a.png": encoded(gray())}, "some holds one picture, and a GAN needs two different ones at the least"),
+    "one": ({"a.png": encoded(gray())}, "some holds one picture, but a GAN needs at least two different ones"),
     "the same": (
         {"a.png": encoded(gray()), "b.bmp": encoded(gray(), "BMP")},
         "some holds the same picture 2 times, and a GAN needs two different ones at the least",

@@ -405,13 +405,13 @@ def test_bad_archive_of_keras_is_passed_over(tiny: None, home: Path, fault: str)
             np.save(path.with_suffix(".npy"), trap, allow_pickle=True)
             path.with_suffix(".npy").replace(path)
     message = refusal()
-    assert f"passed over: {path}" in message
+    assert f"skipped: {path}" in message
     assert not Path("code-was-run").exists()
     DIGITS.write(Path("data", "mnist"))
     found = load("mnist")
     assert_is(found, DIGITS, "train")
     assert found.notice is not None
-    assert found.notice.startswith(f"passed over: {path}")
+    assert found.notice.startswith(f"skipped: {path}")
 
 
 def test_bad_files_that_others_left_are_passed_over(tiny: None) -> None:
@@ -422,7 +422,7 @@ def test_bad_files_that_others_left_are_passed_over(tiny: None) -> None:
     assert_is(found, DIGITS, "train")
     assert found.source == str(Path("datasets", "mnist"))
     assert found.notice is not None
-    assert found.notice.startswith(f"passed over: {bad / 'train-images-idx3-ubyte.gz'} is cut short")
+    assert found.notice.startswith(f"skipped: {bad / 'train-images-idx3-ubyte.gz'} is cut short")
 
 
 def test_system_folder(tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

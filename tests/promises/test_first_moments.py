@@ -94,7 +94,7 @@ def test_replicas_of_which_one_was_not_begun_are_found_again(
 def test_a_sweep_that_was_killed_while_it_began_begins(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path)
     (tmp_path / ".partial-77-sweep.json").write_text("{")
-    folder.refuse_strangers()
+    folder.refuse_other_content()
     (tmp_path / ".partial-x").write_text("of another program")
     with pytest.raises(RunError, match=r"\.partial-x"):
-        folder.refuse_strangers()
+        folder.refuse_other_content()

@@ -74,7 +74,7 @@ def test_other_sweeps_are_refused_and_the_difference_named(setup: Setup, tmp_pat
     for words, change in others.items():
         with pytest.raises(ResumeError) as error:
             folder.begin(dataclasses.replace(setup, **change))  # type: ignore[arg-type]
-        assert str(error.value) == f"{tmp_path} cannot go on with another sweep: {words}"
+        assert str(error.value) == f"{tmp_path} cannot continue with another setup: {words}"
     same = dataclasses.replace(setup, recipe=setup.recipe.replace(source="elsewhere", judge_every=1))
     assert changes(setup, same) == [], "what changes no trial"
 

@@ -61,7 +61,7 @@ def victim(tmp_path: Path) -> Iterator[Path]:
 
 def work(folder: SweepFolder) -> int | None:
     """What a process does first: the number of the trial that it is to train."""
-    folder.refuse_foreign()
+    folder.refuse_links()
     setup = folder.begin(SETUP)
     with at_work(folder) as worker:
         return Trials(folder, setup, worker).claim()

@@ -1,4 +1,4 @@
-"""FORMATS of files, by their first bytes and their names: which are pictures, and what to do with the others."""
+"""FORMATS of files, recognised by their first bytes and names, and advice for those that are not pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOREIGN = (
     *(".dng", ".cr2", ".nef", ".arw"),
 )
 ENDINGS = READ + FOREIGN
-"""What people call pictures by. A file called so that is none gets a reason; any other one is passed over."""
+"""Endings of pictures. A file with one that is not a picture is reported; other files are ignored."""
 
 ARRAYS = "load it in Python and save its images as an array (N, H, W, C) with numpy.savez('images.npz', images=...)"
 UNPACK = "unpack it, and give the folder that it becomes"
@@ -56,7 +56,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "office": ("an office document", "save the pictures in it as files"),
     "lfs": ("a pointer of Git LFS, not the file itself", "fetch the file: git lfs pull"),
 }
-"""What a file is, and what to do with it."""
+"""Kind -> (description, advice)."""
 
 MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"version https://git-lfs", "lfs"),
@@ -88,7 +88,7 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xd0\xcf\x11\xe0", "office"),
     *((0, b"\x80" + bytes([version]), "pickle") for version in (2, 3, 4, 5)),
 )
-"""(where, the bytes there, the kind)."""
+"""(offset, bytes at the offset, kind)."""
 BEGINNINGS = (
     ("<!doctype html", "html"),
     ("<html", "html"),
@@ -96,7 +96,7 @@ BEGINNINGS = (
     ("{", "json"),
     ("[", "json"),
 )
-"""How a text begins, in small letters."""
+"""(beginning of a text in lower case, kind)."""
 NAMES: dict[str, str] = {
     **dict.fromkeys((".csv", ".tsv"), "csv"),
     **dict.fromkeys((".mat",), "matlab"),
@@ -130,17 +130,17 @@ NAMES: dict[str, str] = {
     ".html": "html",
     ".htm": "html",
 }
-"""Endings of names that say more than the bytes do, or stand for formats without a magic number."""
+"""Endings that are more specific than the first bytes, or of formats without a magic number."""
 CONTAINERS = {"gzip": ("tar",), "zip": ("torch", "office", "hdf5"), "bzip2": ("tar",), "xz": ("tar",), "zstd": ("tar",)}
-"""Of what is packed so, a name may say what is inside."""
+"""Kinds of containers -> kinds of content that the name may specify."""
 MOST_ASKED = 100
-"""Files of a folder without pictures of which the kind is told."""
+"""Files of a folder without pictures whose kind is determined."""
 LOOKED_AT = 520
-"""Bytes by which a kind is told."""
+"""First bytes needed to recognise a kind."""
 
 
 def kind_of(name: str, head: bytes) -> str | None:
-    """What a file is that is no picture, by its first bytes, or else by its name; None if nothing says so."""
+    """The kind of a file that is not a picture, by its first bytes or its name; None if unknown."""
     path = PurePath(name.lower())
     packed = path.suffix in (".gz", ".bz2", ".xz", ".zst")
     named = "tar" if ".tar" in path.suffixes else NAMES.get(PurePath(path.stem).suffix if packed else path.suffix)
@@ -155,20 +155,22 @@ def kind_of(name: str, head: bytes) -> str | None:
 
 
 def advice(kind: str) -> str:
-    """What such a file is and what to do with it, as "a table of text (CSV): load it in Python ..."."""
+    """Description and advice, such as "a table of text (CSV): load it in Python ..."."""
     what, to_do = KINDS[kind]
     return f"{what}: {to_do}"
 
 
 def kinds_words(files: Sequence[tuple[str, Callable[[int], bytes]]]) -> str:
-    """Of files (name, what reads so many bytes of it) that hold no pictures: what the most of them are, in words that
-    go on a sentence; nothing where that is not known."""
+    """The most frequent kind of files (name, function that reads n bytes), with advice, as the end of a sentence.
+
+    Empty if no kind is known.
+    """
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for name, read in files[:MOST_ASKED]:
         try:
             kind = kind_of(name, read(LOOKED_AT))
-        except Exception:  # what cannot be read has no kind; why that is so is said elsewhere
+        except Exception:  # unreadable files are reported elsewhere
             continue
         if kind is not None and KINDS[kind][1] != NEEDED:
             counts[kind] += 1

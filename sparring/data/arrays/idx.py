@@ -1,8 +1,8 @@
-"""Reads IDX files, the format of MNIST and its relatives, gzipped or not.
+"""IDX FILES, the format of MNIST and related sets, gzipped or not.
 
-An IDX file is two zero bytes, one byte for the type of the items, one for the rank, then one big-endian 32-bit size
-for each dimension, then the items. Only unsigned bytes (type 0x08) are read. A header is never believed before it was
-held against what the file holds: no more memory is taken than bytes arrive.
+An IDX file is two zero bytes, one byte for the type of the items, one byte for the rank, a big-endian 32-bit size for
+each dimension, and the items. Only unsigned bytes (type 0x08) are read. The header is not trusted: memory is allocated
+only for bytes that are there.
 """
 
 import gzip
@@ -34,7 +34,7 @@ SPLIT_FILES: dict[Split, tuple[str, str]] = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-"""The images file and the labels file of each split, as MNIST named them and its relatives still do."""
+"""The images file and the labels file of each split, as named by MNIST and related sets."""
 
 MAX_RANK = 8
 GZIP_MAGIC = b"\x1f\x8b"
@@ -45,15 +45,13 @@ _CONTENTS = {1: "labels (rank 1)", 3: "images (rank 3)"}
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """The array in an IDX file, of the shape that its header names.
-
-    A large file that is not gzipped is mapped from the disk.
+    """Read the array in an IDX file. A large file that is not gzipped is mapped from disk.
 
     Args:
-        path: The file; whether it is gzipped is seen from its first bytes, not from its name.
+        path: The file. Its first bytes decide whether it is gzipped, not its name.
 
     Raises:
-        DataError: the file is missing, empty, not IDX, not of unsigned bytes, cut short, too long, or damaged.
+        DataError: The file is missing, empty, not IDX, not of unsigned bytes, cut short, too long, or damaged.
     """
     path = Path(path)
     try:
@@ -73,14 +71,14 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 def read_idx_stream(
     raw: BufferedReader | zipfile.ZipExtFile, name: object, size: int, packed: int, mapped: Path | None = None
 ) -> NDArray[np.uint8]:
-    """The array in an open IDX file, gzipped or not.
+    """Read the array in an open IDX file, gzipped or not.
 
     Args:
-        raw: The file, from its beginning.
-        name: What it is called in errors.
-        size: How many bytes the stream has.
-        packed: How many bytes it takes where it lies: fewer than `size` in an archive.
-        mapped: The same file on the disk, if it lies there as it is.
+        raw: The file, at its beginning.
+        name: Its name in errors.
+        size: Bytes of the stream.
+        packed: Bytes on disk: fewer than `size` in an archive.
+        mapped: The path of the file on disk, if it is not in an archive.
 
     Raises `DataError` as `read_idx` does.
     """
@@ -96,28 +94,27 @@ def read_idx_stream(
 
 
 def images_from_idx(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """The images in an IDX file of rank 3, (N, H, W), as (N, H, W, 1).
+    """Read the images in an IDX file of rank 3, (N, H, W), as (N, H, W, 1).
 
     Raises:
-        DataError: the file cannot be read (see `read_idx`) or holds something else.
+        DataError: The file cannot be read (see `read_idx`) or holds something else.
     """
     return _of_rank(3, path)[..., np.newaxis]
 
 
 def labels_from_idx(path: str | os.PathLike[str]) -> NDArray[np.int32]:
-    """The labels in an IDX file of rank 1, (N,).
+    """Read the labels in an IDX file of rank 1, (N,).
 
     Raises:
-        DataError: the file cannot be read (see `read_idx`) or holds something else.
+        DataError: The file cannot be read (see `read_idx`) or holds something else.
     """
     return _of_rank(1, path).astype(np.int32)
 
 
 def idx_sha256(array: NDArray[np.uint8]) -> str:
-    """SHA-256, in hexadecimal, of the uncompressed IDX file that holds `array`.
+    """SHA-256, in hexadecimal, of the uncompressed IDX file of `array`.
 
-    The array alone decides every byte of that file, so this checks a file that was read, and an array that another
-    program stored in its own format, against the same published number.
+    The array determines every byte of that file, so arrays from IDX files and from other formats have the same value.
     """
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, _UNSIGNED_BYTE, array.ndim, *array.shape)
     digest = hashlib.sha256(header)
@@ -127,7 +124,7 @@ def idx_sha256(array: NDArray[np.uint8]) -> str:
 
 
 def find_idx(folder: Path, file: str) -> Path | None:
-    """The file called `file` in `folder`, also with a dot before "idx" and also with ".gz"; None if there is none."""
+    """Find `file` in `folder`, also spelled with a dot before "idx" or with ".gz"; None if it is missing."""
     for spelling in (file, file.replace("-idx", ".idx")):
         for suffix in ("", ".gz"):
             path = folder / f"{spelling}{suffix}"
@@ -137,7 +134,7 @@ def find_idx(folder: Path, file: str) -> Path | None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether `path` is a file that this user can see; False, not an error, in a folder that may not be entered."""
+    """Whether `path` is a file; False without permission to look."""
     try:
         return path.is_file()
     except OSError:
@@ -145,7 +142,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether `path` is a folder that this user can see; False, not an error, in one that may not be entered."""
+    """Whether `path` is a folder; False without permission to look."""
     try:
         return path.is_dir()
     except OSError:
@@ -153,14 +150,14 @@ def is_folder(path: Path) -> bool:
 
 
 def load_idx_file(path: Path, name: str) -> ImageSet:
-    """The images in one IDX file, with the labels from the file beside it whose name says so, if there is one.
+    """Read the images in one IDX file, with the labels of the matching file beside it, if there is one.
 
     Args:
-        path: The images file. For "…images-idx3…" the labels are looked for in "…labels-idx1…", gzipped or not.
-        name: What the set is called.
+        path: The images file. The labels of "…images-idx3…" are in "…labels-idx1…", gzipped or not.
+        name: The name of the set.
 
     Raises:
-        DataError: a file cannot be read, or the two hold different numbers of items.
+        DataError: A file cannot be read, or the numbers of images and labels differ.
     """
     images, labels_path = images_from_idx(path), _labels_beside(path)
     labels = None if labels_path is None else labels_from_idx(labels_path)
@@ -170,9 +167,9 @@ def load_idx_file(path: Path, name: str) -> ImageSet:
 def set_of(
     images: NDArray[np.uint8], labels: NDArray[np.int32] | None, name: str, source: str, labelled_by: str | None
 ) -> ImageSet:
-    """The images (N, H, W, 1) from the file `source`, with the labels (N,) from the other one.
+    """An image set of images (N, H, W, 1) from the file `source` and labels (N,) from the file `labelled_by`.
 
-    Raises `DataError` where their numbers differ.
+    Raises `DataError` if their numbers differ.
     """
     if labels is None:
         return ImageSet(name=name, images=images, labels=None, class_names=(), source=source)
@@ -212,7 +209,7 @@ def _read_array(stream: Stream, name: object, size: int | None, packed: int, map
 
 
 def _blocks(stream: Stream, name: object, promised: int) -> Iterator[bytes]:
-    """What follows, up to one byte more than is promised."""
+    """Read the rest of the stream in blocks, at most one byte more than promised."""
     found = 0
     try:
         while found <= promised and (block := stream.read1(min(_CHUNK, promised + 1 - found))):

@@ -1,4 +1,4 @@
-"""ARRAYS of images in an NPZ file. Its headers are held against what is allowed before any memory is taken."""
+"""NPZ AND NPY FILES of images. Headers are checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ from sparring.errors import DataError, reason
 from sparring.images import Images
 
 KEYS = ("images", "samples", "x", "arr_0")
-"""Names under which an `.npz` may hold its images; or under any, if it holds one array only, or one of 3 or 4
-dimensions."""
+"""Names of the images in an NPZ file. Any name is accepted for a single array or a single one of 3 or 4 dimensions."""
 IMAGE_WORDS = ("images", "image", "x", "data", "samples", "imgs", "pixels", "features")
 LABEL_WORDS = ("labels", "label", "y", "targets", "target", "classes", "class")
-"""Words in the names of arrays that are images or labels, perhaps beside those of a split: `x_train`, `test_labels`."""
+"""Words in the names of arrays of images or labels, perhaps with a split: `x_train`, `test_labels`."""
 ALPHA_CHANNELS = 4
 NPY_MAGIC = b"\x93NUMPY"
 MAX_HEADER = 1 << 14
-"""Bytes of an array's header; NumPy itself believes no more than 10,000, but reads as many as it is told."""
+"""Largest header in bytes. NumPy accepts no more than 10,000 but would read any size."""
 LOCAL_HEADER = "<26x2H"
-"""What stands in a zip file before a name: the last two numbers are the lengths of the name and of what comes after."""
+"""The local header in a zip file; its last two numbers are the lengths of the name and of the extra field."""
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -44,27 +43,27 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """What an NPZ file holds of one split."""
+    """The arrays of one split in an NPZ file."""
 
     images: Images
     """(N, H, W, C), uint8."""
     labels: Array | None
-    """As they are."""
+    """As in the file."""
     training_labels: Array | None
-    """Those of the training images."""
+    """Labels of the training images."""
     note: str | None
-    """What the user should know of how the numbers are read, and of the other splits."""
+    """Remarks for the user about the range of the numbers and about unused splits."""
     parts: tuple[Part, ...]
-    """The splits, where there are any."""
+    """The splits, if there are any."""
 
 
 def read_npz(path: Path, split: Split = "train", given: ValueRange | None = None) -> Arrays:
-    """One split of an NPZ file. Its images are (N, H, W), (N, H, W, C) or (N, C, H, W), of any usual range.
+    """Read one split of an NPZ file. Its images are (N, H, W), (N, H, W, C) or (N, C, H, W), of any usual range.
 
-    All is training data unless names such as `x_train` and `x_test` say otherwise. The training images decide how the
-    numbers of the others are read.
+    All images are training data unless there are names such as `x_train` and `x_test`. The training images decide the
+    range of all splits.
 
-    Raises `DataError`, in one sentence, for anything else.
+    Raises `DataError` for anything else.
     """
     with opened_npz(path) as archive:
         headers = {name: _header(archive, name) for name in _names(archive)}
@@ -90,7 +89,7 @@ def read_npz(path: Path, split: Split = "train", given: ValueRange | None = None
 
 
 def read_npy(path: Path) -> Array:
-    """The array in an NPY file, mapped from the disk if it is large. Raises `DataError`."""
+    """Read the array in an NPY file, mapped from disk if it is large. Raises `DataError`."""
     with _damage_of(path):
         with path.open("rb") as file:
             shape, dtype, _, header = _read_header(file)
@@ -105,21 +104,21 @@ def read_npy(path: Path) -> Array:
 
 @contextmanager
 def opened_npz(path: Path) -> Iterator[zipfile.ZipFile]:
-    """An NPZ file to `read_array` from. Whatever goes wrong with it inside becomes a `DataError`."""
+    """Open an NPZ file for `read_array`. Errors inside the block become a `DataError`."""
     with _damage_of(path), zipfile.ZipFile(path) as archive:
         yield archive
 
 
 @contextmanager
 def _damage_of(path: Path) -> Iterator[None]:
-    """Whatever goes wrong inside becomes a `DataError`."""
+    """Turn any error inside the block into a `DataError`."""
     try:
         yield
     except DataError:
         raise
     except MemoryError:
         raise DataError(f"{path} does not fit into memory") from None
-    except Exception as error:  # NumPy and zipfile raise whatever damaged bytes lead them to
+    except Exception as error:  # NumPy and zipfile raise exceptions of many types for damaged files
         raise DataError(f"{path} is damaged or no archive of plain arrays ({reason(error)})") from None
 
 
@@ -129,10 +128,10 @@ def is_npz(names: list[str]) -> bool:
 
 
 def as_images(path: Path | str, array: Array, given: ValueRange | None = None) -> tuple[Images, str | None]:
-    """(an array of images of any usual form as (N, H, W, C), uint8; a note where its numbers are unusual).
+    """Convert an array of images of any usual shape and range to ((N, H, W, C) uint8, a note or None).
 
-    `path` is what errors call it; `given` are the numbers that are black and white. Raises `DataError` for an array of
-    another form, and where the numbers could mean several things.
+    `path` is its name in errors; `given` is the range from black to white. Raises `DataError` for another shape and for
+    an ambiguous range.
     """
     array = _as_nhwc(path, array)
     reading = _reading(path, array, given)
@@ -145,7 +144,7 @@ def _as_nhwc(path: Path | str, array: Array) -> Array:
     if array.ndim != 4:
         raise DataError(f"{path}: images should have the shape N x H x W or N x H x W x C, not {array.shape}")
     if array.shape[-1] not in (1, 3, 4) and array.shape[1] in (1, 3, 4):
-        array = np.moveaxis(array, 1, -1)  # N x C x H x W, as PyTorch has them
+        array = np.moveaxis(array, 1, -1)  # N x C x H x W, as in PyTorch
     if array.shape[-1] not in (1, 3, 4):
         raise DataError(f"{path}: images should have 1, 3 or 4 channels; their shape is {array.shape}")
     if array.size == 0:
@@ -170,7 +169,7 @@ def _scaled(path: Path | str, array: Array, chosen: ValueRange) -> Images:
         for part in pieces(array):
             values = scaled(part, chosen)
             if array.dtype == np.uint8 and array.shape[-1] == ALPHA_CHANNELS:
-                values[..., -1] = part[..., -1]  # how opaque an image is, is no brightness
+                values[..., -1] = part[..., -1]  # alpha is not scaled
             yield from in_blocks(values)
 
     return keep(path, in_bytes(), array.size).reshape(array.shape)
@@ -179,8 +178,11 @@ def _scaled(path: Path | str, array: Array, chosen: ValueRange) -> Images:
 def class_labels(
     path: Path, labels: Array, count: int, training: Array | None = None
 ) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """(labels (count,), the names of the classes) from whole numbers or texts, (count,) or (count, 1), or from rows of
-    zeros with a one at the class (count, classes). The classes are also those of the `training` labels."""
+    """Convert labels to (indices (count,), class names).
+
+    Labels are integers or texts, (count,) or (count, 1), or one-hot rows (count, classes). The `training` labels add
+    their classes.
+    """
     labels = _plain_labels(labels)
     known = labels if training is None else _plain_labels(training)
     if labels.shape not in ((count,), (count, 1)):
@@ -190,12 +192,12 @@ def class_labels(
     names, indices = np.unique(np.concatenate([labels.reshape(-1), known.reshape(-1)]), return_inverse=True)
     try:
         return indices[:count].astype(np.int32), tuple(shown(str(name)) for name in names)
-    except (ValueError, SystemError):  # the latter from NumPy
-        raise DataError(f"{path}: some labels are texts of characters that there are not") from None
+    except (ValueError, SystemError):  # NumPy raises SystemError
+        raise DataError(f"{path}: some labels are texts with invalid characters") from None
 
 
 def _plain_labels(labels: Array) -> Array:
-    """Whole floats as whole numbers, bytes as texts, and rows with a single one as its place."""
+    """Convert whole floats to integers, bytes to texts, and one-hot rows to indices."""
     if labels.dtype.kind == "S":
         return np.char.decode(labels, "utf-8", "backslashreplace")
     if labels.dtype.kind == "f" and labels.size and np.isfinite(labels).all() and (labels == np.rint(labels)).all():
@@ -211,7 +213,7 @@ def _names(archive: zipfile.ZipFile) -> list[str]:
 
 
 def _splits(headers: dict[str, Shape]) -> dict[Role, str]:
-    """The arrays of images by their split; empty unless one holds the training images."""
+    """The names of the arrays of images by split; empty without training images."""
     found: dict[Role, str] = {}
     for name, shape in headers.items():
         named = split_name(name)
@@ -251,7 +253,7 @@ def _header(archive: zipfile.ZipFile, name: str) -> Shape:
 
 
 def _read_header(member: IO[bytes]) -> tuple[Shape, np.dtype[Any], bool, int]:
-    """(shape, type, whether the first axis changes fastest, where the values begin)."""
+    """(shape, type, whether the order is Fortran's, offset of the values)."""
     head = io.BytesIO(member.read(MAX_HEADER))
     version = np.lib.format.read_magic(head)
     if version == (1, 0):
@@ -264,7 +266,7 @@ def _read_header(member: IO[bytes]) -> tuple[Shape, np.dtype[Any], bool, int]:
 
 
 def read_array(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
-    """The array of that name: in memory, or mapped from the disk if it is large."""
+    """Read the array of that name, mapped from disk if it is large."""
     about = archive.getinfo(f"{name}.npy")
     with archive.open(about) as member:
         shape, dtype, fortran, header = _read_header(member)
@@ -284,14 +286,14 @@ def read_array(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
 
 
 def _check_sum(archive: zipfile.ZipFile, about: zipfile.ZipInfo) -> None:
-    """Raise `BadZipFile` where the content is not what it was when it was put in."""
+    """Raise `BadZipFile` if the checksum of the content is wrong."""
     with archive.open(about) as member:
         while member.read(PIECE_BYTES):
             pass
 
 
 def _begin(path: Path, about: zipfile.ZipInfo) -> int:
-    """Where the content of something that is not compressed begins in the archive."""
+    """The offset of an uncompressed member in the archive."""
     with path.open("rb") as file:
         file.seek(about.header_offset)
         name, extra = struct.unpack(LOCAL_HEADER, file.read(struct.calcsize(LOCAL_HEADER)))

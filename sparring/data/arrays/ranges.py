@@ -1,7 +1,7 @@
-"""RANGES: which number in a file is black, and which is white. Decided once for all images of a set.
+"""VALUE RANGES: which number in a file is black and which is white. Decided once for all images of a set.
 
-Files hold bytes, 12 of 16 bits, floats in [0, 1], [-1, 1] or [-0.5, 0.5], and more. What is usual is read as it is
-meant; what is unusual is read with a note; what could be several things is refused, with the option that decides it.
+Files hold bytes, 12 of 16 bits, floats in [0, 1], [-1, 1] or [-0.5, 0.5], and more. A usual range is accepted, an
+unusual one is accepted with a note, and an ambiguous one is refused with a hint at `--range`.
 """
 
 from __future__ import annotations
@@ -27,47 +27,49 @@ HALF: ValueRange = (-0.5, 0.5)
 SIXTEEN: ValueRange = (0, 65535)
 
 BITS = (8, 10, 12, 14, 16)
-"""What cameras and scanners write. Whole numbers are read as the smallest of these that holds them."""
+"""Bits of cameras and scanners. Integers are read with the smallest of these that holds them."""
 ROUNDING = 1 / 510
-"""Half a gray level: a number so little outside of [0, 1] changes nothing."""
+"""Half a gray level of [0, 1]."""
 OVERSHOOT = 0.1
-"""Resampling leaves values so far outside of a range, as a share of it. These are cut off."""
+"""Resampling leaves values outside of a range by up to this fraction of it. They are clipped."""
 FEW_NEGATIVE = 0.005
-"""With fewer negative values than this share, floats are not read as [-1, 1]."""
+"""With a smaller share of negative values, floats are not read as [-1, 1]."""
 DARK = 0.25
-"""Images whose brightest value is below this share of the range look black."""
+"""Images look black if their largest value is below this fraction of the range."""
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What is known of the numbers of some images."""
+    """A summary of the numbers of some images."""
 
     kind: str
-    """Their type, as NumPy calls it."""
+    """The NumPy type."""
     low: float
     high: float
     negative: float
-    """The share of them that is below 0 by more than rounding."""
+    """The share of negative numbers, except for rounding."""
     count: int
 
     @property
     def is_whole(self) -> bool:
-        """Whether the type holds whole numbers only."""
+        """Whether the type is an integer or a bool."""
         return not self.kind.startswith("float")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How numbers are read."""
+    """The range of some numbers."""
 
     range: ValueRange
     note: str | None
-    """What the user should know about it."""
+    """A remark for the user."""
 
 
 def numbers_of(parts: Iterable[Array], thorough: bool = True) -> Numbers:
-    """The numbers of one or more arrays of one type. Unless `thorough`, bytes are looked at only until it is clear that
-    they are usual. Raises `DataError` where some are not finite."""
+    """Summarise one or more arrays of one type. Unless `thorough`, stop as soon as bytes are known to be usual.
+
+    Raises `DataError` if some are NaN or infinite.
+    """
     kind, low, high, negative, count, unusable = "", np.inf, -np.inf, 0, 0, 0
     for part in parts:
         kind = part.dtype.name
@@ -80,12 +82,12 @@ def numbers_of(parts: Iterable[Array], thorough: bool = True) -> Numbers:
         if kind == "uint8" and high >= DARK * 255 and not thorough:
             break
     if unusable:
-        raise DataError(f"{unusable:,} values are not finite numbers (NaN or infinite)")
+        raise DataError(f"{unusable:,} values are NaN or infinite")
     return Numbers(kind, low, high, negative / max(count, 1), count)
 
 
 def together(numbers: Iterable[Numbers]) -> Numbers:
-    """The numbers of several files, one or more, of one type."""
+    """Combine the summaries of one or more files of one type."""
     every = list(numbers)
     count = sum(one.count for one in every)
     return Numbers(
@@ -98,8 +100,7 @@ def together(numbers: Iterable[Numbers]) -> Numbers:
 
 
 def choose_range(numbers: Numbers, given: ValueRange | None, what: str = "the numbers") -> Reading:
-    """How these numbers are read; `given` is what the user says. Raises `DataError` where they could mean several
-    things."""
+    """Choose the range of these numbers, unless it is `given`. Raises `DataError` if it is ambiguous."""
     if given is not None:
         return Reading(given, _cut_off(numbers, given, what))
     if numbers.kind == "bool":
@@ -108,7 +109,7 @@ def choose_range(numbers: Numbers, given: ValueRange | None, what: str = "the nu
 
 
 def scaled(values: Array, chosen: ValueRange) -> Images:
-    """Numbers of that range as bytes, rounded; what lies outside becomes black or white."""
+    """Convert numbers of a range to bytes, rounded and clipped."""
     if values.dtype == np.uint8 and chosen == BYTES:
         return values
     low, high = chosen
@@ -117,7 +118,7 @@ def scaled(values: Array, chosen: ValueRange) -> Images:
 
 
 def range_words(chosen: ValueRange) -> str:
-    """A range as the option `--range` takes it."""
+    """A range as written for `--range`."""
     return ",".join(f"{end:.6g}" for end in chosen)
 
 
@@ -129,7 +130,7 @@ def _choose_whole(numbers: Numbers, what: str) -> Reading:
     if low < 0:
         if (low, high) in ((-1, 0), (-1, 1)):
             return Reading(SYMMETRIC, _read_as(numbers, SYMMETRIC, what))
-        raise _refusal(numbers, what, "negative whole numbers may mean several things")
+        raise _refusal(numbers, what, "negative whole numbers are ambiguous")
     if (low, high) == (0, 1):
         return Reading(UNIT, _read_as(numbers, UNIT, what))
     if kind == "uint8" or high == low:
@@ -160,7 +161,7 @@ def _choose_floats(numbers: Numbers, what: str) -> Reading:
 
 
 def _choose_symmetric(numbers: Numbers, what: str) -> Reading:
-    """Floats within [-1, 1], some of them negative."""
+    """Choose the range of floats within [-1, 1], some of them negative."""
     low, high = numbers.low, numbers.high
     if numbers.negative < FEW_NEGATIVE and high > 0.5:
         if low > -0.99:
@@ -178,7 +179,7 @@ def _choose_symmetric(numbers: Numbers, what: str) -> Reading:
 
 # ------------------------------------------------------------------------------------------------ words
 
-ADVICE = "--range LOW,HIGH says which numbers are black and white"
+ADVICE = "--range LOW,HIGH sets black and white"
 
 
 def _from_to(numbers: Numbers, what: str) -> str:
@@ -192,13 +193,13 @@ def _read_as(numbers: Numbers, chosen: ValueRange, what: str) -> str:
 
 
 def _cut_off(numbers: Numbers, chosen: ValueRange, what: str) -> str | None:
-    """A note where numbers lie outside of the range by more than rounding."""
+    """A note if numbers are outside of the range, except for rounding."""
     low, high = chosen
     if numbers.kind == "bool" or (
         numbers.low >= low - (high - low) * ROUNDING and numbers.high <= high + (high - low) * ROUNDING
     ):
         return _dark(numbers, chosen, what)
-    return f"{_read_as(numbers, chosen, what)}; what lies outside is cut off"
+    return f"{_read_as(numbers, chosen, what)}; numbers outside are clipped"
 
 
 def _dark(numbers: Numbers, chosen: ValueRange, what: str) -> str | None:
@@ -206,12 +207,12 @@ def _dark(numbers: Numbers, chosen: ValueRange, what: str) -> str | None:
     if numbers.high == numbers.low or numbers.high >= low + DARK * (high - low):
         return None
     brighter = range_words((low, numbers.high))
-    return f"{_read_as(numbers, chosen, what)}; so the images look black, unless --range {brighter} is given"
+    return f"{_read_as(numbers, chosen, what)}; the images look black; --range {brighter} makes them brighter"
 
 
 def _refusal(numbers: Numbers, what: str, why: str) -> DataError:
     suggestion = range_words((min(numbers.low, 0) if numbers.is_whole else numbers.low, numbers.high))
     return DataError(
-        f"{_from_to(numbers, what)}, and {why}; say which numbers are black and white with --range LOW,HIGH, "
-        f"for instance --range {suggestion}"
+        f"{_from_to(numbers, what)}, and {why}; set black and white with --range LOW,HIGH, "
+        f"for example --range {suggestion}"
     )

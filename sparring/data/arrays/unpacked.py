@@ -1,7 +1,7 @@
-"""UNPACKED DATA: where the values go that a file holds: into memory if they are few, else into a file on the disk.
+"""UNPACKED DATA is kept in memory if it is small, else in a temporary file.
 
-That file has no name: it is gone with the program, however this ends. So what a file unpacks to takes no more memory
-than `LARGE` and a quarter of what is free, and the disk is asked for room before it is written to.
+The file has no name, so it disappears when the program ends. Unpacked data uses less memory than `LARGE` and than a
+quarter of the free memory. Free disk space is checked before writing.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from sparring.files.cache_folder import cache_folder
 from sparring.system.machine import free_here
 
 LARGE = 256 << 20
-"""Values of so many bytes or more are not read into memory but mapped from the disk."""
+"""Data of at least this many bytes is mapped from disk."""
 MAX_CONTENT = 8 << 30
-"""No packed file that promises more bytes than this (8 GiB) is read. What is not packed may have any size."""
+"""The largest size in bytes to which a compressed file may unpack (8 GiB)."""
 ADVICE = "set SPARRING_CACHE to a folder on another disk"
 MAX_RATIO, LEAST_SUSPICIOUS = 200, 64 << 20
-"""No file is unpacked that promises more than 64 MiB, and more than 200 times its size. MNIST unpacks to 5 times its
-size, drawings of a few strokes to 50 times, the shapes of dSprites to 115 times."""
+"""A file that unpacks to more than 64 MiB and to more than 200 times its size is refused. MNIST unpacks to 5 times its
+size, simple drawings to 50 times, the shapes of dSprites to 115 times."""
 
 
 def refuse_bomb(name: object, promised: int, packed: int) -> None:
-    """Raise `DataError` where a file of `packed` bytes promises to unpack to far more than pictures do."""
+    """Raise `DataError` if a file of `packed` bytes unpacks to far more than pictures do (a zip bomb)."""
     if promised > MAX_CONTENT:
         raise DataError(
-            f"{name} promises {promised:,} bytes, more than the {MAX_CONTENT:,} that are unpacked; unpack it yourself "
+            f"{name} unpacks to {promised:,} bytes, more than the limit of {MAX_CONTENT:,}; unpack it yourself "
             "and give that file"
         )
     if promised > LEAST_SUSPICIOUS and promised > MAX_RATIO * packed:
         raise DataError(
-            f"{name} has {packed:,} bytes and unpacks to {promised:,}, more than {MAX_RATIO} times its size; if it is "
-            "no trap, unpack it yourself and give that file"
+            f"{name} has {packed:,} bytes and unpacks to {promised:,}, more than {MAX_RATIO} times its size; if you "
+            "trust it, unpack it yourself and give that file"
         )
 
 
 def keep(name: object, blocks: Iterable[bytes | memoryview], promised: int) -> NDArray[np.uint8]:
-    """All bytes of the blocks (N,), which should come to `promised`: in memory, or mapped from the disk.
+    """Collect the bytes of the blocks (N,), about `promised` in all, in memory or in a file.
 
-    Raises `DataError`, with the `name` of what is unpacked, where neither has room.
+    Raises `DataError`, with the `name` of the unpacked file, if there is no room.
     """
     if not is_large(promised):
         memory = bytearray()
@@ -57,7 +57,7 @@ def keep(name: object, blocks: Iterable[bytes | memoryview], promised: int) -> N
 
 
 def is_large(size: int) -> bool:
-    """Whether so many bytes are too many for memory."""
+    """Whether this many bytes are too many for memory."""
     if size < LARGE // 16:
         return False
     free = free_here()
@@ -65,7 +65,7 @@ def is_large(size: int) -> bool:
 
 
 def in_blocks(array: NDArray[np.generic]) -> Iterator[memoryview]:
-    """The bytes of an array, a few megabytes at a time."""
+    """Iterate over the bytes of an array, a few megabytes at a time."""
     flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     return (flat[start : start + (16 << 20)].data for start in range(0, len(flat), 16 << 20))
 
@@ -92,7 +92,7 @@ def _on_disk(name: object, blocks: Iterable[bytes | memoryview], promised: int) 
             raise DataError(
                 f"{name} unpacks to {promised / 1e9:,.1f} GB, and {folder} has {free / 1e9:,.1f} GB left: {ADVICE}"
             )
-        for block in blocks:  # what goes wrong with these is no fault of the disk
+        for block in blocks:  # errors of the blocks are not errors of the disk
             with written():
                 file.write(block)
         with written():

@@ -1,6 +1,6 @@
 """DATA SETS with a name.
 
-sets.py      where MNIST and its relatives are found
+sets.py      MNIST and Fashion-MNIST: their checksums and where to find them
 download.py  downloads with mirrors and checksums
-stacked.py   stacked MNIST: three digits an image
+stacked.py   stacked MNIST: three digits per image
 """

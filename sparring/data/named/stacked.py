@@ -1,12 +1,12 @@
-"""STACKED MNIST: three digits of MNIST as the red, green and blue of one image; 1,000 classes, the triples of digits.
+"""STACKED MNIST: three digits of MNIST as the color channels of one image, which gives 1,000 classes.
 
-What a generator leaves out can be counted there: the protocol of Lin et al. 2018 (PacGAN), section 4.2, after Metz et
-al. 2017 and Srivastava et al. 2017. 128,000 images to train on are made from MNIST's training digits, 26,000 to judge
-by from its test digits, when they are loaded: each digit is drawn by itself, with replacement. (PacGAN's authors draw
-from all 70,000.) Which ones follows from the split's seed alone, so the images are the same wherever MNIST was found.
+It is used to count the modes that a generator misses: the protocol of Lin et al. 2018 (PacGAN), section 4.2, after Metz
+et al. 2017 and Srivastava et al. 2017. 128,000 training images are made of MNIST's training digits, 26,000 test images
+of its test digits. The digits are drawn independently with replacement. (PacGAN's authors draw from all 70,000.) The
+draw depends on the seed of the split only, so the images are always the same.
 
-Training images share digits, so held-out ones are new triples of digits that were trained on; only the test images
-show digits that no network has seen.
+Training images share digits, so validation images are new triples of digits that were trained on. Only the test images
+have unseen digits.
 """
 
 from __future__ import annotations

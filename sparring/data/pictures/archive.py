@@ -1,4 +1,4 @@
-"""A ZIP ARCHIVE of pictures, read where it lies: nothing is unpacked. No header of a member is believed unchecked."""
+"""A ZIP ARCHIVE of pictures, read without unpacking it to disk. The headers of its members are not trusted."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from sparring.data.pictures.listing import MAX_FILES, File, Listing, Problem, is
 from sparring.errors import DataError, reason
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
-"""How a zip file begins; the second one is empty."""
+"""First bytes of a zip file and of an empty one."""
 MAX_RATIO, LEAST_SUSPICIOUS = 200, 1 << 20
-"""A member that unpacks to more than 1 MiB, and to more than 200 times its size, is a trap and no picture."""
+"""A member that unpacks to more than 1 MiB and to more than 200 times its size is refused as a zip bomb."""
 
 
 def members(path: Path) -> list[str]:
-    """The names of all members. Raises `DataError` where the archive cannot be opened."""
+    """The names of all members. Raises `DataError` if the archive cannot be opened."""
     with _opened(path) as archive:
         return archive.namelist()
 
 
 def list_zip(path: Path) -> Listing:
-    """The files in an archive. Raises `DataError` where it cannot be opened, or holds far too many."""
+    """List the files in an archive. Raises `DataError` if it cannot be opened or has too many files."""
     archive = _opened(path)
     infos = archive.infolist()
     if len(infos) > MAX_FILES:
@@ -53,13 +53,13 @@ def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except MemoryError:
-        raise DataError(f"the list of what is in {path} does not fit into memory") from None
-    except Exception as error:  # zipfile raises whatever damaged bytes lead it to
+        raise DataError(f"the list of the files in {path} does not fit into memory") from None
+    except Exception as error:  # zipfile raises exceptions of many types for damaged files
         raise DataError(f"{path} is a damaged zip file ({reason(error)})") from None
 
 
 def _refused_name(name: str) -> str | None:
-    """Why a member called so is not looked at."""
+    """The reason to refuse a member of this name, or None."""
     if "\\" in name:
         return "its name has a backslash"
     if name.startswith("/"):
@@ -74,7 +74,7 @@ def _refused_name(name: str) -> str | None:
 
 
 def _refused(info: zipfile.ZipInfo) -> str | None:
-    """Why a member is not looked at."""
+    """The reason to refuse a member, or None."""
     if info.is_dir():
         return None
     if stat.S_ISLNK(info.external_attr >> 16):
@@ -92,5 +92,5 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
             return member.read(min(most, MAX_BYTES + 1))
     except MemoryError:
         raise Unreadable("it does not fit into memory") from None
-    except Exception as error:  # so does what unpacks
+    except Exception as error:  # so do the decompressors
         raise Unreadable(f"cannot be unpacked: {reason(error)}") from None

@@ -1,4 +1,4 @@
-"""DECODING: the bytes of one file as a picture, or the reason why not. Bytes decide, never the name of the file."""
+"""DECODING one file to a picture. The bytes decide its format, never the name."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ from sparring.data.arrays.ranges import BYTES, SIXTEEN, UNIT, Array, Numbers, Va
 from sparring.errors import DataError, reason
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-"""Of Pillow's readers those for pixels in a plain file. PPM includes PGM, PBM and PFM."""
+"""The formats that are read, by Pillow's names. PPM includes PGM, PBM and PFM."""
 MAX_BYTES = 256 << 20
-"""No file larger than this (256 MiB) is read."""
+"""Largest file in bytes (256 MiB)."""
 MAX_PIXELS = 89_478_485
-"""No picture that promises more pixels than this, Pillow's own limit, is decoded. It takes up to 20 bytes a pixel."""
+"""Largest picture in pixels, Pillow's own limit. Decoding takes up to 20 bytes per pixel."""
 MAX_READS = 1_000_000
-"""No file is gone on with that is made of so many parts that Pillow has read from it so often."""
+"""Largest number of reads by Pillow from one file."""
 MAX_SCANS = 500
-"""No JPEG is decoded that goes over its pixels more often than this; usual are 1 to 12 times."""
+"""Largest number of scans of a JPEG; 1 to 12 are usual."""
 LARGEST_TILE, MOST_TILES = 1 << 22, 1 << 18
-"""Pixels of a tile of a TIFF, unless all of it is larger; and how many tiles, or strips, it may have."""
+"""Largest tile of a TIFF in pixels, unless the picture is larger, and largest number of tiles or strips."""
 HEAD = 32
-"""Bytes by which `is_picture` tells."""
+"""First bytes needed by `is_picture`."""
 
 _ORIENTATION = 0x0112
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 _LEAST_TIMES = 3
-"""A JPEG is decoded at a fraction of its size, but never smaller than so many times what is wanted of it."""
+"""A JPEG may be decoded at a fraction of its size, but at least at this multiple of the final size."""
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
-"""Where a segment of a JPEG begins, or all ends."""
+"""The marker of a segment of a JPEG, or of its end."""
 _SCAN, _END = 0xDA, 0xD9
 _TILE_SIDES, _TILE_PLACES = (322, 323), (273, 324)
 
 
 class Unreadable(Exception):
-    """A file is no picture that can be trained on. The message is the reason, in a few words."""
+    """A file that cannot be read as a picture. The message is the reason, in a few words."""
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """Black and white in pictures of each kind."""
+    """The value range of each kind of picture."""
 
     bytes: ValueRange = BYTES
     whole: ValueRange = SIXTEEN
-    """In gray pictures of more than 8 bits."""
+    """Of gray pictures of more than 8 bits."""
     floats: ValueRange = UNIT
 
 
@@ -66,7 +66,7 @@ USUAL = Ranges()
 
 
 def is_picture(head: bytes) -> bool:
-    """Whether a file that begins with these bytes says that it is a picture of a known format."""
+    """Whether a file with these first bytes is a picture of a known format."""
     if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")):
         return True
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):  # TIFF
@@ -79,22 +79,24 @@ def is_picture(head: bytes) -> bool:
 
 
 def look(content: bytes) -> tuple[int, int]:
-    """Height and width of the upright picture in a file, from its header. Raises `Unreadable`."""
+    """Read (height, width) of the upright picture from the header of a file. Raises `Unreadable`."""
     with _reasons(), _opened(content) as picture:
-        turned = _says_orientation(picture) and picture.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+        turned = _has_early_orientation(picture) and picture.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
         return (picture.width, picture.height) if turned else (picture.height, picture.width)
 
 
 def may_be_deep(content: bytes) -> bool:
-    """Whether a file may hold more than 8 bits a channel, by its first bytes."""
+    """Whether a file may have more than 8 bits per channel, by its first bytes."""
     if content.startswith(b"\x89PNG"):
         return content[24:25] == b"\x10"
     return content.startswith((b"II", b"MM")) or (content.startswith(b"P") and content[1:2] in b"25fF")
 
 
 def look_numbers(content: bytes) -> Numbers | None:
-    """The numbers of a picture of more than 8 bits, which has to be decoded for that; None of other ones. Raises
-    `Unreadable`."""
+    """Decode a picture of more than 8 bits and summarise its numbers; None for other pictures.
+
+    Raises `Unreadable`.
+    """
     if not may_be_deep(content):
         return None
     with _reasons(), _opened(content) as picture:
@@ -105,7 +107,7 @@ def look_numbers(content: bytes) -> Numbers | None:
             numbers = numbers_of([np.asarray(picture)])
         except DataError as error:
             raise Unreadable(str(error)) from None
-        # Readers of the same format differ in how many bits they take for 16.
+        # Pillow's readers use several modes for 16 bits.
         return (
             numbers
             if picture.mode == "F"
@@ -114,28 +116,31 @@ def look_numbers(content: bytes) -> Numbers | None:
 
 
 def decode(content: bytes, least: int | None = None, ranges: Ranges = USUAL) -> Image.Image:
-    """The picture in a file, upright, as gray ("L"), colour ("RGB") or colour and alpha ("RGBA"); of many frames the
-    first. Raises `Unreadable`.
+    """Decode the picture in a file, upright, to the mode "L" (gray), "RGB" or "RGBA". Of several frames, use the first.
 
     Args:
         content: The bytes of the file.
-        least: The side, in pixels, that is wanted in the end: a JPEG may come out smaller than it is, but larger than
-            that. By default it comes out whole.
-        ranges: The numbers that are black and white.
+        least: The final side in pixels. A JPEG may be decoded at a fraction of its size that is larger than that. By
+            default it is decoded in full size.
+        ranges: The value ranges from black to white.
+
+    Raises `Unreadable`.
     """
     with _reasons(), _opened(content) as picture:
         if least is not None:
             picture.draft(None, (_LEAST_TIMES * least, _LEAST_TIMES * least))
         if picture.format in ("JPEG", "MPO") and _scans(content) > MAX_SCANS:
-            raise Unreadable(f"it goes over its pixels more than {MAX_SCANS} times")
+            raise Unreadable(f"it has more than {MAX_SCANS} scans")
         picture.load()
         return _plain(_upright(picture), ranges)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Neither Pillow nor libtiff writes of what is an `Unreadable` here, or does no harm. To be entered in the main
-    thread; it holds for all threads."""
+    """Silence the warnings of Pillow and libtiff, whose errors become `Unreadable`.
+
+    Enter it in the main thread; it applies to all threads.
+    """
     log = logging.getLogger("PIL")
     level = log.level
     _silence_libtiff()
@@ -150,7 +155,7 @@ def quiet() -> Iterator[None]:
 
 @cache
 def _silence_libtiff() -> None:
-    """The libtiff that Pillow has loaded no longer writes to the standard error by itself; Pillow raises an error."""
+    """Stop Pillow's libtiff from writing to standard error. Pillow raises exceptions instead."""
     with contextlib.suppress(OSError):
         maps = Path("/proc/self/maps")
         names = re.findall(r"\s(/.*/libtiff[^/]*)$", maps.read_text(), re.M) if maps.exists() else []
@@ -163,7 +168,7 @@ def _silence_libtiff() -> None:
 
 @contextmanager
 def _reasons() -> Iterator[None]:
-    """Whatever goes wrong inside becomes an `Unreadable`."""
+    """Turn any error inside the block into an `Unreadable`."""
     try:
         yield
     except Unreadable:
@@ -171,10 +176,10 @@ def _reasons() -> Iterator[None]:
     except UnidentifiedImageError:
         raise Unreadable("damaged: its header cannot be read") from None
     except Image.DecompressionBombError:
-        raise Unreadable(f"it promises more than the {MAX_PIXELS:,} pixels that are read") from None
+        raise Unreadable(f"it has more pixels than the limit of {MAX_PIXELS:,}") from None
     except MemoryError:
         raise Unreadable("it does not fit into memory") from None
-    except Exception as error:  # Pillow's readers raise whatever damaged bytes lead them to
+    except Exception as error:  # Pillow raises exceptions of many types for damaged files
         raise Unreadable(f"damaged: {reason(error)}") from None
 
 
@@ -182,38 +187,38 @@ def _opened(content: bytes) -> Image.Image:
     if not content:
         raise Unreadable("it is empty")
     if content.startswith((b"II", b"MM")) and (tiles := _tiles(content)) > MOST_TILES:
-        raise Unreadable(f"it has {tiles:,} tiles or strips, more than the {MOST_TILES:,} that are read")
+        raise Unreadable(f"it has {tiles:,} tiles or strips, more than the limit of {MOST_TILES:,}")
     file = _Counted(content)
     picture = Image.open(file, formats=FORMATS)
     if picture.format in ("BMP", "PPM"):
-        file.left = len(content)  # their readers go from pixel to pixel
+        file.left = len(content)  # their readers read pixel by pixel
     if picture.width * picture.height > MAX_PIXELS:
         size = f"{picture.width:,} x {picture.height:,}"
-        raise Unreadable(f"it promises {size} pixels, more than the {MAX_PIXELS:,} that are read")
+        raise Unreadable(f"it has {size} pixels, more than the limit of {MAX_PIXELS:,}")
     if picture.width < 1 or picture.height < 1:
         raise Unreadable("it has no pixels")
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
         tile = math.prod(picture.tag_v2.get(side, 0) for side in _TILE_SIDES)
         if tile > max(picture.width * picture.height, LARGEST_TILE):
-            raise Unreadable(f"it has tiles of {tile:,} pixels, more than it has itself")
+            raise Unreadable(f"its tiles of {tile:,} pixels are larger than the picture")
     return picture
 
 
 class _Counted(io.BytesIO):
-    """The bytes of a file, which can be read from so often."""
+    """The bytes of a file, with a limited number of reads."""
 
     left = MAX_READS
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As of any file."""
+        """Read, and count the reads."""
         self.left -= 1
         if self.left < 0:
-            raise Unreadable("it is made of far too many parts")
+            raise Unreadable("it has far too many parts")
         return super().read(size)
 
 
 def _tiles(content: bytes) -> int:
-    """How many tiles or strips a TIFF names, for each of which Pillow takes some 200 bytes at once."""
+    """The number of tiles or strips of a TIFF. Pillow allocates about 200 bytes for each."""
     order = "<" if content.startswith(b"II") else ">"
     start, step, head, entry = ("8xQ", 20, "Q", "H2xQ") if content[2] == 43 else ("4xI", 12, "H", "H2xI")
     (begin,) = struct.unpack_from(order + start, content)
@@ -225,7 +230,7 @@ def _tiles(content: bytes) -> int:
 
 
 def _scans(content: bytes) -> int:
-    """How often a JPEG goes over its pixels, or a number that is too large."""
+    """The number of scans of a JPEG, or a number above `MAX_SCANS`."""
     place, scans = 0, 0
     for _ in range(MAX_READS):
         found = _JPEG_MARKER.search(content, place)
@@ -236,13 +241,13 @@ def _scans(content: bytes) -> int:
     return MAX_SCANS + 1
 
 
-def _says_orientation(picture: Image.Image) -> bool:
-    """Whether the orientation can be asked for without decoding: a PNG's may come after its pixels."""
+def _has_early_orientation(picture: Image.Image) -> bool:
+    """Whether the orientation is known without decoding. In a PNG it may follow the pixels."""
     return picture.format != "PNG" or "exif" in picture.info
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    with contextlib.suppress(Exception):  # what damaged Exif data lead to: then nothing is known of a rotation
+    with contextlib.suppress(Exception):  # damaged Exif data: ignore the rotation
         return ImageOps.exif_transpose(picture)
     return picture
 
@@ -252,7 +257,7 @@ def _is_deep(picture: Image.Image) -> bool:
 
 
 def _plain(picture: Image.Image, ranges: Ranges) -> Image.Image:
-    """As L, RGB or RGBA."""
+    """Convert to the mode L, RGB or RGBA."""
     if _is_deep(picture):
         return _from_numbers(picture, ranges.floats if picture.mode == "F" else ranges.whole)
     if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
@@ -263,7 +268,7 @@ def _plain(picture: Image.Image, ranges: Ranges) -> Image.Image:
 
 
 def _stretched(picture: Image.Image, chosen: ValueRange) -> Image.Image:
-    """A picture of bytes, of which those of that range become 0 to 255; alpha stays as it is."""
+    """Scale a range of bytes to 0 to 255. Alpha is unchanged."""
     if chosen == BYTES:
         return picture
     table = _gray(np.arange(256), chosen).tolist()
@@ -277,7 +282,7 @@ def _gray(values: Array, chosen: ValueRange) -> Array:
 
 
 def _from_numbers(picture: Image.Image, chosen: ValueRange) -> Image.Image:
-    """Gray of more than 8 bits."""
+    """Convert gray of more than 8 bits."""
     values = np.asarray(picture)
     if picture.mode == "F" and not np.isfinite(values).all():
         raise Unreadable("some of its numbers are NaN or infinite")

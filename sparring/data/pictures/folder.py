@@ -1,4 +1,4 @@
-"""A FOLDER of pictures: its files, and those in its sub-folders; links out of it are followed only if that is asked."""
+"""A FOLDER of pictures and its sub-folders. Symbolic links out of it are followed only with --follow-links."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sparring.system.mounts import is_pseudo
 from sparring.terminal.progress import shown as shown_progress
 
 RUN_FILES = ("recipe.json", "environment.json")
-"""What lies in every run of Sparring."""
+"""Files of every run of Sparring."""
 
 
 def is_run(folder: Path) -> bool:
@@ -28,12 +28,15 @@ def is_run(folder: Path) -> bool:
 
 
 MOST_LINKED = 100_000
-"""Folders outside that links lead to, or that lie below such a folder. With more, a link leads to half a disk."""
+"""Largest number of folders reached by links out of the folder."""
 
 
 def list_folder(folder: Path, follow: bool = False) -> Listing:
-    """The files in a folder and below it. Unless `follow`, links that lead out of it are left out; with it, each file
-    and each folder outside is taken once. Raises `DataError` where it cannot be opened, or holds far too many."""
+    """List the files in a folder and its sub-folders.
+
+    Unless `follow`, links out of the folder are skipped. With `follow`, each file and folder outside is listed once.
+    Raises `DataError` if the folder cannot be opened or has too many files.
+    """
     walk = _Walk(Path(os.path.realpath(folder)), follow)
     try:
         walk.go(_Inside(str(walk.root), str(walk.root), (), frozenset(), linked=False))
@@ -48,37 +51,37 @@ def list_folder(folder: Path, follow: bool = False) -> Listing:
 
 
 BY_LINK, BY_NAME, BY_FOLDER_LINK = range(3)
-"""How a file was reached, the best way first."""
+"""How a file was reached; the first one is preferred."""
 Inode = tuple[int, int]
-"""A device, and the number of a file or a folder on it."""
+"""Device and inode of a file or a folder."""
 
 
 @dataclass(frozen=True)
 class _Inside:
-    """A folder on the way."""
+    """A folder to be listed."""
 
     path: str
     real: str
-    """The same without links."""
+    """The path with symbolic links resolved."""
     parts: tuple[str, ...]
-    """The names by which it is reached."""
+    """The names of the folders from the root to it."""
     above: frozenset[str]
-    """The real folders that it lies in."""
+    """The real paths of the folders above it."""
     linked: bool
-    """Whether a link led here."""
+    """Whether it was reached by a symbolic link."""
 
 
 class _Walk:
-    """One way through a folder. Folders wait in a list, because they may lie in each other deeper than calls can."""
+    """A walk through a folder. A list of waiting folders replaces recursion, because folders may be nested too deep."""
 
     def __init__(self, root: Path, follow: bool) -> None:
         self.root, self.follow = root, follow
         self.linked: set[Inode] = set()
-        """The folders that links led to."""
+        """Folders reached by symbolic links."""
         self.ways: dict[Inode, list[tuple[int, File]]] = {}
-        """If links are followed: each file by all names that lead to it, and how good each name is."""
+        """If links are followed: all names of each file, and how each was reached."""
         self.outside = 0
-        """Folders that were reached by a link out of the root."""
+        """Number of folders outside of the root."""
         self.files: list[File] = []
         self.skipped: list[Problem] = []
         self.ignored = 0
@@ -86,10 +89,10 @@ class _Walk:
         self.search = Search(root)
 
     def enter(self, folder: _Inside) -> None:
-        """Take what lies in a folder below the root, unless it is none of pictures, or cannot be opened."""
+        """List a folder below the root, unless it is a run, a pseudo file system, or cannot be opened."""
         try:
             if is_pseudo(folder.real):
-                self._skip(folder.parts, "no folder of a disk: the system describes itself there")
+                self._skip(folder.parts, "a pseudo file system, not a folder on disk")
             elif is_run(Path(folder.path)):
                 self._skip(folder.parts, "a run of Sparring, not pictures to train on")
             else:
@@ -98,11 +101,11 @@ class _Walk:
             self._skip(folder.parts, f"cannot be opened: {error.strerror}")
 
     def go(self, folder: _Inside) -> None:
-        """Take the files that lie in a folder; the folders in it wait."""
+        """Take the files of a folder, and put its sub-folders on the list."""
         with os.scandir(folder.path) as scanned:
             entries: Iterable[os.DirEntry[str]] = scanned
             if self.follow:
-                entries = sorted(scanned, key=lambda entry: os.fsencode(entry.name))  # who comes first is taken
+                entries = sorted(scanned, key=lambda entry: os.fsencode(entry.name))  # the first name of a file is used
             for entry in entries:
                 self.search.see(entry.name, self.files, self.waiting)
                 place = (*folder.parts, entry.name)
@@ -122,14 +125,14 @@ class _Walk:
             self._skip(parts, reason)
             return
         if entry.is_dir():
-            # What is no link is not looked up once more: of folders in folders that would take the cube of their depth.
+            # `realpath` only for links: for all nested folders it would take time cubic in their depth.
             real = os.path.realpath(entry.path) if link else os.path.join(folder.real, entry.name)  # noqa: PTH118
             self._count_outside(entry.path, folder.linked or link)
             self.waiting.append(_Inside(entry.path, real, parts, above, folder.linked or link))
             return
         status = entry.stat()
         if not stat.S_ISREG(status.st_mode):
-            self._skip(parts, "no ordinary file")
+            self._skip(parts, "not a regular file")
             return
         if len(self.files) >= MAX_FILES:
             raise DataError(f"{self.root} holds more than {MAX_FILES:,} files")
@@ -141,7 +144,7 @@ class _Walk:
         self.files.append(file)
 
     def _refused(self, link: os.DirEntry[str], above: frozenset[str], linked: bool) -> str | None:
-        """Why a link is not followed; `linked` says whether another one led here."""
+        """The reason not to follow a link, or None. `linked`: whether its folder was reached by another link."""
         target = os.path.realpath(link.path)
         within = Path(target).is_relative_to(self.root)
         if not within and not self.follow:
@@ -149,18 +152,18 @@ class _Walk:
         if not os.path.lexists(target):
             return "a link to nothing"
         if target in above or (not within and self.root.is_relative_to(target)):
-            return "a link back to a folder that it lies in"
+            return "a link to a folder above it"
         if self.follow and link.is_dir():
             status = link.stat()
             if (status.st_dev, status.st_ino) in self.linked:
-                return "a link to a folder that another link has led to"
+                return "a link to a folder that was reached by another link"
             self.linked.add((status.st_dev, status.st_ino))
         if linked and link.is_dir() and not self.follow:
-            return "a link to a folder, reached by another such link"  # of which there can be 2 ** 40 ways
+            return "a link to a folder, in a folder reached by a link"  # there may be 2 ** 40 such paths
         return None
 
     def drop_repeated(self) -> None:
-        """Of the names of a file keep the best: a link to it, as subsets and caches have them, then its own."""
+        """Keep the preferred name of each file: a link to it, as in subsets and caches, then its own name."""
         dropped: set[File] = set()
         for names in self.ways.values():
             best = min(way for way, _ in names)
@@ -181,7 +184,7 @@ class _Walk:
 
 def _read(path: str, most: int) -> bytes:
     try:
-        with open_plain(Path(path), links=True) as file:  # it may be a pipe by now
+        with open_plain(Path(path), links=True) as file:  # it may have become a pipe
             return file.read(most)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror}") from None

@@ -1,9 +1,9 @@
-"""THE INDEX of a source: what its files were found to hold, so that those that did not change need not be read again.
+"""THE INDEX of a source: what was found in its files, so that unchanged files are not read again.
 
-    images/index/SOURCE.json in the cache folder: {"version": 2, "sha256": ..., "files": {name: [stamp, what it is]}}
+    images/index/SOURCE.json in the cache folder: {"version": 2, "sha256": ..., "files": {name: [stamp, found]}}
 
-It saves time and decides nothing: a file is known again by its size and times, and what it holds by a checksum. An
-index that is not what was written, by its own checksum, is none.
+The index only saves time. A file counts as unchanged by its size and times; its content has a checksum. A damaged index
+is ignored.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ from sparring.files import atomic, marks, ownership
 from sparring.files.cache_folder import cache_folder
 
 SHEET = "Sparring made it from many images"
-"""Why a contact sheet, a grid or an animation of ours is left out."""
+"""The reason to skip a contact sheet, a grid or an animation of Sparring."""
 VERSION = 2
 YOUNG_NANOSECONDS = 2_000_000_000
-"""A file that was changed so shortly before it was read may change again without another time; it is read again."""
+"""A file changed this shortly before it was read may change again with the same time, so it is read again."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a file was found to be: a picture, or one that cannot be read, or none at all."""
+    """What was found in a file: a picture, an unreadable picture, or something else."""
 
     sha256: str = ""
-    """Of its bytes; empty if it is no picture."""
+    """SHA-256 of its bytes; empty if it is not a picture."""
     size: tuple[int, int] = (0, 0)
     """Height and width of the upright picture."""
     reason: str | None = None
-    """Why it cannot be read, though it should be a picture."""
+    """The reason why a picture cannot be read."""
     numbers: Numbers | None = None
-    """What its numbers are, if they have more than 8 bits."""
+    """Summary of its numbers, if they have more than 8 bits."""
 
 
 def find_pictures(files: list[File], source: Path) -> list[Found]:
-    """What each of the files of a source is; read are those that are new, or have changed."""
+    """Examine the files of a source. Only new and changed files are read."""
     where = _where(source)
     known = _load(where)
     new = [file for file in files if _key(file) not in known or known[_key(file)][0] != file.stamp]
     now = time.time_ns()
-    # By file, not by name: an archive may hold two of the same name.
+    # By file, not by name: an archive may have two files of one name.
     fresh = dict(zip(new, in_order(_examine, new, "looking at the files"), strict=True))
     found = [fresh[file][0] if file in fresh else known[_key(file)][1] for file in files]
     if new or len(known) != len(files):
@@ -71,7 +71,7 @@ def find_pictures(files: list[File], source: Path) -> list[Found]:
 
 
 def _examine(file: File) -> tuple[Found, bool]:
-    """What a file is, and whether that may be otherwise the next time although the file does not change."""
+    """Examine a file. The flag is True if the result may differ next time although the file does not change."""
     try:
         if not is_picture(file.read(HEAD)):
             return (Found(reason=_no_picture(file)) if file.parts[-1].lower().endswith(ENDINGS) else Found()), False
@@ -89,7 +89,7 @@ def _examine(file: File) -> tuple[Found, bool]:
 
 
 def _look(content: bytes) -> Found:
-    """What the content of a file is that says that it is a picture."""
+    """Examine the content of a file with the first bytes of a picture."""
     if len(content) > MAX_BYTES:
         return Found(reason=f"it is larger than the {MAX_BYTES >> 20} MiB that are read")
     if marks.is_sheet(content):
@@ -112,7 +112,7 @@ def _no_picture(file: File) -> str:
     ending = "." + file.parts[-1].lower().rpartition(".")[2]
     if file.stamp[0] == 0:
         return "it is empty"
-    return "it is no picture" if ending in READ else f"{ending[1:].upper()} is not read"
+    return "it is not a picture" if ending in READ else f"{ending[1:].upper()} is not read"
 
 
 def _key(file: File) -> str:
@@ -125,7 +125,7 @@ def _where(source: Path) -> Path:
 
 
 def _load(path: Path) -> dict[str, tuple[tuple[int, ...], Found]]:
-    """What is known of each file; nothing where there is no index, or none that can be read."""
+    """Read the index; empty if there is none or it is damaged."""
     try:
         saved: Any = json.loads(path.read_bytes())
         if saved["version"] != VERSION or saved["sha256"] != _sha256(saved["files"]):

@@ -1,6 +1,6 @@
 """THE LABEL FILE of StyleGAN's data sets: dataset.json, {"labels": [["00000/img00000000.png", 3], ...]} or null.
 
-It may come from anybody. Names in it are compared with those of the pictures and never opened.
+The file is untrusted. Names in it are compared with those of the pictures and never opened.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ LARGEST_LABEL = 2**31 - 1
 
 @dataclass(frozen=True)
 class FileLabels:
-    """What label files say of the pictures of a source."""
+    """The labels in a label file."""
 
     labels: dict[int, int] | None
-    """By the picture's place among those that were asked about; None where the file says that there are no labels."""
+    """Index of the picture -> label; None if the file states that there are no labels."""
     note: str | None = None
-    """Why it is not used."""
+    """The reason why the file is not used."""
 
 
 def read_label_file(files: Sequence[File], pictures: Sequence[File]) -> FileLabels | None:
-    """The labels of the `pictures`, which are some of the `files`, from the outermost dataset.json; None where there is
-    none, or where it is another program's."""
+    """Read the labels of `pictures`, which are some of the `files`, from the outermost dataset.json.
+
+    None if there is no such file or it has another format.
+    """
     found = [file for file in files if file.parts[-1] == NAME]
     if not found:
         return None
@@ -55,7 +57,7 @@ def read_label_file(files: Sequence[File], pictures: Sequence[File]) -> FileLabe
 
 
 def _read(file: File) -> Any:
-    """The JSON in a file. Raises `ValueError`."""
+    """Read the JSON in a file. Raises `ValueError`."""
     try:
         content = file.read(LARGEST_JSON + 1)
     except (Unreadable, OSError) as error:
@@ -64,12 +66,12 @@ def _read(file: File) -> Any:
         raise ValueError(f"it is larger than {LARGEST_JSON >> 20} MiB")
     try:
         return json.loads(content)
-    except (RecursionError, ValueError):  # Python's own for a number of thousands of digits
+    except (RecursionError, ValueError):  # Python raises ValueError for numbers of thousands of digits
         raise ValueError("it is not JSON that can be read") from None
 
 
 def _checked(labels: Any) -> dict[str, int]:
-    """The label of each name. Raises `ValueError` for anything but a list of [name, whole number of 0 or more]."""
+    """Name -> label. Raises `ValueError` unless `labels` is a list of [name, integer of 0 or more]."""
     if not isinstance(labels, list):
         raise ValueError("its labels should be a list or null")
     known: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""LABELS from folders: which split a picture is in, and which class it is of.
+"""LABELS from folders: the split and the class of each picture.
 
-Folders called "train", "test" and the like are splits. Where the pictures of a split lie in two or more folders, the
-first folder is the class, unless the folders are only parts of a numbering.
+Folders called "train", "test" and similar are splits. If the pictures of a split are in two or more folders, the first
+folder is the class, unless the folders are shards (see `shards.py`).
 """
 
 from __future__ import annotations
@@ -21,36 +21,35 @@ from sparring.data.splits import Part, Role, SplitName, split_name, splits_among
 from sparring.errors import DataError
 
 Folders = tuple[str, ...]
-"""The folders that a picture lies in, from the outside in."""
+"""The folders of a picture, outermost first."""
 Placed = dict[int, Folders]
-"""The folders that some pictures lie in, by the pictures' numbers."""
+"""Index of a picture -> its folders."""
 STRAY_LEVELS = 4
-"""A few pictures may lie beside so many folders that lie in each other."""
+"""Levels of folders beside which a few stray pictures are allowed."""
 LISTED = 3
-"""Names that a note lists."""
+"""Names listed in a note."""
 DEEPEST = 64
-"""Folders in folders that are looked at; an archive can claim any depth."""
+"""Deepest folder that is used. An archive may have any depth."""
 
 
 @dataclass(frozen=True, eq=False)
 class Arrangement:
-    """Which pictures are in a split, in which order, and of which class each is."""
+    """The pictures of a split in order, with their classes."""
 
     places: NDArray[np.int64]
-    """(N,), among the pictures that were given; in an order that is chance, but always the same, because folders lie
-    class by class and a recipe may read its data in order."""
+    """Indices (N,) of the pictures, shuffled with a fixed seed, because a recipe may read its data in order."""
     labels: NDArray[np.int32] | None
     """(N,), or None."""
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
-    """What the user should know about it."""
+    """Remarks for the user."""
     parts: tuple[Part, ...]
-    """The splits, where there are any."""
+    """The splits, if there are any."""
 
 
 @dataclass(frozen=True)
 class _Splits:
-    """Pictures by split, each with the folders that it lies in there."""
+    """Pictures by split, with their folders below the split."""
 
     pictures: dict[Role, Placed]
     parts: tuple[Part, ...]
@@ -60,16 +59,16 @@ class _Splits:
 def arrange(
     folders: Sequence[Folders], split: Split, name: str, files: Sequence[str] = (), given: FileLabels | None = None
 ) -> Arrangement:
-    """The arrangement of pictures that lie in these folders, one or more.
+    """Find the split and the class of one or more pictures.
 
     Args:
-        folders: Of each picture.
-        split: Which pictures are wanted.
-        name: What the source is called.
-        files: The name of each picture's file, which tells shards from classes.
-        given: Labels from a label file, instead of folders.
+        folders: The folders of each picture.
+        split: The split to return.
+        name: The name of the source in errors.
+        files: The file name of each picture, to distinguish shards from classes.
+        given: Labels from a label file, used instead of folders.
 
-    Raises `DataError` where there is no such split.
+    Raises `DataError` if the split does not exist.
     """
     placed = _shallow(folders)
     found = _split_up(placed, files)
@@ -92,7 +91,7 @@ def arrange(
 
 
 def _shallow(folders: Sequence[Folders]) -> Placed:
-    """The same without the folders that all have in common, up to one that names a split; at most `DEEPEST` of each."""
+    """Remove the folders common to all, up to one that names a split. Keep at most `DEEPEST` folders."""
     placed = _without_common(dict(enumerate(folders)), lambda name: split_name(name) is not None)
     return {place: each[:DEEPEST] for place, each in placed.items()}
 
@@ -101,7 +100,7 @@ def _shallow(folders: Sequence[Folders]) -> Placed:
 
 
 def _split_up(placed: Placed, files: Sequence[str]) -> _Splits | None:
-    """The splits of these pictures; None where no folders are called so."""
+    """Find the splits of these pictures; None if no folders are called like splits."""
     beside: list[int] = []
     for _ in range(STRAY_LEVELS):
         placed = _without_common(placed, lambda name: (found := split_name(name)) is not None and found.role == "train")
@@ -120,15 +119,14 @@ def _split_up(placed: Placed, files: Sequence[str]) -> _Splits | None:
 
 
 def _are_splits(names: Mapping[str, int], splits: Mapping[str, SplitName]) -> bool:
-    """Whether folders of these names, some of which name splits, are the splits of a set: "train" may be a class beside
-    "bus", and so may "test"."""
+    """Whether these folders are splits. "train" may also be a class beside "bus"."""
     roles = {split.role for split in splits.values()}
     others = len(names) - len(splits)
     return "train" in roles and (others == 0 or (len(roles) > 1 and others <= len(splits)))
 
 
 def _splits_in_classes(placed: Placed) -> Placed | None:
-    """The same with the splits first, where each of several folders has splits in it: cats/train, cats/test, ..."""
+    """Put the splits first if each of several folders has splits in it: cats/train, cats/test, ..."""
     inner: dict[str, set[str]] = {}
     for folders in placed.values():
         if len(folders) < 2:
@@ -141,7 +139,7 @@ def _splits_in_classes(placed: Placed) -> Placed | None:
         if len(splits) < len(names) or "train" not in {split.role for split in splits.values()}:
             return None
     if all(len(names) == 1 for names in inner.values()):
-        return None  # then that is nothing but a folder in each class
+        return None  # just one folder in each class
     return {place: (folders[1], folders[0], *folders[2:]) for place, folders in placed.items()}
 
 
@@ -157,17 +155,17 @@ def _sorted_out(
     parts = tuple(Part(shown(name), splits[name].role, counts[name]) for name in sorted(splits))
     unused = [part for part in parts if part.role not in ("train", "test")]
     notes = [
-        f"{_pictures(part.images)} in {part.name} are not used: neither trained on nor tested with" for part in unused
+        f"{_pictures(part.images)} in {part.name} are used neither for training nor for testing" for part in unused
     ]
     others = {name: count for name, count in counts.items() if name not in splits}
     if others:
         listed = _listed([shown(name) for name in sorted(others)])
-        notes.append(f"{_pictures(sum(others.values()))} in {listed} are left out, for they lie beside the splits")
+        notes.append(f"{_pictures(sum(others.values()))} in {listed} are left out, because they are beside the splits")
     return _Splits(pictures, parts, (*notes, *_left_out(beside, files)))
 
 
 def _no_splits(placed: Placed) -> _Splits:
-    """All pictures to train on, with a note where folders have names of splits and are not taken for them."""
+    """Use all pictures for training, with a note if folders are named like splits but are not used as such."""
     inner, _ = _stripped(placed)
     names = {folders[0] for folders in inner.values() if folders}
     found = sorted(name for name in names if split_name(name))
@@ -175,23 +173,23 @@ def _no_splits(placed: Placed) -> _Splits:
         return _Splits({"train": placed}, (), ())
     listed = _listed([shown(name) for name in found])
     if len(found) == len(names):
-        note = f"{listed} are read together as training images, for there is no folder called train"
+        note = f"{listed} are all read as training images, because there is no folder called train"
         return _Splits({"train": {place: folders[1:] for place, folders in inner.items()}}, (), (note,))
     verb = "is" if len(found) == 1 else "are"
-    note = f"{listed} {verb} taken for classes and not for splits; splits would be folders called train and test"
+    note = f"{listed} {verb} read as classes, not as splits; splits are folders called train and test"
     return _Splits({"train": placed}, (), (note,))
 
 
 # ------------------------------------------------------------------------------------------------ classes
 
 Classes = dict[int, str | int]
-"""The class of some pictures."""
+"""Index of a picture -> its class."""
 
 
 def _classes(
     pictures: Mapping[Role, Placed], split: Split, files: Sequence[str], given: FileLabels | None
 ) -> tuple[Classes | None, list[str]]:
-    """(the class of each picture of the split that is kept, or None where there are no classes; notes)."""
+    """Find (the classes of the pictures of the split that are used, or None without classes; notes)."""
     ours = pictures[split]
     if given is not None and given.note is None:
         return _given_classes(ours, given)
@@ -207,10 +205,10 @@ def _classes(
             *(_no_classes(sum(not folders for folders in ours.values())) if any(ours.values()) else []),
         ]
     if _shards(inner, files):
-        told = _listed([shown(name) for name in sorted({folders[0] for folders in inner.values() if folders})])
+        listed = _listed([shown(name) for name in sorted({folders[0] for folders in inner.values() if folders})])
         return None, [
             *notes,
-            f"the folders {told} are parts of one numbering and not classes; if they are classes, give them names, or "
+            f"the folders {listed} are parts of one numbering and not classes; if they are classes, rename them, or "
             "list the labels in dataset.json",
         ]
     if outside and not _few(len(outside), inside):
@@ -221,15 +219,15 @@ def _classes(
 
 def _given_classes(ours: Placed, given: FileLabels) -> tuple[Classes | None, list[str]]:
     if given.labels is None:
-        return None, ["dataset.json says that there are no labels"]
+        return None, ["according to dataset.json there are no labels"]
     known = {place: given.labels[place] for place in ours if place in given.labels}
     if len(known) < len(ours):
-        return None, [f"dataset.json has labels for {len(known):,} of {len(ours):,} pictures, so none is used"]
+        return None, [f"dataset.json has labels for {len(known):,} of {len(ours):,} pictures, so it is not used"]
     return (known if len(set(given.labels.values())) > 1 else None), []  # type: ignore[return-value]
 
 
 def _class_names(pictures: Mapping[Role, Placed], labels: Classes, given: FileLabels | None) -> list[str | int]:
-    """The classes of all splits in their order."""
+    """The classes of all splits, sorted."""
     if given is not None and given.note is None and given.labels is not None:
         return sorted(set(given.labels.values()))
     inner = [placed for placed, _ in _inner(pictures).values()]
@@ -237,7 +235,7 @@ def _class_names(pictures: Mapping[Role, Placed], labels: Classes, given: FileLa
 
 
 def _inner(pictures: Mapping[Role, Placed]) -> dict[Role, tuple[Placed, list[int]]]:
-    """Of training and test pictures: (those with the folders that tell classes apart, a few that lie beside these)."""
+    """For training and test pictures: (the pictures with their class folders first, strays beside these folders)."""
     known = {role: placed for role, placed in pictures.items() if role in ("train", "test")}
     common, beside = _stripped({place: folders for placed in known.values() for place, folders in placed.items()})
     found: dict[Role, tuple[Placed, list[int]]] = {}
@@ -249,8 +247,7 @@ def _inner(pictures: Mapping[Role, Placed]) -> dict[Role, tuple[Placed, list[int
 
 
 def _stripped(placed: Placed, kept: Collection[str] = ()) -> tuple[Placed, list[int]]:
-    """(the pictures without the folders that all have in common, a few that lie beside such a folder). A folder whose
-    name is among the `kept` ones stays."""
+    """Remove the folders common to all pictures, except the `kept` ones. Return (the pictures, strays beside them)."""
     beside: list[int] = []
     for _ in range(STRAY_LEVELS):
         placed = _without_common(placed, lambda name: name in kept)
@@ -264,10 +261,10 @@ def _stripped(placed: Placed, kept: Collection[str] = ()) -> tuple[Placed, list[
 
 
 def _without_common(placed: Placed, stops: Callable[[str], bool]) -> Placed:
-    """The same without the folders that all have in common, up to one at which it `stops`."""
+    """Remove the folders common to all, up to one at which it `stops`."""
     if not placed:
         return placed
-    first, last = min(placed.values()), max(placed.values())  # what these two begin with, all others do
+    first, last = min(placed.values()), max(placed.values())  # all others have the same common prefix
     common = 0
     while common < len(first) and first[common] == last[common] and not stops(first[common]):
         common += 1
@@ -288,14 +285,14 @@ def _shards(inner: Placed, files: Sequence[str]) -> bool:
 
 
 def _few(loose: int, inside: int) -> bool:
-    """Whether so many pictures beside folders are strays, such as a logo."""
+    """Whether this many pictures beside folders are strays, such as a logo."""
     return loose == 0 or (loose <= max(1, inside // 10) and 4 * loose <= inside)
 
 
 def _no_classes(outside: int) -> list[str]:
     if not outside:
         return []
-    return [f"{outside:,} pictures lie beside the folders, so these are not taken for classes"]
+    return [f"{outside:,} pictures are beside the folders, so the folders are not read as classes"]
 
 
 def _left_out(beside: Sequence[int], files: Sequence[str]) -> list[str]:

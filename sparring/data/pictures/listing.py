@@ -1,4 +1,4 @@
-"""FILES among which there are pictures: what a folder or an archive lists of itself before anything is read."""
+"""LISTINGS of the files in a folder or an archive, before they are read."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MAX_FILES = 5_000_000
-"""No folder or archive with more files than this is gone through."""
+"""Largest number of files in a folder or an archive."""
 
 
 LONGEST_SHOWN = 400
-"""Characters; in an archive a name may have 65,535."""
+"""Largest number of characters shown of a name. In an archive, a name may have 65,535."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,21 +18,21 @@ class File:
     """One file, not read yet."""
 
     parts: tuple[str, ...]
-    """The folders that it lies in below the source, and its own name, as the system has them."""
+    """The folders below the source and the file's name, as given by the system."""
     stamp: tuple[int, ...]
-    """Numbers that change when the file does: its size, its times. The second one is when it was changed, in ns."""
+    """Numbers that change with the file: size and times. The second one is the time of the last change in ns."""
     read: Callable[[int], bytes]
-    """Its first bytes, at most so many. Raises `Unreadable` or `OSError`."""
+    """A function that reads the first n bytes. Raises `Unreadable` or `OSError`."""
 
     @property
     def name(self) -> str:
-        """What it is called, for people."""
+        """The name shown to people."""
         return shown("/".join(self.parts))
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that cannot be trained on, and why, in a few words."""
+    """A file that cannot be used, and the reason in a few words."""
 
     name: str
     reason: str
@@ -40,18 +40,17 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """The files of a source in the order of their names."""
+    """The files of a source, sorted by name."""
 
     files: list[File]
     skipped: list[Problem]
-    """Those that are not looked at, because of what they are called or where they lie."""
+    """Files that are not read because of their names or places."""
     ignored: int
-    """Hidden files and folders, which nobody means to train on."""
+    """Number of hidden files and folders."""
 
 
 def shown(name: str) -> str:
-    """A name that can be printed anywhere: what is no proper character is written as a number, and the middle of a long
-    one is left out."""
+    """Make a name printable: escape unprintable characters and shorten long names in the middle."""
     if len(name) > LONGEST_SHOWN:
         name = f"{name[: LONGEST_SHOWN // 2]}...{name[-LONGEST_SHOWN // 2 :]}"
     text = name.encode("utf-8", "backslashreplace").decode()
@@ -59,5 +58,5 @@ def shown(name: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether systems keep such a file or folder for themselves."""
+    """Whether it is a hidden file or a system file."""
     return name.startswith(".") or name == "__MACOSX" or name.lower() in ("thumbs.db", "desktop.ini")

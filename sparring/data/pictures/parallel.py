@@ -1,7 +1,7 @@
-"""PARALLEL: a function over many items in threads, the results in order, and progress that shows how far it is.
+"""PARALLEL: apply a function to many items in threads, with results in order and a progress bar.
 
-Threads, not processes: Pillow and hashlib let others run while they work, threads start at once, and a process that is
-forked beside JAX may hang.
+Threads instead of processes: Pillow and hashlib release the GIL, threads start fast, and a process forked beside JAX
+may hang.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from sparring.system.machine import free_here
 from sparring.terminal.progress import shown
 
 AT_ONCE = 1 << 27
-"""The pixels of the pictures that are decoded at once, and the bytes of their files, come to no more than this, however
-many threads there are: 128 Mi. A picture takes up to 20 bytes a pixel, so all of them together take 2.5 GiB."""
+"""Largest sum of pixels and file bytes of the pictures that are decoded at once in all threads: 128 Mi. A picture takes
+up to 20 bytes per pixel, so they take up to 2.5 GiB."""
 A_PIXEL = 20
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 AHEAD = 8
-"""Items that a thread may be ahead of whoever takes the results, so that these do not pile up."""
+"""Results per thread that may wait, which limits memory."""
 
 
 def in_order(function: Callable[[Item], Result], items: Sequence[Item], label: str) -> Iterator[Result]:
-    """`function` of each item, in their order; what is called `label` shows how many are done."""
+    """Yield `function(item)` for each item in order. `label` is shown with the progress."""
     workers = _processors()
     waiting: deque[Future[Result]] = deque()
     with _bar(label, len(items)) as advance, ThreadPoolExecutor(workers) as pool:
@@ -48,7 +48,7 @@ def in_order(function: Callable[[Item], Result], items: Sequence[Item], label: s
 
 
 class Budget:
-    """A number that threads share: who takes more of it than is left waits for the others."""
+    """A budget shared by threads. A thread that takes more than is left waits."""
 
     def __init__(self, whole: int) -> None:
         self.whole = self.left = whole
@@ -56,7 +56,7 @@ class Budget:
 
     @contextmanager
     def take(self, amount: int) -> Iterator[None]:
-        """Hold so much of it, or all if that is more than there is."""
+        """Hold this amount, at most the whole budget."""
         amount = min(amount, self.whole)
         with self.changed:
             self.changed.wait_for(lambda: amount <= self.left)
@@ -70,7 +70,7 @@ class Budget:
 
 
 def at_once() -> int:
-    """How many pixels that are, where at most half of the free memory is used: a larger picture is decoded alone."""
+    """Pixels to decode at once, using at most half of the free memory. A larger picture is decoded alone."""
     free = free_here()
     return AT_ONCE if free is None else max(1, min(AT_ONCE, free // (2 * A_PIXEL)))
 
@@ -85,11 +85,11 @@ def _processors() -> int:
 @contextmanager
 def _bar(label: str, total: int) -> Iterator[Callable[[], None]]:
     done = 0
-    with shown() as tell:
+    with shown() as report_progress:
 
         def advance() -> None:
             nonlocal done
             done += 1
-            tell(label, done, total)
+            report_progress(label, done, total)
 
         yield advance

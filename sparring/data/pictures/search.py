@@ -1,6 +1,6 @@
-"""SEARCHING a folder for pictures: not for ever where there are hardly any.
+"""THE SEARCH of a folder for pictures ends early if there are hardly any.
 
-Folders full of pictures may have any size. Who names the root of a disk by mistake hears so after a minute at most.
+Folders of pictures may have any size. The root of a disk, given by mistake, is refused after at most a minute.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from sparring.errors import DataError
 from sparring.system.mounts import refuse_pseudo
 
 FREE, FREE_SECONDS = 100_000, 60.0
-"""Files and folders that are gone through, and for how long, before there must be any pictures among them."""
+"""Files and folders, and seconds, before some of the files must be pictures."""
 SPARSE = 20
-"""After that at least one of so many must be a picture."""
+"""After that, at least one file in this many must be a picture."""
 ASKED, ENOUGH = 200, 0.1
-"""Before a search ends, so many files, and so many folders that are still to come, are looked into. It goes on where
-this share of them are pictures."""
+"""Before a search ends, this many files and remaining folders are examined. It continues if this share are pictures."""
 
 
 class Place(Protocol):
@@ -36,7 +35,7 @@ class Place(Protocol):
 
 
 class Search:
-    """Whether a walk through a folder is worth going on."""
+    """Decides whether to continue a walk through a folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -46,9 +45,9 @@ class Search:
         refuse_pseudo(root)
 
     def see(self, name: str, files: Sequence[File], folders: Sequence[Place]) -> None:
-        """There is something called so, beside the `files` up to now; `folders` are still to be searched.
+        """Count a file or folder called `name`. `files` were found before; `folders` are still to be searched.
 
-        Raises `DataError` where hardly any are pictures.
+        Raises `DataError` if hardly any are pictures.
         """
         self.seen += 1
         self.pictures += name.lower().endswith(ENDINGS)
@@ -63,13 +62,13 @@ class Search:
     def _give_up(self) -> None:
         found = f"only {self.pictures:,} are" if self.pictures else "none is"
         raise DataError(
-            f"{shown(str(self.root))} is no folder of pictures: of the first {self.seen:,} files and folders in it "
-            f"({time.monotonic() - self.began:.0f} s) {found} called like one. Give the folder that holds the pictures"
+            f"{shown(str(self.root))} is not a folder of pictures: of the first {self.seen:,} files and folders in it "
+            f"({time.monotonic() - self.began:.0f} s) {found} named like a picture. Give the folder with the pictures"
         )
 
 
 def _unnamed_pictures(files: Sequence[File]) -> bool:
-    """Whether many of the files that are not called pictures are some."""
+    """Whether many files are pictures without the ending of one."""
     others = [file for file in files if not file.parts[-1].lower().endswith(ENDINGS)]
     some = random.Random(0).sample(others, min(ASKED, len(others)))
     return sum(map(_holds_picture, some)) > ENOUGH * len(some)
@@ -83,7 +82,7 @@ def _holds_picture(file: File) -> bool:
 
 
 def _pictures_to_come(folders: Sequence[Place]) -> bool:
-    """Whether many of the files in the next folders are called pictures."""
+    """Whether many files in the next folders have the ending of a picture."""
     names = [
         name for folder in random.Random(0).sample(folders, min(ASKED, len(folders))) for name in _first(folder.path)
     ]

@@ -1,4 +1,4 @@
-"""SHAPING: how a picture of any size and kind becomes pixels of the one size and the channels that are trained on."""
+"""SHAPING: convert pictures of any size and mode to one size and one number of channels."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from sparring.recipes.checks import parse_range
 from sparring.recipes.recipe import Channels, Fit, Recipe
 
 SIDES = (16, 28, 32, 48, 64, 96, 128)
-"""Pixels. Pictures of many sizes are made as large as the largest of these that half of them reach."""
+"""Sides in pixels. Pictures of several sizes get the largest of these that half of them have."""
 LARGEST_OWN = 256
-"""Pictures of one size keep it up to this side; larger ones are too much to train on unless asked for."""
+"""Pictures of one size keep it up to this side in pixels. Larger ones are reduced unless --size is given."""
 REDUCING_GAP = 3.0
-"""A picture more than so many times too large is first shrunk quickly, which does not show."""
+"""Larger reductions are done in two steps, the first one fast (see Pillow's `reducing_gap`)."""
 
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
 """Height and width, in pixels."""
 
 DEPTHS: dict[Channels, int] = {"auto": 3, "gray": 1, "color": 3, "alpha": 4}
-"""Channels that a picture is shaped to. With "auto", gray ones are made of three where all turn out to be gray."""
+"""Channels of a shaped picture. With "auto", three channels are reduced to one if all pictures are gray."""
 
 
 @dataclass(frozen=True)
 class Shaping:
-    """What a recipe says of how its images are read."""
+    """How images are read: a part of the recipe."""
 
     size: int | None = None
     fit: Fit = "crop"
     channels: Channels = "auto"
     range: ValueRange | None = None
-    """Black and white in the files; None to see it from the numbers."""
+    """Black and white in the files; None to choose it by the numbers."""
     follow_links: bool = False
 
 
 def shaping_of(recipe: Recipe) -> Shaping:
-    """That part of a recipe."""
+    """The shaping of a recipe."""
     numbers = None if recipe.range is None else parse_range(recipe.range)
     return Shaping(recipe.size, recipe.fit, recipe.channels, numbers, recipe.follow_links)
 
 
 def choose_size(shaping: Shaping, sizes: Collection[Size]) -> tuple[Size, str | None]:
-    """(the size to train at, why, in words, where nobody asked for it), for pictures of these sizes, one or more."""
+    """Choose the size for pictures of these sizes: (size, reason or None if it is given or all have it)."""
     if shaping.size is not None:
         return (shaping.size, shaping.size), None
     distinct = set(sizes)
@@ -58,14 +58,14 @@ def choose_size(shaping: Shaping, sizes: Collection[Size]) -> tuple[Size, str | 
     middle = statistics.median(min(size) for size in sizes)
     side = max((side for side in SIDES if side <= middle), default=SIDES[0])
     what = "the pictures have many sizes" if len(distinct) > 1 else f"the pictures are {width} x {height}"
-    return (side, side), f"{what} and are trained on at {side} x {side}; --size says otherwise"
+    return (side, side), f"{what} and are trained on at {side} x {side}; --size sets another size"
 
 
 def shape(picture: Image.Image, size: Size, fit: Fit, channels: Channels) -> Pixels:
-    """A picture of mode L, RGB or RGBA as (height, width, channels).
+    """Convert a picture of mode L, RGB or RGBA to (height, width, channels).
 
-    It is scaled with all colours multiplied by their alpha, so that a colour that cannot be seen leaves no trace. Then
-    it is put on white, or, with the channels "alpha", keeps its alpha, and is black where that is 0.
+    It is scaled with premultiplied alpha, so that invisible colors leave no trace. Then it is put on white. With the
+    channels "alpha" it keeps its alpha, and transparent pixels are black.
     """
     if channels == "alpha" and picture.mode != "RGBA":
         picture = picture.convert("RGBA")
@@ -81,7 +81,7 @@ def shape(picture: Image.Image, size: Size, fit: Fit, channels: Channels) -> Pix
 
 
 def _crop(picture: Image.Image, size: Size) -> Image.Image:
-    """The largest middle part of the right proportions."""
+    """Crop the largest centered part with the right aspect ratio."""
     height, width = size
     scale = min(picture.width / width, picture.height / height)
     across, down = min(width * scale, picture.width), min(height * scale, picture.height)
@@ -91,7 +91,7 @@ def _crop(picture: Image.Image, size: Size) -> Image.Image:
 
 
 def _pad(picture: Image.Image, size: Size) -> Image.Image:
-    """All of it, in the middle of black, or of nothing where the picture can be transparent."""
+    """Fit the whole picture, centered on black, or on transparent if it has alpha."""
     height, width = size
     scale = min(width / picture.width, height / picture.height)
     across, down = (
@@ -103,7 +103,7 @@ def _pad(picture: Image.Image, size: Size) -> Image.Image:
 
 
 def _stretch(picture: Image.Image, size: Size) -> Image.Image:
-    """All of it, out of proportion."""
+    """Scale the whole picture, changing its aspect ratio."""
     height, width = size
     return _scaled(picture, width, height)
 
@@ -114,7 +114,7 @@ FITS = {"crop": _crop, "pad": _pad, "stretch": _stretch}
 def _scaled(
     picture: Image.Image, width: int, height: int, box: tuple[float, float, float, float] | None = None
 ) -> Image.Image:
-    """The box of the picture, or all of it, at that size; the same pixels where that is its size already."""
+    """Scale the picture or a box of it. Pixels are unchanged if the size is the same."""
     if picture.size == (width, height) and box in (None, (0.0, 0.0, *picture.size)):
         return picture
     return picture.resize((width, height), Image.Resampling.LANCZOS, box, REDUCING_GAP)

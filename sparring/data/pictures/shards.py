@@ -1,7 +1,7 @@
-"""SHARDS: numbered folders that hold many files evenly, which says nothing of what is in them.
+"""SHARDS: numbered folders that divide many files evenly and are not classes.
 
-FFHQ, StyleGAN's dataset tool and img2dataset put a thousand files each into 00000, 00001, ... Classes may have numbers
-for names, too (0 to 9; 00000 to 00042), so the numbers of the files decide as well.
+FFHQ, StyleGAN's dataset tool and img2dataset put a thousand files each into 00000, 00001, ... Classes may also be
+numbered (0 to 9; 00000 to 00042), so the numbers of the files are used as well.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import re
 from collections.abc import Mapping, Sequence
 
 LONG_NUMBER = 5
-"""Digits of a folder's name that no count of classes needs."""
+"""Names of at least this many digits are longer than the number of classes needs."""
 
 
 def are_shards(folders: Mapping[str, Sequence[str]]) -> bool:
-    """Whether folders, by their names, with the names of the files in each, are parts of one numbering.
+    """Whether folders, given as name -> names of its files, are shards.
 
-    Their names are numbers of the same length, with zeros in front. And: a file's number decides its folder, by
-    division or by its last digits; or the folders' names are longer than classes need and all hold as many files.
+    Their names must be zero-padded numbers of the same length. In addition, either the number of a file determines its
+    folder (by division or by its last digits), or the names are longer than needed for classes and all folders have
+    the same number of files.
     """
     names = sorted(folders)
     width = len(names[0])
@@ -43,8 +44,10 @@ def _number(file: str) -> int | None:
 
 
 def _divided(numbers: Mapping[int, Sequence[int]]) -> bool:
-    """Whether, for one size, every file lies in the folder number // size; both may be counted from 0 or from the
-    first one, and folders may be called by their first file."""
+    """Whether every file is in the folder number // size, for some size.
+
+    Both may be counted from 0 or from the first one. Folders may be named after their first file.
+    """
     step = math.gcd(*numbers)
     first_folder, first_file = min(numbers), min(min(some) for some in numbers.values())
     begins = {(0, 0), (0, 1), (first_folder, first_file)} if first_file else {(0, 0), (first_folder, first_file)}
@@ -64,7 +67,7 @@ def _divided_from(numbers: Mapping[int, Sequence[int]], step: int, first_folder:
 
 
 def _by_last_digits(numbers: Mapping[int, Sequence[int]], size: int) -> bool:
-    """Whether every file lies in the folder of its last digits, as Danbooru's do."""
+    """Whether every file is in the folder of its last digits, as in Danbooru."""
     return sum(map(len, numbers.values())) > len(numbers) and all(
         number % size == folder for folder, some in numbers.items() for number in some
     )

@@ -1,10 +1,10 @@
-"""THE STORE: pixels that were decoded once, kept in the user's cache folder and read from there as if in memory.
+"""THE STORE: decoded pixels in the user's cache folder, mapped into memory.
 
     images/KEY/pixels       uint8, (N, H, W, C), nothing else
     images/KEY/about.json   {"shape", "failed", "sha256" of these two and the pixels}
 
-The key says all that decides the pixels. A folder appears under its name whole or not at all, so several processes may
-do the same at once; what was damaged since is noticed by its checksum, and made anew.
+The key depends on everything that determines the pixels. Folders are created atomically, so several processes may do it
+at once. Damage is detected by the checksum and repaired.
 """
 
 from __future__ import annotations
@@ -31,40 +31,40 @@ from sparring.files import atomic, ownership
 from sparring.files.cache_folder import cache_folder
 
 VERSION = 1
-"""Part of every key: to be raised where the same files give other pixels than before."""
+"""Part of every key. Increase it if the same files give other pixels than before."""
 DEAD_SECONDS = 2 * 86_400.0
-"""A folder that is not finished after so long belongs to a dead process."""
+"""An unfinished folder of this age is left over from a dead process."""
 UNFINISHED = "unfinished-"
 CHUNK_BYTES = 16 << 20
 
 Shape = tuple[int, int, int, int]
 Failed = dict[int, str]
-"""By its place among those that were to be decoded: why a picture could not be."""
+"""Index of a picture -> the reason why it could not be decoded."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """What is in the store under a key."""
+    """The entry of a key."""
 
     pixels: NDArray[np.uint8]
-    """(N, H, W, C), read-only and mapped from the disk; N may be 0."""
+    """(N, H, W, C), read-only, mapped from disk; N may be 0."""
     failed: Failed
-    """The pictures that are not among these."""
+    """The pictures that are missing in `pixels`."""
 
 
 Write = Callable[[BinaryIO], tuple[Shape, Failed]]
-"""Writes pixels, row by row, into a file that it may also read, and says of what shape they are, and which failed."""
+"""Writes pixels to a file that it may also read. Returns their shape and the failed pictures."""
 
 
 def key_of(*words: object) -> str:
-    """A key that is another one for other words."""
+    """A key that is unique for these values."""
     return hashlib.sha256(json.dumps([VERSION, *words]).encode()).hexdigest()[:32]
 
 
 def stored(key: str, largest: int, write: Write) -> Stored:
-    """What is in the store under `key`; if that is nothing, what `write` makes, at most `largest` bytes of it.
+    """Get the entry of `key`. If it is missing, let `write` make it, with at most `largest` bytes.
 
-    Raises `DataError` where the cache folder takes it not.
+    Raises `DataError` if the cache folder cannot be written or is full.
     """
     folder = cache_folder() / "images" / key
     if (found := _opened(folder)) is not None:
@@ -91,7 +91,7 @@ def stored(key: str, largest: int, write: Write) -> Stored:
 
 
 def _opened(folder: Path) -> Stored | None:
-    """What a folder of the store holds; None where it is not there, not what was written, or another user's."""
+    """Read a folder of the store; None if it is missing, damaged, or owned by another user."""
     try:
         if ownership.fault(folder):
             return None
@@ -127,12 +127,12 @@ def _fill(folder: Path, write: Write) -> None:
 
 
 def _about(shape: Any, failed: Any) -> Any:
-    """The beginning of a checksum, of all but the pixels."""
+    """The checksum of everything except the pixels."""
     return hashlib.sha256(json.dumps([shape, failed]).encode())
 
 
 def _put(made: Path, folder: Path) -> None:
-    """Give what was made its name. Another process that was faster made the same."""
+    """Give the new folder its final name, unless another process was faster."""
     for _ in range(2):
         with contextlib.suppress(OSError):
             made.rename(folder)

@@ -83,7 +83,7 @@ def test_other_sweeps_are_refused_and_the_difference_named(setup: Setup, tmp_pat
     ("content", "sentence"),
     [
         ("{", "is damaged"),
-        ('{"format": 2}', "has a format that this version does not know"),
+        ('{"format": 2}', "has a format that this version cannot read"),
         ('{"format": 1, "recipe": {}}', "lacks the setting"),
     ],
 )

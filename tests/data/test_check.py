@@ -40,7 +40,7 @@ def test_everything_is_printed(tmp_path: Path, capsys: Printed) -> None:
     assert main(["data", "check", source]) == 0
     text = capsys.readouterr().out
     assert "my pets: 62 images, trained on at 48 x 48 in color" in text
-    assert "note: the pictures have many sizes and are trained on at 48 x 48; --size says otherwise" in text
+    assert "note: the pictures have many sizes and are trained on at 48 x 48; --size sets another size" in text
     lines = [" ".join(line.split()) for line in text.splitlines()]
     for line in ("48 to 63 40", "64 to 95 22", "cat 40", "dog 22"):
         assert line in lines
@@ -105,7 +105,7 @@ UNTRAINABLE: dict[str, tuple[dict[str, bytes], str]] = {
     "one": ({"a.png": encoded(gray())}, "some holds one picture, but a GAN needs at least two different ones"),
     "the same": (
         {"a.png": encoded(gray()), "b.bmp": encoded(gray(), "BMP")},
-        "some holds the same picture 2 times, and a GAN needs two different ones at the least",
+        "some holds the same picture 2 times, but a GAN needs at least two different ones",
     ),
 }
 

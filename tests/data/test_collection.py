@@ -105,9 +105,9 @@ def test_gray_is_found_in_a_file_larger_than_a_chunk(tmp_path: Path, monkeypatch
 
 TROUBLE = {
     "empty.png": (b"", "it is empty"),
-    "text.jpg": (b"this is no picture", "it is no picture"),
+    "text.jpg": (b"this is no picture", "it is not a picture"),
     "phone.heic": (b"\0\0\0\x18ftypheic", "HEIC is not read"),
-    "bomb.png": (bomb(), "it promises more than the 89,478,485 pixels"),
+    "bomb.png": (bomb(), "it has 20,000"),
     "cut.jpg": (encoded(colourful(200, 200), "JPEG")[:2000], "damaged: image file is truncated"),
     "cut.png": (encoded(colourful(200, 200))[:2000], "damaged: "),
     "head.png": (b"\x89PNG\r\n\x1a\nnothing more", "damaged: "),
@@ -183,7 +183,7 @@ def test_a_size_is_chosen_and_said(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "some", {f"{i}.png": encoded(colourful(50 + i, 40 + i, i)) for i in range(5)})
     images = load(str(folder))
     assert images.images.shape == (5, 32, 32, 3)
-    assert images.notice == "the pictures have many sizes and are trained on at 32 x 32; --size says otherwise"
+    assert images.notice == "the pictures have many sizes and are trained on at 32 x 32; --size sets another size"
     assert images.checksum() == load(str(folder), shaping=Shaping(32)).checksum()
 
 

@@ -151,11 +151,11 @@ def test_a_damaged_member_of_any_compression_is_a_reason(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (fuzz_loaders.jpeg_of_many_scans(600, 64), "it goes over its pixels more than 500 times"),
-        (fuzz_loaders.jpeg_of_many_segments(4000), "it is made of far too many parts"),
-        (fuzz_loaders.png_of_many_chunks(6000), "it is made of far too many parts"),
-        (fuzz_loaders.tiff_of_a_huge_tile(5000), "it has tiles of 25,000,000 pixels, more than it has itself"),
-        (fuzz_loaders.tiff_of_many_strips(300_000), "it has 300,000 tiles or strips, more than the 262,144 that are"),
+        (fuzz_loaders.jpeg_of_many_scans(600, 64), "it has more than 500 scans"),
+        (fuzz_loaders.jpeg_of_many_segments(4000), "it has far too many parts"),
+        (fuzz_loaders.png_of_many_chunks(6000), "it has far too many parts"),
+        (fuzz_loaders.tiff_of_a_huge_tile(5000), "its tiles of 25,000,000 pixels are larger"),
+        (fuzz_loaders.tiff_of_many_strips(300_000), "it has 300,000 tiles or strips, more than the limit of 262,144"),
     ],
     ids=["scans", "segments", "chunks", "a tile", "strips"],
 )
@@ -268,7 +268,7 @@ def test_a_damaged_array_of_any_compression_is_one_sentence(tmp_path: Path) -> N
 def test_labels_of_characters_that_there_are_not_are_refused(tmp_path: Path) -> None:
     labels = npy(header("<U1", "(2,)"), b"\xff" * 8)
     path = written(tmp_path / "a.npz", zip_of([Member(b"images.npy", IMAGES), Member(b"labels.npy", labels)]))
-    with pytest.raises(DataError, match="some labels are texts of characters that there are not"):
+    with pytest.raises(DataError, match="some labels are texts with invalid characters"):
         load(str(path))
 
 

@@ -159,7 +159,7 @@ def test_a_header_is_not_believed_before_the_bytes_are_there(file: Path, zipped:
 
 def test_promises_beyond_the_cap_are_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     huge = gzip.compress(header(60_000, 28_000, 28_000))
-    assert "promises 47,040,000,000,000 bytes, more than the 8,589,934,592" in refusal(file, huge)
+    assert "47,040,000,000,000 bytes, more than the limit of 8,589,934,592" in refusal(file, huge)
     monkeypatch.setattr(sparring.data.arrays.unpacked, "MAX_CONTENT", 83)
     assert "promises 84 bytes, more than the 83" in refusal(file, gzip.compress(idx(IMAGES)))
 

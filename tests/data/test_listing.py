@@ -64,8 +64,8 @@ def test_links_within_the_folder_are_followed_and_others_are_not(tmp_path: Path)
         "up.png": "a link out of the folder; --follow-links follows such links",
         "outside": "a link out of the folder; --follow-links follows such links",
         "broken.png": "a link to nothing",
-        "real/round": "a link back to a folder that it lies in",
-        "again/round": "a link back to a folder that it lies in",
+        "real/round": "a link to a folder above it",
+        "again/round": "a link to a folder above it",
     }
 
 
@@ -83,11 +83,11 @@ def test_links_out_of_the_folder_are_followed_if_asked(tmp_path: Path) -> None:
     listing = list_folder(folder, follow=True)
     assert names(listing) == ["again/3.png", "cats/1.png", "cats/own.png"]
     assert reasons(listing) == {
-        "dogs": "a link to a folder that another link has led to",
-        "up": "a link back to a folder that it lies in",
-        "again/back": "a link back to a folder that it lies in",
+        "dogs": "a link to a folder that was reached by another link",
+        "up": "a link to a folder above it",
+        "again/back": "a link to a folder above it",
         "round": "cannot be read: Too many levels of symbolic links",
-        "zero.png": "no ordinary file",
+        "zero.png": "not a regular file",
     }
 
 
@@ -122,7 +122,7 @@ def test_links_to_links_do_not_multiply(tmp_path: Path) -> None:
             (folder / f"{i:02d}" / name).symlink_to(folder / f"{i + 1:02d}", target_is_directory=True)
     listing = list_folder(folder)
     assert len(listing.files) == 12 + 2 * 11
-    assert reasons(listing)["00/left/right"] == "a link to a folder, reached by another such link"
+    assert reasons(listing)["00/left/right"] == "a link to a folder, in a folder reached by a link"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
@@ -135,7 +135,7 @@ def test_a_folder_that_is_a_link_itself_is_fine(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes there")
 def test_what_is_no_ordinary_file_is_never_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    assert reasons(list_folder(tmp_path)) == {"pipe.png": "no ordinary file"}
+    assert reasons(list_folder(tmp_path)) == {"pipe.png": "not a regular file"}
 
 
 def test_a_run_among_the_folders_is_skipped(tmp_path: Path) -> None:

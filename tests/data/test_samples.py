@@ -130,10 +130,10 @@ BAD: dict[str, tuple[Any, str]] = {
     "five channels": (lambda folder: npz(folder, images=np.zeros((3, 8, 6, 5))), "1, 3 or 4 channels"),
     "integers": (
         lambda folder: npz(folder, images=GRAY.astype(int) * 1000),
-        "--range LOW,HIGH, for instance --range 0,",
+        "--range LOW,HIGH, for example --range 0,",
     ),
     "complex": (lambda folder: npz(folder, images=GRAY.astype(complex)), "should be whole numbers or floats"),
-    "not finite": (nan, "2 values are not finite numbers"),
+    "not finite": (nan, "2 values are NaN or infinite"),
     "range": (
         lambda folder: npz(folder, images=GRAY.astype(float) / 10),
         "run from 0 to 14.3, and floats should lie in [0, 1], [-1, 1] or [0, 255]",

@@ -46,14 +46,14 @@ def test_a_folder_without_pictures_is_left_with_a_sentence(tmp_path: Path) -> No
     empty(tmp_path / "some", (f"{i}.txt" for i in range(2_000)))
     message = given_up(tmp_path / "some")
     assert str(tmp_path / "some") in message
-    assert "none is called like one" in message
+    assert "none is named like a picture" in message
     assert "Give the folder" in message
 
 
 def test_a_few_pictures_among_many_files_change_nothing(tmp_path: Path) -> None:
     empty(tmp_path / "some", (f"{i}.txt" for i in range(3_000)))
     write_files(tmp_path / "some", {f"{i}.png": b"" for i in range(20)})
-    assert " called like one" in given_up(tmp_path / "some")
+    assert " named like a picture" in given_up(tmp_path / "some")
 
 
 def test_the_walk_ends_by_time_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_the_commands_end_with_a_sentence(
     monkeypatch.chdir(tmp_path)
     empty(tmp_path / "some", (f"{i}.txt" for i in range(2_000)))
     assert main([*words, str(tmp_path / "some")]) == 2
-    assert "Give the folder that holds the pictures" in capsys.readouterr().err
+    assert "Give the folder with the pictures" in capsys.readouterr().err
 
 
 def test_samples_are_searched_for_alike(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_it_looks_like_an_array() -> None:
     np.testing.assert_array_equal(np.asarray(some), array)
     np.testing.assert_array_equal(np.asarray(some, np.float32), array.astype(np.float32))
     np.testing.assert_array_equal(np.stack(list(some)), array)
-    with pytest.raises(ValueError, match="without being copied"):
+    with pytest.raises(ValueError, match="without a copy"):
         np.asarray(some, copy=False)
 
 

@@ -332,7 +332,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no images": (array(np.zeros((0, 28, 28), np.uint8)), "holds no images"),
     "one image": (one_image, "1 samples are too few to judge; at least 20"),
     "the wrong size": (array(np.zeros((50, 32, 32), np.uint8)), "the samples are 32 x 32 x 1, but the images of"),
-    "floats that are not numbers": (array(np.full((50, 28, 28), np.nan)), "39,200 values are not finite numbers"),
+    "floats that are not numbers": (array(np.full((50, 28, 28), np.nan)), "39,200 values are NaN or infinite"),
     "all the same": (array(np.zeros((50, 28, 28), np.uint8)), "all 50 samples are the same image"),
     "a corrupt file": (corrupt, "is damaged or no archive of plain arrays"),
     "a damaged run": (damaged_measures, "recipe.json is damaged"),

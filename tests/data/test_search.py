@@ -161,7 +161,7 @@ def test_looking_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: py
         return [], True
 
     now = [0.0]
-    monkeypatch.setattr(run_index, "_found", slow)
+    monkeypatch.setattr(run_index, "_search", slow)
     monkeypatch.setattr("sparring.web.run_index.time.monotonic", lambda: now[0])
     made = RunIndex(tmp_path)
     while now[0] < 100:

@@ -1,6 +1,6 @@
 """How the judges that come with the package were made.
 
-python tools/train_judge.py mnist --out sparring/metrics/judges/mnist.safetensors
+python tools/train_judge.py mnist --out sparring/evaluation/judges/mnist.safetensors
 """
 
 import argparse

@@ -22,12 +22,12 @@ from sparring.recipes.recipe import Augment, Recipe
 ImageShape = tuple[int, int, int]
 """Height, width and channels."""
 MNIST_SHAPE: ImageShape = (28, 28, 1)
-"""What recipes are counted and timed for."""
+"""The image shape for which the table of recipes counts params and time."""
 
 
 @dataclass(frozen=True)
 class Latents:
-    """Normal latents of `size` numbers with that standard deviation."""
+    """The latent distribution: normal, with `size` numbers and that standard deviation."""
 
     size: int
     std: float
@@ -39,58 +39,58 @@ class Latents:
 
 @dataclass(frozen=True)
 class Penalties:
-    """Weights of the penalties on the discriminator's slope; 0 for none."""
+    """Weights of the gradient penalties; 0 for none."""
 
     real: float
-    """R1."""
+    """R1, at real images."""
     fake: float
-    """R2."""
+    """R2, at fakes."""
     between: float
-    """WGAN-GP's."""
+    """WGAN-GP, between real images and fakes."""
     one_in: int
-    """They are taken on one image in so many."""
+    """The penalties are computed on one image in `one_in`."""
     schedule: Schedule
 
 
 @dataclass(frozen=True)
 class Game:
-    """Two networks, and how each learns from the other."""
+    """Both networks, with their losses, optimizers, penalties and schedules."""
 
     generator: Network
     discriminator: Network
     generator_optimizer: optax.GradientTransformation
     discriminator_optimizer: optax.GradientTransformation
     discriminator_losses: tuple[LossFunction, ...]
-    """One update of the discriminator for each, in turn, on the same images."""
+    """The discriminator is updated once for each, in turn, on the same images."""
     generator_loss: LossFunction
     relative: bool
     """Whether only differences of logits count."""
     penalties: Penalties
     rate: Schedule
-    """What the updates are multiplied by."""
+    """Multiplies the updates of both networks."""
     discriminator_steps: int
-    """Batches that the discriminator learns from before the generator does."""
-    average_half_life: float
-    """In steps, of the moving average of the generator's weights; 0 for none."""
+    """Discriminator updates, each on its own batch, before one of the generator."""
+    ema_half_life: float
+    """In steps, of the EMA of the generator's params; 0 for none."""
     augment: Augment
     """`never`, `always` or `adaptive`."""
     classes: int
-    """Of conditional networks, which are told labels; else 0."""
+    """The number of classes of conditional networks; 0 for unconditional ones."""
     fakes_train: bool
     """Whether BatchNorm is in training mode when the generator makes the discriminator's fakes."""
 
     def slowed(self, factor: float) -> Game:
-        """The same game with all rates so many times as high."""
+        """The same GAN with all learning rates multiplied by `factor`."""
         return dataclasses.replace(self, rate=dataclasses.replace(self.rate, scale=factor))
 
 
 def game_of(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> Game:
-    """The game that the recipe describes, for images of that shape and, where it is conditional, so many classes.
+    """The GAN of a recipe, for images of that shape and, if conditional, that number of classes.
 
-    Raises `RecipeError` where they do not fit.
+    Raises `RecipeError` if they do not fit.
     """
     if recipe.augment == "auto":
-        recipe = recipe.replace(augment="never")  # nobody has said how many images there are
+        recipe = recipe.replace(augment="never")  # the number of images is not known here
     classes = classes if recipe.conditional else 0
     if recipe.conditional and classes < 2:
         raise RecipeError(f"conditional networks need images of two classes or more, not {classes}")
@@ -101,7 +101,9 @@ def game_of(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> Game:
         recipe.discriminator.kind, dataclasses.asdict(recipe.discriminator), image_shape=image_shape, classes=classes
     )
     if recipe.penalised and discriminator.normalised:
-        raise RecipeError("a discriminator with BatchNorm cannot be penalised: its slope is one at many images at once")
+        raise RecipeError(
+            "a discriminator with BatchNorm cannot have gradient penalties: its logits depend on the whole batch"
+        )
     return Game(
         generator=networks.generator(
             recipe.generator.kind,
@@ -125,7 +127,7 @@ def game_of(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> Game:
         ),
         rate=Schedule(recipe.schedule_steps, recipe.learning_rate_end),
         discriminator_steps=recipe.discriminator_steps,
-        average_half_life=recipe.average_half_life,
+        ema_half_life=recipe.average_half_life,
         augment=recipe.augment,
         classes=classes,
         fakes_train=recipe.discriminator_fakes == "training",

@@ -84,6 +84,6 @@ def first_state(game: Game, key: Array) -> TrainState:
         step=jnp.zeros((), jnp.int32),
         generator=NetworkState(g_params, g_stats, game.generator_optimizer.init(g_params)),
         discriminator=NetworkState(d_params, d_stats, game.discriminator_optimizer.init(d_params)),
-        ema=jax.tree.map(jnp.array, g_params) if game.average_half_life else {},
+        ema=jax.tree.map(jnp.array, g_params) if game.ema_half_life else {},
         augmentation={} if game.augment == "never" else jnp.float32(game.augment == "always"),
     )

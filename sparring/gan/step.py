@@ -167,9 +167,9 @@ def _update_params(
 
 def update_ema(game: Game, step: Array, ema: Weights, params: Weights) -> Weights:
     """The EMA of the generator's params after this step; empty if there is none."""
-    if not game.average_half_life:
+    if not game.ema_half_life:
         return ema
-    decay = ema_decay(step, game.average_half_life)
+    decay = ema_decay(step, game.ema_half_life)
     return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, ema, params)
 
 

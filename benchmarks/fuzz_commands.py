@@ -44,7 +44,7 @@ from sparring.cli.parsing import parse
 from sparring.cli.train import TrainWithSettings
 from sparring.data.pictures import store
 from sparring.files import atomic
-from sparring.gan import gan as game
+from sparring.gan import gan as gan
 from sparring.gan import state
 from sparring.recipes import RECIPES, named_recipe
 from sparring.recipes.recipe import Recipe
@@ -342,8 +342,8 @@ def _not_met(*given: Any, **named: Any) -> Any:
 
 def _setup(make: Callable[..., Any], depth: list[int], images: Any, recipe: Recipe, *rest: Any) -> Any:
     shape = setup.image_shape(images.training)
-    made = game.game_of(recipe, shape, len(images.training.class_names))
-    sizes = jax.eval_shape(partial(state.first_state, made), jax.random.key(0))
+    made = gan.make_gan(recipe, shape, len(images.training.class_names))
+    sizes = jax.eval_shape(partial(state.init_state, made), jax.random.key(0))
     numbers = sum(leaf.size for leaf in jax.tree.leaves(sizes)) + recipe.reals_per_step * np.prod(shape)
     numbers += recipe.grid_rows * recipe.grid_columns * (np.prod(shape) + recipe.latent_size)
     numbers += recipe.batch_size * recipe.latent_size * recipe.discriminator_steps

@@ -20,10 +20,10 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.gan.batch import Examples
-from sparring.gan.gan import game_of
+from sparring.gan.batch import Batch
+from sparring.gan.gan import make_gan
 from sparring.gan.randomness import random_key
-from sparring.gan.state import first_state
+from sparring.gan.state import init_state
 from sparring.recipes import RECIPES, named_recipe
 from sparring.recipes.recipe import Recipe
 from sparring.training.chunks import CAPACITY, compile_chunk
@@ -74,7 +74,7 @@ def random_file(path: Path, count: int) -> NDArray[np.uint8]:
 
 def timed(recipe: Recipe, images: NDArray[np.uint8], steps: int, rounds: int) -> tuple[list[float], list[float]]:
     """Milliseconds a step of each round, (with all images on the device, with windows of so many steps)."""
-    data, order = Examples(images), Order(recipe, len(images))
+    data, order = Batch(images), Order(recipe, len(images))
     feeds = (
         ResidentFeed(ONE_DEVICE.put(data), order, ONE_DEVICE),
         StreamedFeed(data, order, steps, recipe.steps, ONE_DEVICE),
@@ -91,9 +91,9 @@ def timed(recipe: Recipe, images: NDArray[np.uint8], steps: int, rounds: int) ->
 
 def loop(recipe: Recipe, feed: Feed) -> Callable[[int], float]:
     """Steps -> the seconds that they took, in chunks that end with the epochs."""
-    game = game_of(recipe, (SIDE, SIDE, CHANNELS))
-    state = jax.jit(lambda key: first_state(game, key))(random_key(recipe.seed, "weights"))
-    chunk = compile_chunk(game, recipe, state, feed.data, streamed=feed.streamed)
+    gan = make_gan(recipe, (SIDE, SIDE, CHANNELS))
+    state = jax.jit(lambda key: init_state(gan, key))(random_key(recipe.seed, "weights"))
+    chunk = compile_chunk(gan, recipe, state, feed.data, streamed=feed.streamed)
     step = 0
 
     def run(steps: int) -> float:

@@ -10,8 +10,8 @@ import pytest
 
 import sparring
 from sparring import export
-from sparring.gan.gan import game_of
-from sparring.gan.state import first_state
+from sparring.gan.gan import make_gan
+from sparring.gan.state import init_state
 from sparring.recipes import named_recipe
 from sparring.runs import generator as sampling
 from sparring.runs.run import Run
@@ -34,7 +34,7 @@ def test_pytorch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     torch = pytest.importorskip("torch")
     assert len([line for line in TORCH.splitlines() if line and "import" not in line]) <= 10
     recipe = named_recipe(name)
-    state = first_state(game_of(recipe, (28, 28, 1)), jax.random.key(0))
+    state = init_state(make_gan(recipe, (28, 28, 1)), jax.random.key(0))
     sampling.write(
         sampling.Generator(
             sampling.describe(recipe, (28, 28, 1), {}, {"recipe": recipe.name, "step": 0}),

@@ -34,9 +34,9 @@ def run(words: list[str]) -> int:
 def entry(recipe: Recipe) -> dict[str, Any]:
     """Return the recipe as JSON values, with the number of parameters of its networks for MNIST's images."""
     from sparring import networks
-    from sparring.gan.gan import MNIST_SHAPE, game_of
+    from sparring.gan.gan import MNIST_SHAPE, make_gan
 
-    gan = game_of(recipe.replace(conditional=False), MNIST_SHAPE)
+    gan = make_gan(recipe.replace(conditional=False), MNIST_SHAPE)
     return recipe.to_json() | {
         "generator_parameters": networks.count(gan.generator),
         "discriminator_parameters": networks.count(gan.discriminator),

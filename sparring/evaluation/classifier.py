@@ -51,7 +51,7 @@ class Classifier:
     """A trained classifier: images -> features -> logits of the classes."""
 
     image_shape: ImageShape
-    weights: networks.Weights
+    weights: networks.Params
     """{"network": params, "statistics": batch_stats, "head": {"kernel" (128, K), "bias" (K,)}}."""
 
     def features(self, images: Array) -> Array:

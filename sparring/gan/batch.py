@@ -12,7 +12,7 @@ Rows = Any
 """An array of JAX or NumPy."""
 
 
-class Examples(NamedTuple):
+class Batch(NamedTuple):
     """Images and labels, a pytree; networks take `*batch`."""
 
     images: Rows
@@ -20,13 +20,13 @@ class Examples(NamedTuple):
     labels: Rows | None = None
     """(N,) int32; None for unconditional networks."""
 
-    def one_in(self, count: int) -> Examples:
+    def one_in(self, count: int) -> Batch:
         """Every `count`-th."""
-        return Examples(*jax.tree.map(lambda rows: rows[::count], tuple(self)))
+        return Batch(*jax.tree.map(lambda rows: rows[::count], tuple(self)))
 
-    def part(self, k: int, parts: int) -> Examples:
+    def part(self, k: int, parts: int) -> Batch:
         """Every parts-th from the k-th on, so that every device has some of each part."""
-        return Examples(*jax.tree.map(lambda rows: part(rows, k, parts), tuple(self)))
+        return Batch(*jax.tree.map(lambda rows: part(rows, k, parts), tuple(self)))
 
 
 def part(rows: Array, k: int, parts: int) -> Array:
@@ -34,13 +34,13 @@ def part(rows: Array, k: int, parts: int) -> Array:
     return rows if parts == 1 else rows.reshape(-1, parts, *rows.shape[1:])[:, k]
 
 
-def pairs(real: Examples, fake: Examples) -> Examples:
+def pairs(real: Batch, fake: Batch) -> Batch:
     """Both as one batch, real images and fakes alternating, so that each pair is on one device and nothing moves."""
 
     def in_turn(a: Array, b: Array) -> Array:
         return jnp.stack([a, b], axis=1).reshape(-1, *a.shape[1:])
 
-    return Examples(*jax.tree.map(in_turn, tuple(real), tuple(fake)))
+    return Batch(*jax.tree.map(in_turn, tuple(real), tuple(fake)))
 
 
 def split_pairs(values: Array) -> tuple[Array, Array]:

@@ -53,7 +53,7 @@ class Penalties:
 
 
 @dataclass(frozen=True)
-class Game:
+class GAN:
     """Both networks, with their losses, optimizers, penalties and schedules."""
 
     generator: Network
@@ -79,12 +79,12 @@ class Game:
     fakes_train: bool
     """Whether BatchNorm is in training mode when the generator makes the discriminator's fakes."""
 
-    def slowed(self, factor: float) -> Game:
+    def slowed(self, factor: float) -> GAN:
         """The same GAN with all learning rates multiplied by `factor`."""
         return dataclasses.replace(self, rate=dataclasses.replace(self.rate, scale=factor))
 
 
-def game_of(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> Game:
+def make_gan(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> GAN:
     """The GAN of a recipe, for images of that shape and, if conditional, that number of classes.
 
     Raises `RecipeError` if they do not fit.
@@ -104,7 +104,7 @@ def game_of(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> Game:
         raise RecipeError(
             "a discriminator with BatchNorm cannot have gradient penalties: its logits depend on the whole batch"
         )
-    return Game(
+    return GAN(
         generator=networks.generator(
             recipe.generator.kind,
             dataclasses.asdict(recipe.generator),

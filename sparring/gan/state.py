@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from sparring.gan.gan import Game
-from sparring.networks import Weights
+from sparring.gan.gan import GAN
+from sparring.networks import Params
 
 OLDER_NAMES = {
     "generator_statistics": "generator/batch_stats",
@@ -29,9 +29,9 @@ OLDER_NAMES = {
 class NetworkState:
     """What training changes of one network."""
 
-    params: Weights
+    params: Params
     """Trained by the optimizer."""
-    batch_stats: Weights
+    batch_stats: Params
     """Moving mean and variance of BatchNorm; empty without it."""
     opt_state: optax.OptState
 
@@ -45,13 +45,13 @@ class TrainState:
     """Steps done, int32."""
     generator: NetworkState
     discriminator: NetworkState
-    ema: Weights
+    ema: Params
     """Exponential moving average of the generator's params; empty if the recipe asks for none."""
     augmentation: Any
     """Strength of the augmentation (scalar, 0 to 1); empty without augmentation."""
 
     @property
-    def sampled(self) -> Weights:
+    def sampled(self) -> Params:
         """The generator's params for samples: the EMA if there is one."""
         return self.ema or self.generator.params
 
@@ -75,15 +75,15 @@ def stack_states(states: Sequence[TrainState]) -> TrainState:
     return stacked
 
 
-def first_state(game: Game, key: Array) -> TrainState:
+def init_state(gan: GAN, key: Array) -> TrainState:
     """The state before the first step; the initial params follow from the key."""
     generator_key, discriminator_key = jax.random.split(key)
-    g_params, g_stats = game.generator.init(generator_key)
-    d_params, d_stats = game.discriminator.init(discriminator_key)
+    g_params, g_stats = gan.generator.init(generator_key)
+    d_params, d_stats = gan.discriminator.init(discriminator_key)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        generator=NetworkState(g_params, g_stats, game.generator_optimizer.init(g_params)),
-        discriminator=NetworkState(d_params, d_stats, game.discriminator_optimizer.init(d_params)),
-        ema=jax.tree.map(jnp.array, g_params) if game.ema_half_life else {},
-        augmentation={} if game.augment == "never" else jnp.float32(game.augment == "always"),
+        generator=NetworkState(g_params, g_stats, gan.generator_optimizer.init(g_params)),
+        discriminator=NetworkState(d_params, d_stats, gan.discriminator_optimizer.init(d_params)),
+        ema=jax.tree.map(jnp.array, g_params) if gan.ema_half_life else {},
+        augmentation={} if gan.augment == "never" else jnp.float32(gan.augment == "always"),
     )

@@ -9,13 +9,13 @@ import optax
 from jax import Array
 
 from sparring.gan.augmentation import adapted, augmented
-from sparring.gan.batch import Examples, pairs, part, split_pairs
-from sparring.gan.gan import Game
+from sparring.gan.batch import Batch, pairs, part, split_pairs
+from sparring.gan.gan import GAN
 from sparring.gan.losses import LossFunction
 from sparring.gan.penalties import input_gradients, one_centred, zero_centred
 from sparring.gan.schedules import ema_decay
 from sparring.gan.state import NetworkState, TrainState
-from sparring.networks import Weights
+from sparring.networks import Params
 
 METRICS = ("d_loss", "g_loss", "accuracy_real", "accuracy_fake", "d_real", "d_fake")
 """What a step reports, in this order: both losses, D's accuracy on real images and on fakes, mean D(x) and D(G(z)).
@@ -25,9 +25,9 @@ middle between the mean logits of both."""
 
 
 def train_step(
-    game: Game, state: TrainState, real: Examples, discriminator_noise: Array, generator_noise: Array, key: Array
+    gan: GAN, state: TrainState, real: Batch, discriminator_noise: Array, generator_noise: Array, key: Array
 ) -> tuple[TrainState, Array]:
-    """One iteration of Goodfellow et al. 2014, algorithm 1, with k = `game.discriminator_steps`.
+    """One iteration of Goodfellow et al. 2014, algorithm 1, with k = `gan.discriminator_steps`.
 
     Args:
         real: k N real images (k N, H, W, C) in [-1, 1]. Fakes get the labels of the real images, if there are any.
@@ -39,108 +39,102 @@ def train_step(
     """
     # Update the discriminator k times.
     discriminator, g_stats, reals = state.discriminator, state.generator.batch_stats, real
-    for k in range(game.discriminator_steps):
+    for k in range(gan.discriminator_steps):
         real_key, fake_key, penalty_key = jax.random.split(jax.random.fold_in(key, k), 3)
-        reals, noise = real.part(k, game.discriminator_steps), part(discriminator_noise, k, game.discriminator_steps)
-        images, g_stats = game.generator.apply(
-            state.generator.params, g_stats, noise, reals.labels, train=game.fakes_train
+        reals, noise = real.part(k, gan.discriminator_steps), part(discriminator_noise, k, gan.discriminator_steps)
+        images, g_stats = gan.generator.apply(
+            state.generator.params, g_stats, noise, reals.labels, train=gan.fakes_train
         )
-        fakes = reals._replace(images=_augment(game, state, images, fake_key))
-        reals = reals._replace(images=_augment(game, state, reals.images, real_key))
+        fakes = reals._replace(images=_augment(gan, state, images, fake_key))
+        reals = reals._replace(images=_augment(gan, state, reals.images, real_key))
         discriminator, d_loss, d_logits = update_discriminator(
-            game, discriminator, reals, fakes, state.step, penalty_key
+            gan, discriminator, reals, fakes, state.step, penalty_key
         )
 
     # Update the generator against the new discriminator.
-    def generator_objective(params: Weights) -> tuple[Array, Weights]:
+    def generator_objective(params: Params) -> tuple[Array, Params]:
         labels = None if reals.labels is None else jnp.resize(reals.labels, (len(generator_noise),))
-        images, stats = game.generator.apply(params, g_stats, generator_noise, labels, train=True)
-        images = _augment(game, state, images, jax.random.fold_in(key, game.discriminator_steps))
-        d = partial(game.discriminator.apply, discriminator.params, discriminator.batch_stats, train=True)
+        images, stats = gan.generator.apply(params, g_stats, generator_noise, labels, train=True)
+        images = _augment(gan, state, images, jax.random.fold_in(key, gan.discriminator_steps))
+        d = partial(gan.discriminator.apply, discriminator.params, discriminator.batch_stats, train=True)
         fake_logits, _ = d(images, labels)
         real_logits, _ = d(*reals)
-        return game.generator_loss(real_logits, fake_logits), stats
+        return gan.generator_loss(real_logits, fake_logits), stats
 
     (g_loss, g_stats), gradients = jax.value_and_grad(generator_objective, has_aux=True)(state.generator.params)
-    g_params, g_opt_state = _update_params(game.generator_optimizer, gradients, state.generator, game.rate(state.step))
+    g_params, g_opt_state = _update_params(gan.generator_optimizer, gradients, state.generator, gan.rate(state.step))
 
-    metrics = _metrics(game, d_loss, g_loss, *d_logits)
+    metrics = _metrics(gan, d_loss, g_loss, *d_logits)
     state = TrainState(
         step=state.step + 1,
         generator=NetworkState(g_params, g_stats, g_opt_state),
         discriminator=discriminator,
-        ema=update_ema(game, state.step, state.ema, g_params),
-        augmentation=_adapt(game, state.augmentation, metrics[METRICS.index("accuracy_real")], len(real.images)),
+        ema=update_ema(gan, state.step, state.ema, g_params),
+        augmentation=_adapt(gan, state.augmentation, metrics[METRICS.index("accuracy_real")], len(real.images)),
     )
     return state, metrics
 
 
-def _augment(game: Game, state: TrainState, images: Array, key: Array) -> Array:
+def _augment(gan: GAN, state: TrainState, images: Array, key: Array) -> Array:
     """Images as the discriminator sees them."""
-    return images if game.augment == "never" else augmented(images, state.augmentation, key)
+    return images if gan.augment == "never" else augmented(images, state.augmentation, key)
 
 
-def _adapt(game: Game, strength: Array, right: Array, images: int) -> Array:
+def _adapt(gan: GAN, strength: Array, right: Array, images: int) -> Array:
     """The strength of the augmentation after this step."""
-    return adapted(strength, right, images) if game.augment == "adaptive" else strength
+    return adapted(strength, right, images) if gan.augment == "adaptive" else strength
 
 
 def update_discriminator(
-    game: Game, discriminator: NetworkState, real: Examples, fake: Examples, step: Array, key: Array
+    gan: GAN, discriminator: NetworkState, real: Batch, fake: Batch, step: Array, key: Array
 ) -> tuple[NetworkState, Array, tuple[Array, Array]]:
     """One update for each of the discriminator's losses. Returns its state, their mean, and the logits before updating.
 
     With two losses (real, then fake), the fake logits are those between the two updates.
     """
     values, logits_of = [], []
-    for loss in game.discriminator_losses:
-        objective = _discriminator_objective(game, loss, real, fake, step, key)
+    for loss in gan.discriminator_losses:
+        objective = _discriminator_objective(gan, loss, real, fake, step, key)
         (_, (value, logits, stats)), gradients = jax.value_and_grad(objective, has_aux=True)(
             discriminator.params, discriminator.batch_stats
         )
-        params, opt_state = _update_params(game.discriminator_optimizer, gradients, discriminator, game.rate(step))
+        params, opt_state = _update_params(gan.discriminator_optimizer, gradients, discriminator, gan.rate(step))
         discriminator = NetworkState(params, stats, opt_state)
         values.append(value)
         logits_of.append(logits)
     return discriminator, sum(values) / len(values), (logits_of[0][0], logits_of[-1][1])
 
 
-def _discriminator_objective(
-    game: Game, loss: LossFunction, real: Examples, fake: Examples, step: Array, key: Array
-) -> Any:
-    def objective(params: Weights, stats: Weights) -> tuple[Array, Any]:
-        real_logits, fake_logits, stats = _logits_of_both(game, params, stats, real, fake)
+def _discriminator_objective(gan: GAN, loss: LossFunction, real: Batch, fake: Batch, step: Array, key: Array) -> Any:
+    def objective(params: Params, stats: Params) -> tuple[Array, Any]:
+        real_logits, fake_logits, stats = _logits_of_both(gan, params, stats, real, fake)
         value = loss(real_logits, fake_logits)
-        penalty = _penalty(game, params, stats, real, fake, step, key)
+        penalty = _penalty(gan, params, stats, real, fake, step, key)
         return value + penalty, (value, (real_logits, fake_logits), stats)
 
     return objective
 
 
-def _logits_of_both(
-    game: Game, params: Weights, stats: Weights, real: Examples, fake: Examples
-) -> tuple[Array, Array, Weights]:
-    if game.discriminator.one_batch and len(game.discriminator_losses) == 1:  # each of two losses needs one half only
-        logits, stats = game.discriminator.apply(params, stats, *pairs(real, fake), train=True)
+def _logits_of_both(gan: GAN, params: Params, stats: Params, real: Batch, fake: Batch) -> tuple[Array, Array, Params]:
+    if gan.discriminator.one_batch and len(gan.discriminator_losses) == 1:  # each of two losses needs one half only
+        logits, stats = gan.discriminator.apply(params, stats, *pairs(real, fake), train=True)
         return *split_pairs(logits), stats
-    real_logits, stats = game.discriminator.apply(params, stats, *real, train=True)
-    fake_logits, stats = game.discriminator.apply(params, stats, *fake, train=True)
+    real_logits, stats = gan.discriminator.apply(params, stats, *real, train=True)
+    fake_logits, stats = gan.discriminator.apply(params, stats, *fake, train=True)
     return real_logits, fake_logits, stats
 
 
-def _penalty(
-    game: Game, params: Weights, stats: Weights, real: Examples, fake: Examples, step: Array, key: Array
-) -> Array:
+def _penalty(gan: GAN, params: Params, stats: Params, real: Batch, fake: Batch, step: Array, key: Array) -> Array:
     """The sum of the recipe's gradient penalties (scalar), on one image in `penalties.one_in`."""
-    penalties = game.penalties
+    penalties = gan.penalties
     scale = penalties.schedule(step)
     real, fake = real.one_in(penalties.one_in), fake.one_in(penalties.one_in)
 
-    def squared(examples: Examples) -> Array:
+    def squared(examples: Batch) -> Array:
         return input_gradients(partial(logits, examples.labels), examples.images)
 
     def logits(labels: Array | None, images: Array) -> Array:
-        return game.discriminator.apply(params, stats, images, labels, train=True)[0]
+        return gan.discriminator.apply(params, stats, images, labels, train=True)[0]
 
     total = jnp.zeros(())
     if penalties.real and penalties.fake:
@@ -158,23 +152,23 @@ def _penalty(
 
 
 def _update_params(
-    optimizer: optax.GradientTransformation, gradients: Weights, network: NetworkState, rate: Array
-) -> tuple[Weights, optax.OptState]:
+    optimizer: optax.GradientTransformation, gradients: Params, network: NetworkState, rate: Array
+) -> tuple[Params, optax.OptState]:
     """The one place where params change."""
     updates, opt_state = optimizer.update(gradients, network.opt_state, network.params)
     return jax.tree.map(lambda param, update: param + rate * update, network.params, updates), opt_state
 
 
-def update_ema(game: Game, step: Array, ema: Weights, params: Weights) -> Weights:
+def update_ema(gan: GAN, step: Array, ema: Params, params: Params) -> Params:
     """The EMA of the generator's params after this step; empty if there is none."""
-    if not game.ema_half_life:
+    if not gan.ema_half_life:
         return ema
-    decay = ema_decay(step, game.ema_half_life)
+    decay = ema_decay(step, gan.ema_half_life)
     return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, ema, params)
 
 
-def _metrics(game: Game, d_loss: Array, g_loss: Array, real_logits: Array, fake_logits: Array) -> Array:
-    middle = (jnp.mean(real_logits) + jnp.mean(fake_logits)) / 2 if game.relative else 0.0
+def _metrics(gan: GAN, d_loss: Array, g_loss: Array, real_logits: Array, fake_logits: Array) -> Array:
+    middle = (jnp.mean(real_logits) + jnp.mean(fake_logits)) / 2 if gan.relative else 0.0
     real_logits, fake_logits = real_logits - middle, fake_logits - middle
     return jnp.stack(
         [

@@ -40,7 +40,7 @@ DISCRIMINATORS: dict[str, Callable[..., nnx.Module]] = {
     "dcgan": dcgan.Discriminator,
 }
 
-Weights = Any
+Params = Any
 """A nested dictionary of arrays."""
 Labels = Array | NDArray[np.int32]
 """(N,) int32."""
@@ -54,8 +54,8 @@ class Apply(Protocol):
     """
 
     def __call__(
-        self, params: Weights, batch_stats: Weights, inputs: Array, labels: Labels | None = None, *, train: bool
-    ) -> tuple[Array, Weights]: ...
+        self, params: Params, batch_stats: Params, inputs: Array, labels: Labels | None = None, *, train: bool
+    ) -> tuple[Array, Params]: ...
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Network:
     """A network as two pure functions."""
 
     apply: Apply
-    init: Callable[[Array], tuple[Weights, Weights]]
+    init: Callable[[Array], tuple[Params, Params]]
     """Random key -> initial params, initial batch_stats (empty without BatchNorm)."""
     normalised: bool
     """Whether it has BatchNorm, so that its output for an image depends on the whole batch."""
@@ -126,13 +126,13 @@ def _functionalise(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
     graph = nnx.graphdef(shapes)
     normalised = any(isinstance(part, nnx.BatchNorm) for _, part in nnx.iter_modules(shapes))
 
-    def init(key: Array) -> tuple[Weights, Weights]:
+    def init(key: Array) -> tuple[Params, Params]:
         module = make(nnx.Rngs(params=key))
         return nnx.to_pure_dict(nnx.state(module, nnx.Param)), nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 
     def apply(
-        params: Weights, batch_stats: Weights, inputs: Array, labels: Labels | None = None, *, train: bool
-    ) -> tuple[Array, Weights]:
+        params: Params, batch_stats: Params, inputs: Array, labels: Labels | None = None, *, train: bool
+    ) -> tuple[Array, Params]:
         module = nnx.merge(graph, nnx.State(params), nnx.State(batch_stats))
         outputs = module(inputs, train=train) if labels is None else module(inputs, labels, train=train)
         return outputs, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))

@@ -299,7 +299,7 @@ def _discriminate(
         return None
     trained = load_trained(run, best)
     discriminator = trained.state.discriminator
-    logits = partial(logits_of(trained.game.discriminator), discriminator.params, discriminator.batch_stats)
+    logits = partial(logits_of(trained.gan.discriminator), discriminator.params, discriminator.batch_stats)
 
     def some(images: ManyImages, shown: Labels | None) -> Any:
         places = some_places(len(images), MAX_DISCRIMINATED)

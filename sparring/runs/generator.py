@@ -47,8 +47,8 @@ class Generator:
     """A trained generator. `description` is what `generator.json` holds."""
 
     description: dict[str, Any]
-    weights: networks.Weights
-    statistics: networks.Weights
+    weights: networks.Params
+    statistics: networks.Params
 
     @property
     def latents(self) -> Latents:
@@ -287,7 +287,7 @@ def _network(description: dict[str, Any]) -> networks.Network:
     )
 
 
-def _tree(weights: networks.Weights, statistics: networks.Weights) -> Any:
+def _tree(weights: networks.Params, statistics: networks.Params) -> Any:
     return {"weights": weights, "statistics": statistics}
 
 

@@ -7,17 +7,17 @@ from functools import partial
 import jax
 
 from sparring.errors import DamageWarning, RunError
-from sparring.gan.gan import Game, ImageShape, game_of
-from sparring.gan.state import TrainState, first_state
+from sparring.gan.gan import GAN, ImageShape, make_gan
+from sparring.gan.state import TrainState, init_state
 from sparring.runs import checkpoint
 from sparring.runs.run import Run
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A state of a run, and the game that it is a state of."""
+    """A state of a run, and the gan that it is a state of."""
 
-    game: Game
+    gan: GAN
     image_shape: ImageShape
     classes: dict[str, int]
     """The number of images of each class, by its name; empty without labels."""
@@ -34,8 +34,8 @@ def load_trained(run: Run, best: bool = False) -> Trained:
     data = run.environment()["data"]
     _, height, width, channels = data["shape"]
     image_shape, classes = (height, width, channels), data.get("classes", {})  # older runs have no classes
-    game = game_of(recipe, image_shape, len(classes))
-    template = jax.eval_shape(partial(first_state, game), jax.random.key(0))
+    gan = make_gan(recipe, image_shape, len(classes))
+    template = jax.eval_shape(partial(init_state, gan), jax.random.key(0))
     newest = checkpoint.load_newest(run.best if best else run.checkpoints, template, made_by=run.identity)
     if newest is None:
         why = "it was not judged while it trained" if best else "nothing was saved before it stopped"
@@ -43,4 +43,4 @@ def load_trained(run: Run, best: bool = False) -> Trained:
     step, state, skipped = newest
     for problem in skipped:
         warnings.warn(problem, DamageWarning, stacklevel=2)
-    return Trained(game, image_shape, classes, step, state)
+    return Trained(gan, image_shape, classes, step, state)

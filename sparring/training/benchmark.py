@@ -14,10 +14,10 @@ from rich import box
 from rich.table import Table
 
 from sparring.data import batches
-from sparring.gan.batch import Examples
-from sparring.gan.gan import MNIST_SHAPE, ImageShape, game_of
+from sparring.gan.batch import Batch
+from sparring.gan.gan import MNIST_SHAPE, ImageShape, make_gan
 from sparring.gan.randomness import random_key
-from sparring.gan.state import first_state, stack_states
+from sparring.gan.state import init_state, stack_states
 from sparring.recipes.recipe import Recipe
 from sparring.system.numerics import fixed
 from sparring.terminal.output import plain_console
@@ -160,20 +160,20 @@ class Loop:
 
     def __init__(self, recipe: Recipe, images: NDArray[np.uint8], replicas: int = 1) -> None:
         height, width, channels = images.shape[1:]
-        game = game_of(recipe, (height, width, channels), CLASSES)
+        gan = make_gan(recipe, (height, width, channels), CLASSES)
         labels = jnp.arange(len(images), dtype=jnp.int32) % CLASSES
-        self._data = Examples(jnp.asarray(images), labels if game.classes else None)
+        self._data = Batch(jnp.asarray(images), labels if gan.classes else None)
         seeds = [recipe.seed + i for i in range(replicas)]
-        begin = jax.jit(lambda key: first_state(game, key))
+        begin = jax.jit(lambda key: init_state(gan, key))
         states = [begin(random_key(seed, "weights")) for seed in seeds]
         orders = [batches.permutation(random_key(seed, "permutations"), 0, len(images)) for seed in seeds]
         if replicas == 1:
             self.state, self._permutation = states[0], orders[0]
-            self._chunk = compile_chunk(game, recipe, self.state, self._data)
+            self._chunk = compile_chunk(gan, recipe, self.state, self._data)
         else:
             self.state = stack_states(states)
             self._permutation = jnp.stack(orders)
-            self._chunk = compile_chunk(game, recipe, self.state, self._data, seeds=seeds)
+            self._chunk = compile_chunk(gan, recipe, self.state, self._data, seeds=seeds)
 
     def run(self, steps: int) -> NDArray[np.float32]:
         """Train `steps` steps and wait for them. Returns the `METRICS` of the last one (..., 6)."""

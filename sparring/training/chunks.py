@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sparring.data import batches
 from sparring.errors import OutOfMemory
-from sparring.gan.batch import Examples
-from sparring.gan.gan import Game, Latents
+from sparring.gan.batch import Batch
+from sparring.gan.gan import GAN, Latents
 from sparring.gan.randomness import random_key, step_keys
 from sparring.gan.state import TrainState
 from sparring.gan.step import METRICS, train_step
@@ -29,7 +29,7 @@ MIRRORED = 0
 Rows = NDArray[np.float32]
 """The `METRICS` of each step: (steps, 6), or with replicas (steps, replicas, 6)."""
 
-Chunk = Callable[[TrainState, Examples, Array, int], tuple[TrainState, Rows]]
+Chunk = Callable[[TrainState, Batch, Array, int], tuple[TrainState, Rows]]
 """(state, data with images as bytes, the epoch's permutation (count,), steps) -> (state, metrics (steps, 6)).
 
 The input state is donated. A chunk stays within one epoch. A streamed chunk takes a window of the data, and the step at
@@ -37,10 +37,10 @@ which the window begins instead of the permutation."""
 
 
 def compile_chunk(
-    game: Game,
+    gan: GAN,
     recipe: Recipe,
     state: TrainState,
-    data: Examples,
+    data: Batch,
     devices: Devices = ONE_DEVICE,
     seeds: Sequence[int] | None = None,
     streamed: bool = False,
@@ -61,14 +61,14 @@ def compile_chunk(
     seed_key = keys if seeds else keys[0]
 
     def compiled_for(recipe: Recipe) -> jax.stages.Compiled:
-        chunk, where = _chunk(game, recipe, len(data.images), devices, seeds, streamed)
+        chunk, where = _chunk(gan, recipe, len(data.images), devices, seeds, streamed)
         return jax.jit(chunk, donate_argnums=0).lower(state, data, where, seed_key, np.int32(1)).compile()
 
     compiled = compiled_for(recipe)
     if (free := memory.free_on(devices)) is not None and memory.needed(compiled) > free:
         raise OutOfMemory(_too_large(recipe, memory.needed(compiled), free, compiled_for))
 
-    def run(state: TrainState, data: Examples, where: Array, steps: int) -> tuple[TrainState, Rows]:
+    def run(state: TrainState, data: Batch, where: Array, steps: int) -> tuple[TrainState, Rows]:
         if not 1 <= steps <= CAPACITY:
             raise ValueError(f"a chunk has 1 to {CAPACITY} steps, not {steps}")
         state, metrics = compiled(state, data, where, seed_key, np.int32(steps))
@@ -92,7 +92,7 @@ def _too_large(recipe: Recipe, needed: int, free: int, compiled_for: Callable[[R
 
 
 def _chunk(
-    game: Game, recipe: Recipe, count: int, devices: Devices, seeds: Sequence[int] | None, streamed: bool
+    gan: GAN, recipe: Recipe, count: int, devices: Devices, seeds: Sequence[int] | None, streamed: bool
 ) -> tuple[Callable[..., tuple[TrainState, Array]], Array]:
     """The loop as a function of (state, data, permutation, seeds, steps), and an example of the permutation."""
     draw = batches.in_window if streamed else batches.DRAWS[recipe.data_order]
@@ -100,26 +100,24 @@ def _chunk(
     real_batch, fake_batch = recipe.reals_per_step, recipe.batch_size
     reuse = recipe.generator_noise == "reuse"
 
-    def one_step(state: TrainState, data: Examples, where: Array, seed_key: Array) -> tuple[TrainState, Array]:
+    def one_step(state: TrainState, data: Batch, where: Array, seed_key: Array) -> tuple[TrainState, Array]:
         which, first, second, rest = step_keys(seed_key, state.step)
         indices = draw(which, state.step, where, count, real_batch)
         images, labels = jax.tree.map(lambda rows: devices.share(rows[indices]), data)
         if recipe.mirror:
             turned = jax.random.bernoulli(jax.random.fold_in(which, MIRRORED), 0.5, (real_batch, 1, 1, 1))
             images = jnp.where(turned, images[:, :, ::-1], images)
-        real = Examples(images.astype(jnp.float32) / 127.5 - 1, labels)  # uint8 => [-1, 1]
+        real = Batch(images.astype(jnp.float32) / 127.5 - 1, labels)  # uint8 => [-1, 1]
         noise = devices.share(latents.draw(first, real_batch))
         again = noise if reuse else devices.share(latents.draw(second, fake_batch))
-        trained: tuple[TrainState, Array] = devices.gather(train_step(game, state, real, noise, again, rest))
+        trained: tuple[TrainState, Array] = devices.gather(train_step(gan, state, real, noise, again, rest))
         return trained
 
     several = (0, 1, None, 0) if streamed else (0, None, 0, 0)  # a permutation, or a part of the window, each
     step = one_step if seeds is None else jax.vmap(one_step, in_axes=several)
     rows = (CAPACITY, len(METRICS)) if seeds is None else (CAPACITY, len(seeds), len(METRICS))
 
-    def chunk(
-        state: TrainState, data: Examples, where: Array, seed_key: Array, steps: Array
-    ) -> tuple[TrainState, Array]:
+    def chunk(state: TrainState, data: Batch, where: Array, seed_key: Array, steps: Array) -> tuple[TrainState, Array]:
         def body(i: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
             state, metrics = carry
             state, row = step(state, data, where, seed_key)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sparring.data import batches
 from sparring.data.selection import ManyImages, aligned, select
-from sparring.gan.batch import Examples
+from sparring.gan.batch import Batch
 from sparring.gan.randomness import random_key, step_keys
 from sparring.recipes.recipe import Recipe
 from sparring.system.numerics import in_thread
@@ -38,7 +38,7 @@ READ = 512
 class Segment(NamedTuple):
     """Some steps of a chunk, and the data that they take their batches from."""
 
-    data: Examples
+    data: Batch
     """All images (count, H, W, C), uint8, with labels (count,) or None; or a window of them: (steps, batch, ...), with
     replicas (steps, replicas, batch, ...)."""
     where: Array
@@ -51,7 +51,7 @@ class Feed(Protocol):
 
     streamed: bool
     """Whether the segments hold windows."""
-    data: Examples
+    data: Batch
     """An example of the segments' data, or its shapes and types."""
 
     def segments(self, step: int, end: int) -> Iterator[Segment]:
@@ -118,7 +118,7 @@ class ResidentFeed:
 
     streamed = False
 
-    def __init__(self, data: Examples, order: Order, devices: Devices) -> None:
+    def __init__(self, data: Batch, order: Order, devices: Devices) -> None:
         self.data = data
         self._order = order
         self._permutation = lru_cache(maxsize=1)(lambda epoch: devices.place(order.permutation(epoch)))
@@ -129,7 +129,7 @@ class ResidentFeed:
 
 
 class _Window(NamedTuple):
-    data: Examples
+    data: Batch
     first: int
     end: int
 
@@ -139,7 +139,7 @@ class StreamedFeed:
 
     streamed = True
 
-    def __init__(self, data: Examples, order: Order, steps: int, last: int, devices: Devices) -> None:
+    def __init__(self, data: Batch, order: Order, steps: int, last: int, devices: Devices) -> None:
         """StreamedFeed of `steps` steps; after step `last` none is needed."""
         self._all = data._replace(images=select(data.images, np.arange(len(data.images))))
         self._order, self._steps, self._last, self._devices = order, steps, last, devices
@@ -183,9 +183,9 @@ class StreamedFeed:
         return _Window(data, first, first + self._steps)
 
 
-def _each(function: Callable[..., Any], *examples: Examples) -> Examples:
+def _each(function: Callable[..., Any], *examples: Batch) -> Batch:
     """The function applied to the images, and to the labels if there are any."""
-    return Examples(*jax.tree.map(function, *map(tuple, examples)))
+    return Batch(*jax.tree.map(function, *map(tuple, examples)))
 
 
 def _read(rows: Any, places: NDArray[np.int32], steps: int, index: tuple[slice, ...]) -> NDArray[Any]:

@@ -19,7 +19,7 @@ class SampleGrids:
     """Draws the images of a run's grids."""
 
     def __init__(self, setup: Setup, recipe: Recipe) -> None:
-        classes = setup.game.classes
+        classes = setup.gan.classes
         self._setup, self._columns, self._rows = setup, recipe.grid_columns, recipe.grid_rows
         self._labels = grid_labels(classes, recipe.grid_columns) if classes else None
         count = recipe.grid_rows * recipe.grid_columns if self._labels is None else len(self._labels)

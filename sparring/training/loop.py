@@ -151,7 +151,7 @@ def _prepare(sessions: Sequence[Session], stop: Stop, replicas: bool) -> _Group 
         heeded,
         partial(
             compile_chunk,
-            first.game,
+            first.gan,
             first.recipe,
             state,
             feed.data,

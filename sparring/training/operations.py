@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from jax import Array
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
 
-from sparring.gan.batch import Examples
-from sparring.gan.gan import MNIST_SHAPE, ImageShape, game_of
+from sparring.gan.batch import Batch
+from sparring.gan.gan import MNIST_SHAPE, ImageShape, make_gan
 from sparring.gan.randomness import random_key
-from sparring.gan.state import TrainState, first_state
+from sparring.gan.state import TrainState, init_state
 from sparring.gan.step import train_step
 from sparring.networks.fast import convolution
 from sparring.recipes.recipe import Recipe
@@ -38,16 +38,16 @@ CLASSES = 10
 
 def step_operations(recipe: Recipe, image_shape: ImageShape) -> int:
     """Floating-point operations of one step of a recipe on images of a shape."""
-    game = game_of(recipe, image_shape, CLASSES)
-    state = jax.eval_shape(lambda key: first_state(game, key), random_key(0, "weights"))
-    labels = jnp.zeros(recipe.reals_per_step, jnp.int32) if game.classes else None
-    real = Examples(_numbers(recipe.reals_per_step, *image_shape), labels)
+    gan = make_gan(recipe, image_shape, CLASSES)
+    state = jax.eval_shape(lambda key: init_state(gan, key), random_key(0, "weights"))
+    labels = jnp.zeros(recipe.reals_per_step, jnp.int32) if gan.classes else None
+    real = Batch(_numbers(recipe.reals_per_step, *image_shape), labels)
     noise = _numbers(recipe.reals_per_step, recipe.latent_size)
     fresh = _numbers(recipe.batch_size, recipe.latent_size)
     reuse = recipe.generator_noise == "reuse"
 
-    def step(state: TrainState, real: Examples, noise: Array, fresh: Array) -> tuple[TrainState, Array]:
-        return train_step(game, state, real, noise, noise if reuse else fresh, jax.random.key(0))
+    def step(state: TrainState, real: Batch, noise: Array, fresh: Array) -> tuple[TrainState, Array]:
+        return train_step(gan, state, real, noise, noise if reuse else fresh, jax.random.key(0))
 
     with _direct_convolutions():
         return count_operations(step, state, real, noise, fresh)

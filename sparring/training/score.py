@@ -31,7 +31,7 @@ def judge(run: Run, report: progress.ReportProgress = progress.silent) -> dict[s
     images = load_split(run, recipe)
     latents = Latents(recipe.latent_size, recipe.latent_std)
     report("features of real images")
-    judging = ValidationJudge(trained.game, latents, recipe.seed, images)
+    judging = ValidationJudge(trained.gan, latents, recipe.seed, images)
     report("judging 1,000 samples")
     found = judging.judge(trained.state)
     report("error of the distance")

@@ -16,7 +16,7 @@ import numpy as np
 
 from sparring.errors import TrainingDiverged, reason
 from sparring.evaluation.monitor import Monitor
-from sparring.gan.gan import Game
+from sparring.gan.gan import GAN
 from sparring.gan.state import TrainState, is_finite
 from sparring.gan.step import METRICS
 from sparring.images import Images, save_picture
@@ -48,7 +48,7 @@ class Session:
     run: Run
     recipe: Recipe
     setup: Setup
-    game: Game
+    gan: GAN
     """With the learning rates of this session."""
     plan: Plan
     grids: SampleGrids

@@ -13,10 +13,10 @@ from jax import Array
 from sparring.data import ImageSet
 from sparring.data.classes import Labels
 from sparring.data.validation import SplitImages
-from sparring.gan.batch import Examples
-from sparring.gan.gan import Game, ImageShape, game_of
+from sparring.gan.batch import Batch
+from sparring.gan.gan import GAN, ImageShape, make_gan
 from sparring.gan.randomness import random_key
-from sparring.gan.state import TrainState, first_state
+from sparring.gan.state import TrainState, init_state
 from sparring.recipes.recipe import Recipe
 from sparring.training import memory
 from sparring.training.devices import Devices
@@ -28,7 +28,7 @@ from sparring.training.reporter import Reporter
 class Setup:
     """What runs that differ only in their seed share."""
 
-    game: Game
+    gan: GAN
     init: jax.stages.Wrapped
     """Key -> first state, compiled."""
     draw: Callable[[TrainState, Array, Labels | None], Array]
@@ -37,7 +37,7 @@ class Setup:
     environment: dict[str, Any]
     """What `environment.json` says of this machine and these images."""
     devices: Devices
-    data: Examples | None
+    data: Batch | None
     """The training images as bytes on the devices, with labels for conditional networks; None if they are streamed."""
     window_steps: int | None
     """Steps of one window of the images, if they are streamed."""
@@ -49,7 +49,7 @@ class Setup:
             return ResidentFeed(self.data, order, self.devices)
         assert self.window_steps is not None
         return StreamedFeed(
-            _examples(self.images.training, self.game), order, self.window_steps, recipe.steps, self.devices
+            _examples(self.images.training, self.gan), order, self.window_steps, recipe.steps, self.devices
         )
 
 
@@ -68,32 +68,32 @@ def make_setup(
     `OutOfMemory` if the networks do not fit.
     """
     training = images.training
-    game = game_of(recipe, image_shape(training), len(training.class_names))
+    gan = make_gan(recipe, image_shape(training), len(training.class_names))
     memory.refuse_to_compile()
-    init = jax.jit(partial(first_state, game))
+    init = jax.jit(partial(init_state, gan))
     memory.refuse_too_large(jax.eval_shape(init, random_key(recipe.seed, "weights")), devices, replicas)
 
     def draw(state: TrainState, noise: Array, labels: Labels | None) -> Array:
-        return game.generator.apply(state.sampled, state.generator.batch_stats, noise, labels, train=False)[0]
+        return gan.generator.apply(state.sampled, state.generator.batch_stats, noise, labels, train=False)[0]
 
     steps = steps_in_window(training.images, recipe, devices, window, replicas)
     if steps is not None:
         reporter.say(words(training.images, recipe, steps, replicas))
     return Setup(
-        game=game,
+        gan=gan,
         init=init,
         draw=jax.jit(draw),
         images=images,
         environment=environment,
         devices=devices,
-        data=devices.put(_examples(training, game)) if steps is None else None,
+        data=devices.put(_examples(training, gan)) if steps is None else None,
         window_steps=steps,
     )
 
 
-def _examples(training: ImageSet, game: Game) -> Examples:
+def _examples(training: ImageSet, gan: GAN) -> Batch:
     """The training images, with labels for conditional networks."""
-    return Examples(training.images, training.labels if game.classes else None)
+    return Batch(training.images, training.labels if gan.classes else None)
 
 
 def image_shape(image_set: ImageSet) -> ImageShape:

@@ -69,7 +69,7 @@ def open_session(
         run=run,
         recipe=recipe,
         setup=setup,
-        game=setup.game if rate == 1 else setup.game.slowed(rate),
+        gan=setup.gan if rate == 1 else setup.gan.slowed(rate),
         plan=Plan(
             steps=recipe.steps,
             grid_every=recipe.grid_every,
@@ -96,7 +96,7 @@ def _monitor(run: Run, recipe: Recipe, setup: Setup, reporter: Reporter) -> Moni
     if not setup.images.can_judge:
         return None
     latents = Latents(recipe.latent_size, recipe.latent_std)
-    make_judge = partial(ValidationJudge, setup.game, latents, recipe.seed, setup.images)
+    make_judge = partial(ValidationJudge, setup.gan, latents, recipe.seed, setup.images)
     return Monitor(run, make_judge, recipe.judge_every, reporter.say, setup.images.training.images.size)
 
 

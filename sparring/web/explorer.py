@@ -24,7 +24,7 @@ from sparring.files.untrusted import open_plain
 from sparring.gan.gan import Latents as LatentPrior
 from sparring.gan.randomness import random_key
 from sparring.images import Images, grid_scale, to_uint8
-from sparring.networks import Network, Weights
+from sparring.networks import Network, Params
 from sparring.networks.batched import batched
 from sparring.runs import checkpoint
 from sparring.runs.run import Run
@@ -84,10 +84,10 @@ class Explorer:
         recipe = run.recipe()
         self.size, self.std = recipe.latent_size, recipe.latent_std
         self.classes = self.trained.classes if recipe.conditional else {}
-        state, game = self.trained.state, self.trained.game
+        state, gan = self.trained.state, self.trained.gan
         self._generator = (state.sampled, state.generator.batch_stats)
         self._discriminator = (state.discriminator.params, state.discriminator.batch_stats)
-        self._apply_generator, self._apply_discriminator = _inference(game.generator), _inference(game.discriminator)
+        self._apply_generator, self._apply_discriminator = _inference(gan.generator), _inference(gan.discriminator)
         self._generate, self._discriminate = jax.jit(self._apply_generator), jax.jit(self._apply_discriminator)
         self._logit_and_gradient = jax.jit(jax.value_and_grad(self._logit, argnums=1))
         self._latents = np.asarray(LatentPrior(self.size, self.std).draw(random_key(0, "page"), COMPARED))
@@ -224,7 +224,7 @@ def newest_step(run: Run) -> int:
 def _inference(network: Network) -> Any:
     """Return the network in inference mode: ((params, batch_stats), (inputs, labels)) -> outputs."""
 
-    def apply(variables: tuple[Weights, Weights], inputs: tuple[Array, Labels | None]) -> Array:
+    def apply(variables: tuple[Params, Params], inputs: tuple[Array, Labels | None]) -> Array:
         return network.apply(*variables, *inputs, train=False)[0]
 
     return apply

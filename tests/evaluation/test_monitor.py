@@ -136,9 +136,9 @@ def test_the_held_out_images_are_never_trained_on(
     seen: list[int] = []
     compile_chunk = chunks.compile_chunk
 
-    def spy(game: Any, recipe: Any, state: Any, images: Any, devices: Any, **how: Any) -> Any:
+    def spy(gan: Any, recipe: Any, state: Any, images: Any, devices: Any, **how: Any) -> Any:
         seen.append(len(images.images))
-        return compile_chunk(game, recipe, state, images, devices, **how)
+        return compile_chunk(gan, recipe, state, images, devices, **how)
 
     monkeypatch.setattr(loop, "compile_chunk", spy)
     training.train(judged_recipe, out=tmp_path / "run")

@@ -15,9 +15,9 @@ from sparring.data.validation import split_images
 from sparring.evaluation import validation_judge
 from sparring.evaluation.features import random_features, shipped_classifier, stacked_classifier
 from sparring.evaluation.validation_judge import FRECHET_LEAST, SAMPLES, ValidationJudge
-from sparring.gan.gan import Latents, game_of
+from sparring.gan.gan import Latents, make_gan
 from sparring.gan.randomness import random_key
-from sparring.gan.state import TrainState, first_state
+from sparring.gan.state import TrainState, init_state
 from sparring.recipes.recipe import Recipe
 
 MakeJudge = Callable[[ImageSet], tuple[ValidationJudge, TrainState]]
@@ -30,10 +30,10 @@ def make_judge(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> MakeJudg
     monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: judge)
 
     def make(images: ImageSet) -> tuple[ValidationJudge, TrainState]:
-        game = game_of(tiny_recipe, (28, 28, 1))
+        gan = make_gan(tiny_recipe, (28, 28, 1))
         latents = Latents(tiny_recipe.latent_size, tiny_recipe.latent_std)
-        judging = ValidationJudge(game, latents, 0, split_images(images, 0.5))
-        return judging, first_state(game, random_key(0, "weights"))
+        judging = ValidationJudge(gan, latents, 0, split_images(images, 0.5))
+        return judging, init_state(gan, random_key(0, "weights"))
 
     return make
 
@@ -82,10 +82,10 @@ def test_of_a_thousand_classes_the_modes_are_counted(
     """1,000 samples of 1,000 classes say nothing of the balance: even real ones would be off by 37%."""
     monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: stacked_classifier())
     images = stack(data.load(str(digits)), 400, seed=0)
-    game = game_of(tiny_recipe, (28, 28, 3))
+    gan = make_gan(tiny_recipe, (28, 28, 3))
     latents = Latents(tiny_recipe.latent_size, tiny_recipe.latent_std)
-    made = ValidationJudge(game, latents, 0, split_images(images, 0.5))
-    values = made.judge(first_state(game, random_key(0, "weights")))
+    made = ValidationJudge(gan, latents, 0, split_images(images, 0.5))
+    values = made.judge(init_state(gan, random_key(0, "weights")))
     assert values["modes"] < 10 < 100 < values["modes_real"] <= 200
     assert "variation" not in values and "histogram" not in values
     assert 0 <= values["confident"] <= 1 and values["top_share"] > 0.1

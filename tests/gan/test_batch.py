@@ -1,13 +1,13 @@
 import jax.numpy as jnp
 import numpy as np
 
-from sparring.gan.batch import Examples, pairs, part, split_pairs
+from sparring.gan.batch import Batch, pairs, part, split_pairs
 
-REAL = Examples(jnp.arange(8.0).reshape(4, 1, 2, 1), jnp.arange(4))
-FAKE = Examples(-REAL.images, jnp.arange(10, 14))
+REAL = Batch(jnp.arange(8.0).reshape(4, 1, 2, 1), jnp.arange(4))
+FAKE = Batch(-REAL.images, jnp.arange(10, 14))
 
 
-def labels(examples: Examples) -> list[int]:
+def labels(examples: Batch) -> list[int]:
     assert examples.labels is not None
     found: list[int] = examples.labels.tolist()
     return found
@@ -30,5 +30,5 @@ def test_parts_keep_labels_with_their_images() -> None:
 
 
 def test_without_labels_there_are_none_anywhere() -> None:
-    bare = Examples(REAL.images)
+    bare = Batch(REAL.images)
     assert pairs(bare, bare).labels is None and bare.part(0, 2).labels is None and bare.one_in(2).labels is None

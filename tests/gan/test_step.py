@@ -14,9 +14,9 @@ from jax.flatten_util import ravel_pytree
 from slow import later
 
 from sparring.gan.augmentation import RAMP_IMAGES
-from sparring.gan.batch import Examples
-from sparring.gan.gan import Game, game_of
-from sparring.gan.state import TrainState, first_state
+from sparring.gan.batch import Batch
+from sparring.gan.gan import GAN, make_gan
+from sparring.gan.state import TrainState, init_state
 from sparring.gan.step import METRICS, _adapt, _penalty, train_step
 from sparring.recipes import RECIPES, named_recipe
 from sparring.recipes.parts import SGD
@@ -25,14 +25,14 @@ from sparring.recipes.recipe import Recipe
 IMAGE = (28, 28, 1)
 
 
-def stepped(game: Game, recipe: Recipe) -> tuple[TrainState, Array]:
-    """The state after one step of a recipe's game, and what the step reports, in float64."""
+def stepped(gan: GAN, recipe: Recipe) -> tuple[TrainState, Array]:
+    """The state after one step of a recipe's gan, and what the step reports, in float64."""
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(1), 3)
-        state = jax.tree.map(lambda x: x.astype("float64") if x.dtype.kind == "f" else x, first_state(game, keys[0]))
-        real = Examples(jax.random.uniform(keys[1], (recipe.real_batch_size, *IMAGE), "float64", -1, 1))
+        state = jax.tree.map(lambda x: x.astype("float64") if x.dtype.kind == "f" else x, init_state(gan, keys[0]))
+        real = Batch(jax.random.uniform(keys[1], (recipe.real_batch_size, *IMAGE), "float64", -1, 1))
         noise = jax.random.normal(keys[2], (recipe.batch_size, recipe.latent_size), "float64")
-        step = jax.jit(lambda state: compiled(game)(state, real, noise[: recipe.real_batch_size], noise, keys[0]))
+        step = jax.jit(lambda state: compiled(gan)(state, real, noise[: recipe.real_batch_size], noise, keys[0]))
         trained: tuple[TrainState, Array] = step(state)
         return trained
 
@@ -40,17 +40,17 @@ def stepped(game: Game, recipe: Recipe) -> tuple[TrainState, Array]:
 @pytest.mark.parametrize("name", later(["mlp-adam", "mlp-256"], "mlp-adam"))
 def test_reals_and_fakes_in_one_batch_teach_what_two_batches_teach(name: str) -> None:
     recipe = named_recipe(name).replace(**{"generator.hidden": (16, 8), "discriminator.hidden": (8, 8)})
-    game = game_of(recipe, IMAGE)
-    assert game.discriminator.one_batch
-    in_two = dataclasses.replace(game, discriminator=dataclasses.replace(game.discriminator, one_batch=False))
-    one, two = (jax.tree.leaves(stepped(each, recipe)) for each in (game, in_two))
+    gan = make_gan(recipe, IMAGE)
+    assert gan.discriminator.one_batch
+    in_two = dataclasses.replace(gan, discriminator=dataclasses.replace(gan.discriminator, one_batch=False))
+    one, two = (jax.tree.leaves(stepped(each, recipe)) for each in (gan, in_two))
     for ours, theirs in zip(one, two, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_all_others_see_one_batch() -> None:
     """Of `dcgan-tanh` two are faster; with BatchNorm they are another system."""
-    in_two = [name for name in RECIPES if not game_of(named_recipe(name), IMAGE).discriminator.one_batch]
+    in_two = [name for name in RECIPES if not make_gan(named_recipe(name), IMAGE).discriminator.one_batch]
     assert in_two == ["dcgan", "lsgan", "dcgan-tanh"]
 
 
@@ -69,17 +69,17 @@ def small(**changes: Any) -> Recipe:
     return recipe.replace(**changes)
 
 
-def compiled(game: Game) -> Any:
-    return jax.jit(partial(train_step, game))
+def compiled(gan: GAN) -> Any:
+    return jax.jit(partial(train_step, gan))
 
 
 def trained(recipe: Recipe, steps: int = 1) -> list[TrainState]:
     """The states after 0 to `steps` steps, on random images."""
-    game = game_of(recipe, (6, 5, 1))
-    states, step = [first_state(game, jax.random.key(0))], compiled(game)
+    gan = make_gan(recipe, (6, 5, 1))
+    states, step = [init_state(gan, jax.random.key(0))], compiled(gan)
     for i in range(steps):
         keys = jax.random.split(jax.random.key(i + 1), 4)
-        real = Examples(jax.random.uniform(keys[0], (recipe.reals_per_step, 6, 5, 1), minval=-1))
+        real = Batch(jax.random.uniform(keys[0], (recipe.reals_per_step, 6, 5, 1), minval=-1))
         first, second = jax.random.normal(keys[1], (recipe.reals_per_step, 3)), jax.random.normal(keys[2], (4, 3))
         states.append(step(states[-1], real, first, second, keys[3])[0])
     return states
@@ -113,25 +113,25 @@ def test_without_an_ema_samples_come_from_the_params() -> None:
 @pytest.mark.parametrize("name", ["r1", "r2", "gradient_penalty"])
 def test_each_penalty_moves_the_discriminator_and_its_weight_counts(name: str) -> None:
     sgd = SGD(learning_rate=1.0)
-    games = [small(discriminator_optimizer=sgd, **{name: weight}) for weight in (0.0, 0.1, 0.2)]
-    none, some, twice = (ravel_pytree(moved(trained(game)))[0] for game in games)
+    gans = [small(discriminator_optimizer=sgd, **{name: weight}) for weight in (0.0, 0.1, 0.2)]
+    none, some, twice = (ravel_pytree(moved(trained(gan)))[0] for gan in gans)
     np.testing.assert_allclose(twice - none, 2 * (some - none), rtol=1e-2, atol=1e-6)
     assert np.abs(some - none).max() > 1e-4
 
 
 def test_penalties_meant_for_half_as_many_values_count_twice() -> None:
-    penalties = game_of(small(r1=1.0, r2=0.5, penalty_values=15), (6, 5, 1)).penalties
+    penalties = make_gan(small(r1=1.0, r2=0.5, penalty_values=15), (6, 5, 1)).penalties
     assert (penalties.real, penalties.fake) == (2.0, 1.0)
-    assert game_of(small(r1=1.0, penalty_values=30), (6, 5, 1)).penalties.real == 1.0
+    assert make_gan(small(r1=1.0, penalty_values=30), (6, 5, 1)).penalties.real == 1.0
 
 
 def test_penalties_on_one_image_in_two_are_those_of_every_second_image() -> None:
-    game = game_of(small(r1=1.0, r2=0.5, penalty_one_in=2), (6, 5, 1))
-    whole = game_of(small(r1=1.0, r2=0.5), (6, 5, 1))
-    state = first_state(game, jax.random.key(0))
-    real, fake = map(Examples, jax.random.uniform(jax.random.key(1), (2, 4, 6, 5, 1)))
+    gan = make_gan(small(r1=1.0, r2=0.5, penalty_one_in=2), (6, 5, 1))
+    whole = make_gan(small(r1=1.0, r2=0.5), (6, 5, 1))
+    state = init_state(gan, jax.random.key(0))
+    real, fake = map(Batch, jax.random.uniform(jax.random.key(1), (2, 4, 6, 5, 1)))
     parts = (state.discriminator.params, state.discriminator.batch_stats)
-    half = _penalty(game, *parts, real, fake, state.step, jax.random.key(2))
+    half = _penalty(gan, *parts, real, fake, state.step, jax.random.key(2))
     assert half == pytest.approx(
         float(_penalty(whole, *parts, real.one_in(2), fake.one_in(2), state.step, jax.random.key(2)))
     )
@@ -140,9 +140,9 @@ def test_penalties_on_one_image_in_two_are_those_of_every_second_image() -> None
 
 def test_two_discriminator_steps_are_two_updates_on_batches_of_their_own() -> None:
     recipe = small(discriminator_steps=2, discriminator_optimizer=SGD(learning_rate=0.1))
-    both, once = game_of(recipe, (6, 5, 1)), game_of(recipe.replace(discriminator_steps=1), (6, 5, 1))
-    state, keys = first_state(both, jax.random.key(0)), jax.random.split(jax.random.key(1), 3)
-    real, noise = Examples(jax.random.uniform(keys[0], (8, 6, 5, 1))), jax.random.normal(keys[1], (8, 3))
+    both, once = make_gan(recipe, (6, 5, 1)), make_gan(recipe.replace(discriminator_steps=1), (6, 5, 1))
+    state, keys = init_state(both, jax.random.key(0)), jax.random.split(jax.random.key(1), 3)
+    real, noise = Batch(jax.random.uniform(keys[0], (8, 6, 5, 1))), jax.random.normal(keys[1], (8, 3))
     last = jax.random.normal(keys[2], (4, 3))
     together, _ = compiled(both)(state, real, noise, last, keys[0])
     first, _ = compiled(once)(state, real.part(0, 2), noise[::2], last, keys[0])
@@ -155,15 +155,15 @@ def test_two_discriminator_steps_are_two_updates_on_batches_of_their_own() -> No
 def test_rates_and_penalties_follow_the_schedule() -> None:
     sgd = SGD(learning_rate=0.5)
     changes: dict[str, Any] = {"discriminator_optimizer": sgd, "generator_optimizer": sgd}
-    plain = game_of(small(**changes), (6, 5, 1))
-    ended = game_of(small(schedule_steps=10, learning_rate_end=0.1, **changes), (6, 5, 1))
-    state = first_state(plain, jax.random.key(0))
+    plain = make_gan(small(**changes), (6, 5, 1))
+    ended = make_gan(small(schedule_steps=10, learning_rate_end=0.1, **changes), (6, 5, 1))
+    state = init_state(plain, jax.random.key(0))
     late = dataclasses.replace(state, step=jnp.int32(10))
-    real = Examples(jax.random.uniform(jax.random.key(1), (4, 6, 5, 1)))
+    real = Batch(jax.random.uniform(jax.random.key(1), (4, 6, 5, 1)))
     noise = jax.random.normal(jax.random.key(2), (4, 3))
     moves = [
-        ravel_pytree(moved([late, compiled(game)(late, real, noise, noise, jax.random.key(0))[0]]))[0]
-        for game in (plain, ended)
+        ravel_pytree(moved([late, compiled(gan)(late, real, noise, noise, jax.random.key(0))[0]]))[0]
+        for gan in (plain, ended)
     ]
     np.testing.assert_allclose(moves[1], 0.1 * moves[0], rtol=1e-3, atol=1e-7)
 
@@ -174,14 +174,14 @@ def with_params(state: TrainState, params: Any) -> TrainState:
 
 
 def test_where_only_differences_count_the_middle_is_the_border() -> None:
-    game = game_of(small(), (6, 5, 1))
-    state = first_state(game, jax.random.key(0))
-    real = Examples(jax.random.uniform(jax.random.key(1), (4, 6, 5, 1)))
+    gan = make_gan(small(), (6, 5, 1))
+    state = init_state(gan, jax.random.key(0))
+    real = Batch(jax.random.uniform(jax.random.key(1), (4, 6, 5, 1)))
     noise = jax.random.normal(jax.random.key(2), (4, 3))
     shifted = jax.tree.map(lambda leaf: leaf, state.discriminator.params)
     shifted["output"]["bias"] = shifted["output"]["bias"] + 100.0
     rows = [
-        compiled(game)(with_params(state, params), real, noise, noise, jax.random.key(0))[1]
+        compiled(gan)(with_params(state, params), real, noise, noise, jax.random.key(0))[1]
         for params in (state.discriminator.params, shifted)
     ]
     np.testing.assert_allclose(rows[0], rows[1], atol=1e-4)
@@ -198,19 +198,19 @@ def assert_close(found: Any, expected: Any) -> None:
 
 def conditional_step(labels: list[int], **changes: Any) -> TrainState:
     """The state after one step on the same images and noise, the images said to be of these classes."""
-    game = game_of(small(conditional=True, **changes), (6, 5, 1), classes=3)
+    gan = make_gan(small(conditional=True, **changes), (6, 5, 1), classes=3)
     keys = jax.random.split(jax.random.key(1), 3)
     images = jax.random.uniform(keys[0], (len(labels), 6, 5, 1), minval=-1)
     noise = [jax.random.normal(key, (count, 3)) for key, count in zip(keys[1:], (len(labels), 4), strict=True)]
-    state = first_state(game, jax.random.key(0))
-    after: TrainState = compiled(game)(state, Examples(images, jnp.array(labels, jnp.int32)), *noise, keys[0])[0]
+    state = init_state(gan, jax.random.key(0))
+    after: TrainState = compiled(gan)(state, Batch(images, jnp.array(labels, jnp.int32)), *noise, keys[0])[0]
     return after
 
 
 def test_only_classes_that_a_batch_has_are_learnt() -> None:
     sgd = SGD(learning_rate=0.1)
     recipe: dict[str, Any] = {"discriminator_optimizer": sgd, "generator_optimizer": sgd, "r1": 1.0, "r2": 1.0}
-    before = first_state(game_of(small(conditional=True, **recipe), (6, 5, 1), classes=3), jax.random.key(0))
+    before = init_state(make_gan(small(conditional=True, **recipe), (6, 5, 1), classes=3), jax.random.key(0))
     after = conditional_step([0, 2, 2, 0], **recipe)
     for old, new in (
         (before.generator.params, after.generator.params),
@@ -256,4 +256,4 @@ def test_the_strength_adapts_step_by_step() -> None:
     steps = {round((b - a) * RAMP_IMAGES / 4) for a, b in itertools.pairwise(strengths)}
     assert steps <= {-1, 0, 1}
     sure = dataclasses.replace(states[0], augmentation=jnp.float32(0.5))
-    assert float(_adapt(game_of(small(augment="adaptive"), (6, 5, 1)), sure.augmentation, jnp.float32(1), 8)) > 0.5
+    assert float(_adapt(make_gan(small(augment="adaptive"), (6, 5, 1)), sure.augmentation, jnp.float32(1), 8)) > 0.5

@@ -20,9 +20,9 @@ import pytest
 from numpy.typing import NDArray
 
 from sparring.gan import optimizers
-from sparring.gan.batch import Examples
-from sparring.gan.gan import Game, game_of
-from sparring.gan.state import NetworkState, TrainState, first_state
+from sparring.gan.batch import Batch as Images
+from sparring.gan.gan import GAN, make_gan
+from sparring.gan.state import NetworkState, TrainState, init_state
 from sparring.gan.step import METRICS, train_step
 from sparring.recipes import RECIPES
 from sparring.recipes.parts import Optimizer
@@ -102,19 +102,19 @@ def digit_like(rng: np.random.Generator, count: int) -> Array:
 # ------------------------------------------------------------------------------------------------ our side
 
 
-def our_game(name: str, **changes: Any) -> Game:
-    """The game of the recipe of that name, with these settings changed."""
-    return game_of(RECIPES[name]().replace(**changes), IMAGE_SHAPE)
+def our_gan(name: str, **changes: Any) -> GAN:
+    """The gan of the recipe of that name, with these settings changed."""
+    return make_gan(RECIPES[name]().replace(**changes), IMAGE_SHAPE)
 
 
-def our_record(game: Game, batches: Sequence[Batch], start: Arrays) -> Record:
-    """Our iterations of the game on those batches, from those arrays."""
-    step = jax.jit(partial(train_step, game), compiler_options=QUICKLY)
-    state = state_from(game, start)
+def our_record(gan: GAN, batches: Sequence[Batch], start: Arrays) -> Record:
+    """Our iterations of the gan on those batches, from those arrays."""
+    step = jax.jit(partial(train_step, gan), compiler_options=QUICKLY)
+    state = state_from(gan, start)
     reports, snapshots = [], [start]
     for batch in batches:
         noise = (batch.discriminator_noise, batch.generator_noise)
-        state, row = step(state, Examples(batch.real), *noise, jax.random.key(0))
+        state, row = step(state, Images(batch.real), *noise, jax.random.key(0))
         reports.append(_report(dict(zip(METRICS, row.tolist(), strict=True))))
         snapshots.append(arrays_of(state))
     return Record(batches, reports, snapshots)
@@ -125,17 +125,17 @@ def _report(metrics: Mapping[str, float]) -> Report:
     return {"d_loss": metrics["d_loss"], "g_loss": metrics["g_loss"], "accuracy": accuracy}
 
 
-def state_from(game: Game, arrays: Arrays) -> TrainState:
+def state_from(gan: GAN, arrays: Arrays) -> TrainState:
     """A state before its first step that holds those arrays, each of which must have its place."""
-    shapes = jax.eval_shape(partial(first_state, game), jax.random.key(0))
+    shapes = jax.eval_shape(partial(init_state, gan), jax.random.key(0))
     places = {name: leaf.shape for name, leaf in _leaves(shapes)}
     assert places == {name: array.shape for name, array in arrays.items()}, "the networks have other arrays"
     parts = {name: _filled(_part(shapes, name), arrays, name) for name in PARTS}
     generator, g_stats, discriminator, d_stats = parts.values()
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        generator=NetworkState(generator, g_stats, game.generator_optimizer.init(generator)),
-        discriminator=NetworkState(discriminator, d_stats, game.discriminator_optimizer.init(discriminator)),
+        generator=NetworkState(generator, g_stats, gan.generator_optimizer.init(generator)),
+        discriminator=NetworkState(discriminator, d_stats, gan.discriminator_optimizer.init(discriminator)),
         ema={},
         augmentation={},
     )
@@ -166,22 +166,22 @@ def _name(network: str, path: Any) -> str:
     return f"{network}.{jax.tree_util.keystr(path, simple=True, separator='.')}"
 
 
-def outputs(game: Game, state: TrainState, batch: Batch, *, train: bool) -> tuple[Array, Array]:
+def outputs(gan: GAN, state: TrainState, batch: Batch, *, train: bool) -> tuple[Array, Array]:
     """The generator's images (M, 28, 28, 1) and how probably real the real ones are (N,), in that mode."""
 
     def apply(state: TrainState, noise: Any, real: Any) -> tuple[Any, Any]:
-        images, _ = game.generator.apply(state.generator.params, state.generator.batch_stats, noise, train=train)
+        images, _ = gan.generator.apply(state.generator.params, state.generator.batch_stats, noise, train=train)
         d = state.discriminator
-        logits, _ = game.discriminator.apply(d.params, d.batch_stats, real, train=train)
+        logits, _ = gan.discriminator.apply(d.params, d.batch_stats, real, train=train)
         return images, jax.nn.sigmoid(logits)
 
     images, probabilities = jax.jit(apply, compiler_options=QUICKLY)(state, batch.generator_noise, batch.real)
     return np.asarray(images), np.asarray(probabilities)
 
 
-def first_arrays(game: Game, draws: int) -> Arrays:
+def first_arrays(gan: GAN, draws: int) -> Arrays:
     """Our first weights and statistics by name, drawn so many times: (draws, ...) each."""
-    draw = jax.jit(jax.vmap(partial(first_state, game)), compiler_options=QUICKLY)
+    draw = jax.jit(jax.vmap(partial(init_state, gan)), compiler_options=QUICKLY)
     states = draw(jax.random.split(jax.random.key(0), draws))
     return {name: np.asarray(leaf, np.float64) for name, leaf in _leaves(states)}
 
@@ -207,9 +207,9 @@ def gradients_like(seed: int, scale: float) -> list[Array]:
 # ------------------------------------------------------------------------------------------------ the comparison
 
 
-def assert_agrees(game: Game, theirs: Record) -> None:
-    """Our iterations of the game, from the reference's start and on its batches, do what the reference did."""
-    _check(worst_difference(our_record(game, theirs.batches, theirs.snapshots[0]), theirs))
+def assert_agrees(gan: GAN, theirs: Record) -> None:
+    """Our iterations of the gan, from the reference's start and on its batches, do what the reference did."""
+    _check(worst_difference(our_record(gan, theirs.batches, theirs.snapshots[0]), theirs))
 
 
 def assert_close(ours: Sequence[Array], theirs: Sequence[Array]) -> None:

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 import sparring
 from sparring.errors import TrainingDiverged
-from sparring.gan.gan import Game
+from sparring.gan.gan import GAN
 from sparring.gan.state import TrainState
 from sparring.gan.step import train_step
 from sparring.recipes.recipe import Recipe
@@ -48,9 +48,9 @@ def poison_loss(state: TrainState, metrics: Array, bad: Array) -> tuple[TrainSta
 def poisoned(monkeypatch: pytest.MonkeyPatch, steps: list[int], poison: Poison, least_rate: float) -> None:
     """Poison these steps where the rates are at least so high."""
 
-    def one(game: Game, state: TrainState, *rest: Any) -> tuple[TrainState, Array]:
-        trained, metrics = train_step(game, state, *rest)
-        bad = jnp.isin(trained.step, jnp.array(steps)) & (game.rate.scale >= least_rate)
+    def one(gan: GAN, state: TrainState, *rest: Any) -> tuple[TrainState, Array]:
+        trained, metrics = train_step(gan, state, *rest)
+        bad = jnp.isin(trained.step, jnp.array(steps)) & (gan.rate.scale >= least_rate)
         return poison(trained, metrics, bad)
 
     monkeypatch.setattr(chunk, "train_step", one)

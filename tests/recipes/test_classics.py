@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparring.gan.batch import Examples
-from sparring.gan.gan import game_of
-from sparring.gan.state import first_state
+from sparring.gan.batch import Batch
+from sparring.gan.gan import make_gan
+from sparring.gan.state import init_state
 from sparring.gan.step import train_step
 from sparring.recipes import CLASSICS, named_recipe
 from sparring.recipes.recipe import differences, settings_of
@@ -66,18 +66,18 @@ def test_fakes_come_to_look_like_the_images(name: str) -> None:
         **{f"{network}_optimizer.learning_rate": 5e-3 for network in ("generator", "discriminator")},
     )  # fmt: skip
     shape = (8, 8, 1)
-    game = game_of(recipe, shape)
+    gan = make_gan(recipe, shape)
     bright = jnp.where(jnp.arange(8) < 4, 0.8, -0.8)[None, :, None, None] * jnp.ones((16, *shape))
-    state = jax.jit(lambda key: first_state(game, key))(jax.random.key(0))
+    state = jax.jit(lambda key: init_state(gan, key))(jax.random.key(0))
 
     @jax.jit
     def step(state: Any, key: jax.Array) -> Any:
         noise = jax.random.normal(key, (2, 16, 4))
-        return train_step(game, state, Examples(bright), noise[0], noise[1], key)[0]
+        return train_step(gan, state, Batch(bright), noise[0], noise[1], key)[0]
 
     def distance(state: Any) -> float:
         latents = jax.random.normal(jax.random.key(1), (64, 4))
-        fakes, _ = game.generator.apply(state.sampled, state.generator.batch_stats, latents, train=True)
+        fakes, _ = gan.generator.apply(state.sampled, state.generator.batch_stats, latents, train=True)
         return float(np.abs(fakes.mean(axis=0) - bright[0]).mean())
 
     before = distance(state)

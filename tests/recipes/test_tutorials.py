@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from sparring.gan.gan import game_of
+from sparring.gan.gan import make_gan
 from sparring.recipes import named_recipe
 from sparring.recipes.recipe import settings_of
 
@@ -60,10 +60,10 @@ def test_both_networks_have_the_same_optimiser(name: str) -> None:
 @pytest.mark.parametrize("name", FACTS)
 def test_an_untrained_generator_makes_images_in_range(name: str) -> None:
     recipe = named_recipe(name)
-    game = game_of(recipe, (28, 28, 1))
-    weights, statistics = game.generator.init(jax.random.key(0))
+    gan = make_gan(recipe, (28, 28, 1))
+    weights, statistics = gan.generator.init(jax.random.key(0))
     z = jax.random.normal(jax.random.key(1), (3, recipe.latent_size))
-    images, _ = game.generator.apply(weights, statistics, z, train=False)
+    images, _ = gan.generator.apply(weights, statistics, z, train=False)
     assert images.shape == (3, 28, 28, 1)
     assert float(np.abs(images).max()) <= 1
     assert float(np.std(images)) > 1e-3

@@ -32,11 +32,11 @@ from sparring import data
 from sparring.cli.main import main
 from sparring.data import batches
 from sparring.errors import DeviceError, DiskError, ProcessError, SparringError
-from sparring.gan.batch import Examples
-from sparring.gan.gan import Game, Latents, game_of
+from sparring.gan.batch import Batch
+from sparring.gan.gan import GAN, Latents, make_gan
 from sparring.gan.randomness import random_key
-from sparring.gan.state import first_state
-from sparring.networks import Labels, Network, Weights
+from sparring.gan.state import init_state
+from sparring.networks import Labels, Network, Params
 from sparring.recipes import named_recipe
 from sparring.recipes.recipe import Recipe
 from sparring.reports import plots
@@ -124,27 +124,27 @@ def shared_steps(name: str, digits: Path) -> dict[str, Any]:
     """How far the state after some steps is from one device's, and whether the work was divided."""
     recipe = small(name, digits)
     images = data.load(str(digits)).images
-    game = game_of(recipe, (28, 28, 1))
+    gan = make_gan(recipe, (28, 28, 1))
 
-    def trained(count: int, game: Game) -> tuple[dict[str, Any], str]:
+    def trained(count: int, gan: GAN) -> tuple[dict[str, Any], str]:
         devices = choose_devices(count)
-        state = devices.place(jax.jit(lambda key: first_state(game, key))(random_key(0, "weights")))
-        placed = Examples(jnp.asarray(devices.place(images)))
+        state = devices.place(jax.jit(lambda key: init_state(gan, key))(random_key(0, "weights")))
+        placed = Batch(jnp.asarray(devices.place(images)))
         permutation = devices.place(batches.permutation(random_key(0, "permutations"), 0, len(images)))
-        chunk = compile_chunk(game, recipe, state, placed, devices)
+        chunk = compile_chunk(gan, recipe, state, placed, devices)
         for length in (3, STEPS - 3):
             state, rows = chunk(state, placed, permutation, length)
         program = inspect.getclosurevars(chunk).nonlocals["compiled"].as_text()
         return checkpoint.named_arrays(devices.local(state)) | {"rows": rows}, program
 
-    one, program = trained(1, game)
+    one, program = trained(1, gan)
     found: dict[str, Any] = {}
     for count in (count for recipe, count in COUNTS if recipe == name):
-        state, shared_program = trained(int(count), game)
+        state, shared_program = trained(int(count), gan)
         found[count] = difference(one, state)
     found["divided"] = "all-reduce" in shared_program and "all-reduce" not in program
     if name == NORMALISED:
-        apart, _ = trained(1, dataclasses.replace(game, generator=in_parts(game.generator, 4)))
+        apart, _ = trained(1, dataclasses.replace(gan, generator=in_parts(gan.generator, 4)))
         found["apart"] = difference(one, apart)
     return found
 
@@ -153,8 +153,8 @@ def in_parts(network: Network, count: int) -> Network:
     """The network with BatchNorm over each of `count` parts of the batch, as devices that do not add up have it."""
 
     def apply(
-        params: Weights, batch_stats: Weights, inputs: Array, labels: Labels | None = None, *, train: bool
-    ) -> tuple[Array, Weights]:
+        params: Params, batch_stats: Params, inputs: Array, labels: Labels | None = None, *, train: bool
+    ) -> tuple[Array, Params]:
         parts = [network.apply(params, batch_stats, part, train=train) for part in jnp.split(inputs, count)]
         mean = jax.tree.map(lambda *leaves: sum(leaves) / count, *(after for _, after in parts))
         return jnp.concatenate([outputs for outputs, _ in parts]), mean

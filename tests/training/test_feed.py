@@ -15,7 +15,7 @@ import sparring
 from sparring.cli.main import main
 from sparring.data import batches
 from sparring.errors import UsageError
-from sparring.gan.batch import Examples
+from sparring.gan.batch import Batch
 from sparring.recipes.recipe import Recipe
 from sparring.training import feed as windows
 from sparring.training import memory, replicas
@@ -112,7 +112,7 @@ def numbered(count: int) -> NDArray[np.uint8]:
 
 def in_windows(recipe: Recipe, count: int, steps: int, last: int) -> StreamedFeed:
     labels = 2 * np.arange(count, dtype=np.int32)
-    return StreamedFeed(Examples(numbered(count), labels), Order(recipe, count), steps, last, ONE_DEVICE)
+    return StreamedFeed(Batch(numbered(count), labels), Order(recipe, count), steps, last, ONE_DEVICE)
 
 
 def walk(feed: StreamedFeed, *ends: int, step: int = 0) -> list[tuple[int, list[list[int]]]]:

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import pytest
 from jax import Array
 
-from sparring.gan.batch import Examples
-from sparring.gan.gan import game_of
+from sparring.gan.batch import Batch
+from sparring.gan.gan import make_gan
 from sparring.gan.randomness import random_key
-from sparring.gan.state import first_state
+from sparring.gan.state import init_state
 from sparring.gan.step import train_step
 from sparring.networks.fast import convolution
 from sparring.recipes import RECIPES, named_recipe
@@ -96,15 +96,15 @@ def test_the_networks_convolve_as_before_afterwards() -> None:
 @pytest.mark.parametrize("name", ["mlp-128", "mlp-256"])
 def test_xla_counts_about_the_same(name: str) -> None:
     recipe = named_recipe(name)
-    game = game_of(recipe, MNIST)
-    state = jax.eval_shape(lambda key: first_state(game, key), random_key(0, "weights"))
+    gan = make_gan(recipe, MNIST)
+    state = jax.eval_shape(lambda key: init_state(gan, key), random_key(0, "weights"))
     noise = jnp.zeros((recipe.batch_size, recipe.latent_size))
 
     def step(state: Any, images: Array, noise: Array, fresh: Array) -> Any:
         return train_step(
-            game,
+            gan,
             state,
-            Examples(images),
+            Batch(images),
             noise,
             noise if recipe.generator_noise == "reuse" else fresh,
             random_key(0, "steps"),

@@ -20,10 +20,10 @@ import sparring
 from sparring import data
 from sparring.data import batches
 from sparring.errors import CheckpointError, DataError, ResumeError, RunError, TrainingDiverged
-from sparring.gan.batch import Examples
-from sparring.gan.gan import game_of
+from sparring.gan.batch import Batch
+from sparring.gan.gan import make_gan
 from sparring.gan.randomness import PURPOSES, random_key
-from sparring.gan.state import first_state
+from sparring.gan.state import init_state
 from sparring.recipes import named_recipe
 from sparring.recipes.recipe import Recipe
 from sparring.runs import checkpoint
@@ -97,11 +97,11 @@ def whole(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.mark.parametrize("name", later(SMALLER, "mlp-adam", "dcgan-tanh", "sngan", "quick"))
 def test_the_length_of_the_chunks_does_not_matter(name: str, digits: Path) -> None:
     recipe = small(name, digits)
-    examples = Examples(jnp.asarray(data.load(str(digits)).images))
-    game = game_of(recipe, (28, 28, 1))
+    examples = Batch(jnp.asarray(data.load(str(digits)).images))
+    gan = make_gan(recipe, (28, 28, 1))
     permutation = batches.permutation(random_key(0, "permutations"), 0, len(examples.images))
 
-    begun = jax.jit(lambda key: first_state(game, key))(random_key(0, "weights"))
+    begun = jax.jit(lambda key: init_state(gan, key))(random_key(0, "weights"))
 
     def trained(*lengths: int) -> tuple[list[bytes], bytes]:
         state, rows = jax.tree.map(jnp.copy, begun), []  # a chunk uses its state up
@@ -111,7 +111,7 @@ def test_the_length_of_the_chunks_does_not_matter(name: str, digits: Path) -> No
         arrays = checkpoint.named_arrays(state)
         return [arrays[key].tobytes() for key in sorted(arrays)], np.concatenate(rows).tobytes()
 
-    chunk = compile_chunk(game, recipe, begun, examples)
+    chunk = compile_chunk(gan, recipe, begun, examples)
     assert trained(6) == trained(1, 1, 1, 1, 1, 1) == trained(2, 4)
     assert trained(6) != trained(5)
 

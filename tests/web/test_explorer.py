@@ -71,7 +71,7 @@ def test_the_output_is_the_discriminators(explorer: Explorer) -> None:
 
     def logit(values: np.ndarray) -> float:
         weights = (state.discriminator.params, state.discriminator.batch_stats)
-        return float(trained.game.discriminator.apply(*weights, jnp.asarray(values[None]), train=False)[0][0])
+        return float(trained.gan.discriminator.apply(*weights, jnp.asarray(values[None]), train=False)[0][0])
 
     values = image.astype(np.float32) / 127.5 - 1
     assert told.logit == pytest.approx(logit(values), abs=1e-5)

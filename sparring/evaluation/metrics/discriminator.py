@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from sparring.data.classes import Labels
 from sparring.data.selection import ManyImages
-from sparring.gan.batch import Examples
-from sparring.networks import Network, Weights
+from sparring.gan.batch import Batch
+from sparring.networks import Network, Params
 from sparring.networks.batched import batched
 
 BATCH = 250
@@ -46,16 +46,16 @@ class Discrimination:
     """Whether it overfits: `memorising` is at least 0.6 and more than four standard errors above 0.5."""
 
 
-def logits_of(discriminator: Network) -> Callable[[Weights, Weights, ManyImages, Labels | None], Logits]:
+def logits_of(discriminator: Network) -> Callable[[Params, Params, ManyImages, Labels | None], Logits]:
     """A function (params, batch_stats, images (N, H, W, C) uint8, labels (N,) or None) -> logits (N,)."""
 
     @jax.jit
-    def apply(params: Weights, batch_stats: Weights, part: Examples) -> Array:
+    def apply(params: Params, batch_stats: Params, part: Batch) -> Array:
         images = part.images.astype(jnp.float32) / 127.5 - 1
         return discriminator.apply(params, batch_stats, images, part.labels, train=False)[0]
 
-    def logits(params: Weights, batch_stats: Weights, images: ManyImages, labels: Labels | None) -> Logits:
-        found: Logits = batched(partial(apply, params, batch_stats), Examples(images, labels), BATCH)
+    def logits(params: Params, batch_stats: Params, images: ManyImages, labels: Labels | None) -> Logits:
+        found: Logits = batched(partial(apply, params, batch_stats), Batch(images, labels), BATCH)
         return found
 
     return logits

@@ -53,8 +53,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_lives_forever() -> Iterator[None]:
-    """What JAX compiled for the tests of a file is dropped after them, and what Python itself loaded is not searched for
-    garbage again and again: else the last tests of a session take twice as long as alone."""
+    """After the tests of a file, drop what JAX compiled for them, and keep Python from searching the rest for garbage.
+
+    Without this the last tests of a session take twice as long as they do alone."""
     yield
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()

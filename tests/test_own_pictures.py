@@ -84,7 +84,7 @@ def test_a_run_goes_on_with_the_same_pictures_only(tiny_recipe: Recipe, tmp_path
     with pytest.raises(ResumeError, match="other settings: size was 16 and is now 20"):
         training.train(recipe.replace(size=20), out=tmp_path / "run", reporter=Silence())
     (folder / "disc" / "0.png").rename(tmp_path / "moved.png")
-    with pytest.raises(ResumeError, match="cannot go on with other data"):
+    with pytest.raises(ResumeError, match="cannot resume with other images"):
         training.train(recipe, out=tmp_path / "run", reporter=Silence())
     (tmp_path / "moved.png").rename(folder / "disc" / "0.png")
     training.train(recipe, out=tmp_path / "run", reporter=Silence())

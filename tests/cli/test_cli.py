@@ -139,7 +139,7 @@ REFUSED = [
     ("sweep --seed 0,1 --seed 2", "--seed is given twice.*commas"),
     ("sweep mlp-256 --generator.hidden 8,16 32", "--generator.hidden.*one word, such as 128,256-128"),
     ("sweep --batch-size 32,x", "batch_size cannot be 'x'; it should be a whole number"),
-    ("sweep --generator-optimizer.learning-rate 1e-5:1e-3", "learning_rate has a range.* as with --trials 20"),
+    ("sweep --generator-optimizer.learning-rate 1e-5:1e-3", "learning_rate has a range.*--trials 20"),
     ("sweep --seed 0,1 --trials 0", "the number of trials must lie between 1 and 1,000, not 0"),
     ("sweep --seed 0,1 --data minst", "'minst' is not a data set.*did you mean 'mnist'?"),
     ("sweep mlp-256 --seed 0,1 --data {digits}", "needs 50 of them or more; held_out 0.04 of 200 images is 8"),

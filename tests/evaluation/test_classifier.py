@@ -109,7 +109,7 @@ def test_progress_is_told_up_to_the_last_step(labelled: ImageSet, monkeypatch: p
 
 def test_images_without_two_classes_are_refused(labelled: ImageSet) -> None:
     for labels, names in ((None, ()), (np.full(200, 3, np.int32), labelled.class_names)):
-        with pytest.raises(DataError, match="has no labels of two or more classes for a judge to learn"):
+        with pytest.raises(DataError, match="has no labels of two or more classes"):
             trained_on(replace(labelled, labels=labels, class_names=names))
 
 

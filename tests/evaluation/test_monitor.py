@@ -175,7 +175,7 @@ def test_stop_when_flat_stops_says_why_and_stays_stopped(
     assert "alarm at step 15: flat for 10 steps: stop now, best was step 5" in said
     assert run.generator_weights.is_file()
     training.train(judged_recipe, out=run.path, stop_when_flat=True, reporter=teller)
-    assert run.reached() == 15 and "for it was flat" in said[-1]
+    assert run.reached() == 15 and "stopped after 15 of 30 steps" in said[-1]
     training.train(judged_recipe, out=run.path, reporter=teller)
     assert (run.ended(), run.reached()) == ("finished", 30)
 

@@ -131,7 +131,7 @@ def test_a_diverging_trial_fails_and_the_sweep_goes_on(recipe: Recipe, tmp_path:
     done = sweeping.sweep(recipe, rates, out=tmp_path / "s", reporter=told)
     assert [(place.rank, place.trials[0].state) for place in done.places] == [(1, "finished"), (None, "failed")]
     assert "a loss is NaN or infinite" in done.places[1].trials[0].about["reason"]
-    assert any(text.startswith("trial-0000 failed: the losses") for text in told.said)
+    assert any(text.startswith("trial-0000 failed: a loss is NaN or infinite") for text in told.said)
     assert sweeping.resume(tmp_path / "s", reporter=told) == done, "it would fail again"
 
 

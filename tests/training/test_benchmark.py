@@ -120,7 +120,7 @@ def test_bench_times_every_recipe_whose_steps_do_other_work(
     assert main(["bench"]) == 0
     assert instant == [name for name in RECIPES if name not in ("best", "lsgan")]
     out = capsys.readouterr().out
-    assert out.endswith("does the same work: best (as good), lsgan (as dcgan).\n")
+    assert out.endswith("do the same work: best (as good), lsgan (as dcgan).\n")
     assert "2048 x 2048" in out
     assert FORMULA.split(":")[0] in " ".join(out.split())
     (row,) = [line.split() for line in out.splitlines() if line.strip().startswith("mlp-sgd")]

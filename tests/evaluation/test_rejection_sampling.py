@@ -86,7 +86,7 @@ def test_a_run_says_how_many_images_it_took(
 
 
 def test_a_generator_alone_cannot_be_asked(tiny_run: Run) -> None:
-    with pytest.raises(RunError, match="is not a run.*needs the training images"):
+    with pytest.raises(RunError, match=r"is not a run.*needs the training images"):
         training_images(Run(tiny_run.generator_weights))
 
 

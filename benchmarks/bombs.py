@@ -34,7 +34,7 @@ PROGRAM = """
 import re, resource, sys
 limit = int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-from sparring.cli import main
+from sparring.cli.main import main
 status = main(sys.argv[1:])
 print("peak", re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
 sys.exit(status)

@@ -25,14 +25,14 @@ import jax  # noqa: E402 (it reads the two lines above)
 import jax.numpy as jnp  # noqa: E402
 
 from sparring import data  # noqa: E402
-from sparring.chunk import CAPACITY, compile_chunk  # noqa: E402
 from sparring.data import batches  # noqa: E402
-from sparring.devices import choose_devices  # noqa: E402
-from sparring.examples import Examples  # noqa: E402
-from sparring.game import game_of  # noqa: E402
-from sparring.randomness import random_key  # noqa: E402
+from sparring.gan.batch import Batch  # noqa: E402
+from sparring.gan.gan import make_gan  # noqa: E402
+from sparring.gan.randomness import random_key  # noqa: E402
+from sparring.gan.state import init_state  # noqa: E402
 from sparring.recipes import RECIPES, named_recipe  # noqa: E402
-from sparring.state import first_state  # noqa: E402
+from sparring.training.chunks import CAPACITY, compile_chunk  # noqa: E402
+from sparring.training.devices import choose_devices  # noqa: E402
 
 
 def main() -> None:
@@ -56,11 +56,11 @@ def prepared(name: str, count: int) -> Callable[[int], float]:
     """Steps -> the seconds that they took on so many devices."""
     recipe, devices = named_recipe(name), choose_devices(count)
     images = data.load(recipe.data).images
-    game = game_of(recipe, (images.shape[1], images.shape[2], images.shape[3]))
-    state = devices.place(jax.jit(lambda key: first_state(game, key))(random_key(recipe.seed, "weights")))
-    placed = Examples(jnp.asarray(devices.place(images)))
+    gan = make_gan(recipe, (images.shape[1], images.shape[2], images.shape[3]))
+    state = devices.place(jax.jit(lambda key: init_state(gan, key))(random_key(recipe.seed, "weights")))
+    placed = Batch(jnp.asarray(devices.place(images)))
     permutation = devices.place(batches.permutation(random_key(recipe.seed, "permutations"), 0, len(images)))
-    chunk = compile_chunk(game, recipe, state, placed, devices)
+    chunk = compile_chunk(gan, recipe, state, placed, devices)
 
     def run(steps: int) -> float:
         nonlocal state

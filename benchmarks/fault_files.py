@@ -31,11 +31,18 @@ from typing import Any
 import numpy as np
 from faults import Fault, damaged, faults
 
-from sparring import cli, measuring, monitor, plots, sealed, session, training
-from sparring.recipe import Recipe
+from sparring.cli import main as cli
+from sparring.errors import SparringError
+from sparring.evaluation import monitor
+from sparring.files import checksummed
 from sparring.recipes import named_recipe
-from sparring.run import Run
-from sparring.web.app import Page
+from sparring.recipes.recipe import Recipe
+from sparring.reports import measure as measuring
+from sparring.reports import plots
+from sparring.runs.run import Run
+from sparring.training import train as training
+from sparring.training.reporter import Silence
+from sparring.web.reader import RunReader
 
 SECONDS = 60.0
 """Within these a command has to answer."""
@@ -78,7 +85,7 @@ def make_box(folder: Path) -> Box:
     images = np.random.default_rng(0).integers(0, 256, (200, 12, 12, 1), np.uint8)
     np.savez(folder / "images.npz", images=images)
     for name, seed in (("run", 0), ("other", 1)):
-        quiet = session.Silence()
+        quiet = Silence()
         for steps in (10, STOPPED):
             changed = recipe(folder).replace(steps=steps, seed=seed)
             training.train(changed, out=folder / name, reporter=quiet)
@@ -126,11 +133,11 @@ def attempt(box: Box, command: str, pristine: Path) -> tuple[Any, str, Any]:
 
 def page(run: Path) -> int:
     """What the page tells of the run; it may say that it cannot be read."""
-    told = json.loads(Page(run.parent)._list())["runs"]
-    with contextlib.suppress(cli.SparringError):
+    told = json.loads(RunReader(run.parent).read_list())["runs"]
+    with contextlib.suppress(SparringError):
         for card in told:
-            with contextlib.suppress(Exception if card["words"] == "it cannot be read" else ZeroDivisionError):
-                Page(run.parent)._whole(card["id"])
+            with contextlib.suppress(Exception if card["words"] == "its files cannot be read" else ZeroDivisionError):
+                RunReader(run.parent).read_run(card["id"])
     return 0
 
 
@@ -144,7 +151,7 @@ def _arrays(path: Path) -> dict[str, bytes]:
 
 
 def _numbers(path: Path) -> Any:
-    return {name: part for name, part in sealed.read(path).items() if name not in ("subject", "sealed")}
+    return {name: part for name, part in checksummed.read(path).items() if name not in ("subject", "sealed")}
 
 
 Command = tuple[Callable[[Path, Path], list[str]], Callable[[Path], Any]]

@@ -61,11 +61,12 @@ SETTINGS = "--steps 4 --batch-size 10 --held-out 0.3 --grid-rows 2 --grid-column
 
 def serve() -> None:
     """The child: runs a command for each line of words, and answers with its status and what it printed."""
-    from sparring import cli, sweeping
-    from sparring.metrics import features, glance
+    from sparring.cli import main as cli
+    from sparring.evaluation import features, validation_judge
+    from sparring.sweeps import study as sweeping
 
-    judge = features.shipped_judge("mnist")
-    sweeping.ready_extractor = glance.ready_extractor = lambda images: judge
+    judge = features.shipped_classifier("mnist")
+    sweeping.ready_extractor = validation_judge.ready_extractor = lambda images: judge
     for line in sys.stdin:
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -171,12 +172,12 @@ def change_value(value: Any, chance: random.Random) -> tuple[Any, str]:
 
 def change_json(path: Path, chance: random.Random) -> str:
     """A value of another kind in a sealed file, sealed again."""
-    from sparring import sealed
+    from sparring.files import checksummed
 
     content = {name: part for name, part in json.loads(path.read_bytes()).items() if name not in ("sealed", "sha256")}
     changed, where = change_value(content, chance)
     if isinstance(changed, dict):
-        sealed.write(path, changed)
+        checksummed.write(path, changed)
     else:
         path.write_text(json.dumps(changed))
     return f"{path.name}: {where}"
@@ -184,7 +185,7 @@ def change_json(path: Path, chance: random.Random) -> str:
 
 def change_journal(path: Path, chance: random.Random) -> str:
     """A record, or the order of the lines."""
-    from sparring import sealed
+    from sparring.files import checksummed
 
     lines = path.read_text().splitlines(keepends=True)
     place = chance.randrange(len(lines))
@@ -192,7 +193,7 @@ def change_journal(path: Path, chance: random.Random) -> str:
     if how == "value":
         record = {name: part for name, part in json.loads(lines[place]).items() if name != "crc32"}
         changed, where = change_value(record, chance)
-        lines[place] = sealed.line(changed) if isinstance(changed, dict) else json.dumps(changed) + "\n"
+        lines[place] = checksummed.line(changed) if isinstance(changed, dict) else json.dumps(changed) + "\n"
         how = where
     elif how == "lost":
         del lines[place]

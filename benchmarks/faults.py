@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sparring import sealed
+from sparring.files import checksummed
 
 LITTER = (".DS_Store", "Thumbs.db", "._recipe.json", ".nfs000001", "state.safetensors.tmp", "notes (1).txt")
 WRONG: tuple[Any, ...] = (
@@ -121,9 +121,9 @@ def _remove(run: Path, name: str) -> bool:
 
 
 def _change_rate(run: Path, name: str) -> bool:
-    value = sealed.read(run / name)
+    value = checksummed.read(run / name)
     value["generator_optimizer"]["learning_rate"] *= 10
-    sealed.write(run / name, value)
+    checksummed.write(run / name, value)
     return True
 
 
@@ -154,10 +154,10 @@ def damaged(run: Path, chance: random.Random) -> Fault:
     def do(run: Path) -> bool:
         changed = put_in(value, place, f"RAW{RAW.index(wrong)}" if wrong in RAW else wrong)
         if name.endswith(".jsonl"):
-            line = sealed.line(changed) if isinstance(changed, dict) else json.dumps(changed) + "\n"
+            line = checksummed.line(changed) if isinstance(changed, dict) else json.dumps(changed) + "\n"
             (run / name).write_text("\n".join([*lines[:at], _raw(line.rstrip("\n")), *lines[at + 1 :]]) + "\n")
         elif isinstance(changed, dict):
-            sealed.write(run / name, changed)
+            checksummed.write(run / name, changed)
             (run / name).write_text(_raw((run / name).read_text()))
         else:
             (run / name).write_text(_raw(json.dumps(changed)))

@@ -28,6 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any, get_type_hints
@@ -37,22 +38,23 @@ import jax
 import numpy as np
 from tyro.conf import Positional
 
-from sparring import (
-    atomic,
-    catalogue,
-    cli,
-    game,
-    measuring,
-    plots,
-    sampling,
-    session,
-    state,
-    training,
-)
-from sparring.data import store
-from sparring.recipe import Recipe
+from sparring.cli import main as cli
+from sparring.cli import recipes as catalogue
+from sparring.cli.parsing import parse
+from sparring.cli.train import TrainWithSettings
+from sparring.data.pictures import store
+from sparring.files import atomic
+from sparring.gan import gan as gan
+from sparring.gan import state
 from sparring.recipes import RECIPES, named_recipe
+from sparring.recipes.recipe import Recipe
+from sparring.reports import measure as measuring
+from sparring.reports import plots
+from sparring.runs import generator as sampling
 from sparring.sweeps import space
+from sparring.training import setup
+from sparring.training import train as training
+from sparring.training.reporter import Silence
 
 LONGEST = 600
 """Characters of a sentence."""
@@ -115,12 +117,17 @@ class Option:
 
 def parsers() -> dict[str, type]:
     """Command -> the dataclass that its words are parsed into."""
-    found = {name.lower(): kind for name, kind in vars(cli).items() if _is_parsed(kind)}
-    return {"data check" if name == "check" else name: kind for name, kind in found.items()}
+    found = {}
+    for command in cli.COMMANDS:
+        name = "data_check" if command == "data" else command
+        module = import_module(f"sparring.cli.{name}")
+        kinds = [kind for kind in vars(module).values() if _is_parsed(kind, module.__name__)]
+        found[name.replace("_", " ")] = kinds[-1]  # with the settings of a recipe, where there are two
+    return found
 
 
-def _is_parsed(kind: Any) -> bool:
-    return inspect.isclass(kind) and dataclasses.is_dataclass(kind) and kind.__module__ == cli.__name__
+def _is_parsed(kind: Any, module: str) -> bool:
+    return inspect.isclass(kind) and dataclasses.is_dataclass(kind) and kind.__module__ == module
 
 
 @cache
@@ -189,7 +196,7 @@ def make_sandbox(folder: Path) -> Sandbox:
     np.savez(folder / "images.npz", images=images)
     np.savez(folder / "labelled.npz", images=images, labels=np.arange(IMAGES) % 4)
     run, conditional = folder / "run", folder / "conditional"
-    told = session.Silence()
+    told = Silence()
     with mock.patch.object(plots, "write_plots"):
         training.train(tiny("mlp-256").replace(data=str(folder / "images.npz")), out=run, reporter=told)
         other = tiny("mlp-256").replace(data=str(folder / "labelled.npz"), conditional=True)
@@ -204,8 +211,8 @@ def make_sandbox(folder: Path) -> Sandbox:
 
 def tiny(name: str) -> Recipe:
     """The recipe with sizes as small as they go."""
-    given: cli.Train = cli._parse(cli.Train, tiny_words(name), "fuzz", default=cli.Train(named_recipe(name)))
-    return given.recipe
+    default = TrainWithSettings(recipe=named_recipe(name))
+    return parse(TrainWithSettings, tiny_words(name), "fuzz", default).recipe
 
 
 def tiny_words(name: str) -> list[str]:
@@ -295,19 +302,19 @@ def harmless(box: Sandbox) -> Iterator[Callable[[int], None]]:
     here = Path.cwd()
     depth = [0]
     replaced: dict[str, Any] = {
-        "sparring.training.make_material": partial(_material, session.make_material, depth),
-        "sparring.replicas.make_material": partial(_material, session.make_material, depth),
+        "sparring.training.train.make_setup": partial(_setup, setup.make_setup, depth),
+        "sparring.training.replicas.make_setup": partial(_setup, setup.make_setup, depth),
         "jax.stages.Lowered.compile": _compile(jax.stages.Lowered.compile, depth),
-        "sparring.plots.write_plots": lambda run: None,
-        "sparring.measuring._extractor": partial(_extractor, measuring._extractor),
-        "sparring.choosing.class_judge": _enough,
-        "sparring.speed.measure": _enough,
-        "sparring.catalogue.entry": cache(catalogue.entry),
-        "sparring.sampling.Generator.draw_latents": _few(sampling.Generator.draw_latents),
-        "sparring.sampling.load": _loaded_once(sampling.load),
-        "sparring.data.pictures.stored": partial(_stored, store.stored),
-        "sparring.web.server.beside": lambda folder: contextlib.nullcontext("http://"),
-        "sparring.atomic.write_file": partial(_write_inside, box.folder, atomic.write_file),
+        "sparring.reports.plots.write_plots": lambda run: None,
+        "sparring.reports.measure._extractor": partial(_extractor, measuring._extractor),
+        "sparring.evaluation.rejection_sampling.classifier_for": _enough,
+        "sparring.training.benchmark.measure": _enough,
+        "sparring.cli.recipes.entry": cache(catalogue.entry),
+        "sparring.runs.generator.Generator.draw_latents": _few(sampling.Generator.draw_latents),
+        "sparring.runs.generator.load": _loaded_once(sampling.load),
+        "sparring.data.pictures.collection.stored": partial(_stored, store.stored),
+        "sparring.web.server.serve_in_background": lambda folder: contextlib.nullcontext("http://"),
+        "sparring.files.atomic.write_file": partial(_write_inside, box.folder, atomic.write_file),
         "inspect.getsourcelines": cache(inspect.getsourcelines),  # which is half of the time of parsing
         "jax.distributed.initialize": _not_met,
         "logging.config.dictConfig": lambda config: None,  # which closes what others write their logs to
@@ -333,16 +340,16 @@ def _not_met(*given: Any, **named: Any) -> Any:
     raise RuntimeError("nobody is there")
 
 
-def _material(make: Callable[..., Any], depth: list[int], image_set: Any, recipe: Recipe, *rest: Any) -> Any:
-    shape = session.image_shape(image_set)
-    made = game.game_of(recipe, shape, len(image_set.class_names))
-    sizes = jax.eval_shape(partial(state.first_state, made), jax.random.key(0))
+def _setup(make: Callable[..., Any], depth: list[int], images: Any, recipe: Recipe, *rest: Any) -> Any:
+    shape = setup.image_shape(images.training)
+    made = gan.make_gan(recipe, shape, len(images.training.class_names))
+    sizes = jax.eval_shape(partial(state.init_state, made), jax.random.key(0))
     numbers = sum(leaf.size for leaf in jax.tree.leaves(sizes)) + recipe.reals_per_step * np.prod(shape)
     numbers += recipe.grid_rows * recipe.grid_columns * (np.prod(shape) + recipe.latent_size)
     numbers += recipe.batch_size * recipe.latent_size * recipe.discriminator_steps
     if not depth[0] or numbers > BYTES // 64 or recipe.steps > 100 or recipe.discriminator_steps > 10:
         raise Enough
-    return make(image_set, recipe, *rest)
+    return make(images, recipe, *rest)
 
 
 def _compile(compile: Callable[..., Any], depth: list[int]) -> Callable[..., Any]:

@@ -46,11 +46,13 @@ from PIL import Image
 from rich.console import Console
 
 from sparring import data
-from sparring.data import check, index, named
-from sparring.data.idx import SPLIT_FILES, idx_sha256
+from sparring.data import check
+from sparring.data.arrays.idx import SPLIT_FILES, idx_sha256
+from sparring.data.named import sets as named
+from sparring.data.pictures import index
 from sparring.errors import SparringError
-from sparring.recipe import Recipe
 from sparring.recipes import named_recipe
+from sparring.recipes.recipe import Recipe
 
 ROOM = 1 << 30
 """Bytes of address space that a process has beyond what it needed for good pictures."""

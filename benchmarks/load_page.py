@@ -34,7 +34,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 
 from sparring.recipes import RECIPES
-from sparring.run import Run
+from sparring.runs.run import Run
 from sparring.web import server
 
 SETTLING_SECONDS = 3.0
@@ -62,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         watched, alone = Run(Path(folder) / "runs" / "watched"), Run(Path(folder) / "alone")
         watched.path.parent.mkdir()
-        with server.beside(watched.path.parent) as address:
+        with server.serve_in_background(watched.path.parent) as address:
             trainer = subprocess.Popen(training(given.recipe, watched, 10_000_000), stdout=subprocess.DEVNULL)
             os.nice(NICENESS)
             try:
@@ -85,7 +85,7 @@ def main() -> None:
 def training(recipe: str, run: Run, steps: int) -> list[str]:
     """The command that trains it."""
     lengths = ["--steps", str(steps), "--schedule-steps", "0"]
-    return [sys.executable, "-P", "-m", "sparring.cli", "train", recipe, "--out", str(run.path), *lengths]
+    return [sys.executable, "-P", "-m", "sparring.cli.main", "train", recipe, "--out", str(run.path), *lengths]
 
 
 # ------------------------------------------------------------------------------------------------ the page's process

@@ -16,12 +16,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sparring import comparison, measuring, training
-from sparring.comparison import Row
-from sparring.metrics.protocol import TRAINING_SEEDS
-from sparring.metrics.verdict import MEASURES, Verdict
+from sparring.evaluation import comparison
+from sparring.evaluation.comparison import Row
+from sparring.evaluation.protocol import TRAINING_SEEDS
+from sparring.evaluation.verdict import MEASURES, Verdict
 from sparring.recipes import RECIPES, named_recipe
-from sparring.terminal import duration
+from sparring.reports import measure as measuring
+from sparring.terminal.progress import duration
+from sparring.training import train as training
 
 AFFORDABLE = 100
 """Seconds on two cores: what takes longer is trained only where it is named."""

@@ -3,8 +3,8 @@
     python benchmarks/scaling.py                      # all tables, some six minutes on two cores
     python benchmarks/scaling.py --tables batch width --json scaling.json
 
-Each line is `sparring.speed.measure`: the compiled loop timed in turn with a matrix product, on random pixels. A table
-is an entry of `TABLES`: what changes from line to line, and the recipe of each.
+Each line is `sparring.training.benchmark.measure`: the compiled loop timed in turn with a matrix product, on random
+pixels. A table is an entry of `TABLES`: what changes from line to line, and the recipe of each.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparring import speed
-from sparring.game import ImageShape
-from sparring.recipe import Recipe
+from sparring.gan.gan import ImageShape
 from sparring.recipes import named_recipe
-from sparring.speed import Speed
+from sparring.recipes.recipe import Recipe
+from sparring.training import benchmark as speed
+from sparring.training.benchmark import Speed
 
 MNIST: ImageShape = (28, 28, 1)
 IMAGES = 20_000

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sparring.recipes import RECIPES
-from sparring.run import Run
+from sparring.runs.run import Run
 
 FREQUENT = ["--grid-every", "20", "--log-every", "1", "--steps", "100000000", "--schedule-steps", "0"]
 """So that a minute writes what is otherwise written in an hour."""
@@ -57,7 +57,7 @@ def main() -> None:
 def soak(run: Run, recipe: str, minutes: float, looks: int) -> list[Taken]:
     """What a training of that recipe takes, at so many moments after the first 5% of the time."""
     words = ["train", recipe, "--out", str(run.path), *FREQUENT]
-    process = subprocess.Popen([sys.executable, "-P", "-m", "sparring.cli", *words], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-P", "-m", "sparring.cli.main", *words], stdout=subprocess.DEVNULL)
     began, seen = time.monotonic(), []
     try:
         for look in range(1, looks + 1):

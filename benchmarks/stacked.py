@@ -14,12 +14,12 @@ from pathlib import Path
 
 from quality import AFFORDABLE, affordable, judged, times
 
-from sparring import comparison
-from sparring.comparison import Row
-from sparring.data import stacked
-from sparring.metrics.modes import SAMPLES, protocol_words
-from sparring.metrics.protocol import TRAINING_SEEDS
-from sparring.metrics.verdict import MEASURES, Verdict
+from sparring.data.named import stacked
+from sparring.evaluation import comparison
+from sparring.evaluation.comparison import Row
+from sparring.evaluation.metrics.modes import SAMPLES, protocol_words
+from sparring.evaluation.protocol import TRAINING_SEEDS
+from sparring.evaluation.verdict import MEASURES, Verdict
 from sparring.recipes import RECIPES, named_recipe
 
 SHOWN = ("modes", "mode_divergence", "confident", "frechet_ratio")

@@ -20,15 +20,15 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.chunk import CAPACITY, compile_chunk
-from sparring.devices import ONE_DEVICE
-from sparring.examples import Examples
-from sparring.game import game_of
-from sparring.randomness import random_key
-from sparring.recipe import Recipe
+from sparring.gan.batch import Batch
+from sparring.gan.gan import make_gan
+from sparring.gan.randomness import random_key
+from sparring.gan.state import init_state
 from sparring.recipes import RECIPES, named_recipe
-from sparring.state import first_state
-from sparring.windows import Feed, Held, Order, Windows, steps_in_window
+from sparring.recipes.recipe import Recipe
+from sparring.training.chunks import CAPACITY, compile_chunk
+from sparring.training.devices import ONE_DEVICE
+from sparring.training.feed import Feed, Order, ResidentFeed, StreamedFeed, steps_in_window
 
 RECIPES_TIMED = ["mlp-256", "mlp-128", "quick"]
 SECONDS = 2.0
@@ -74,8 +74,11 @@ def random_file(path: Path, count: int) -> NDArray[np.uint8]:
 
 def timed(recipe: Recipe, images: NDArray[np.uint8], steps: int, rounds: int) -> tuple[list[float], list[float]]:
     """Milliseconds a step of each round, (with all images on the device, with windows of so many steps)."""
-    data, order = Examples(images), Order(recipe, len(images))
-    feeds = Held(ONE_DEVICE.put(data), order, ONE_DEVICE), Windows(data, order, steps, recipe.steps, ONE_DEVICE)
+    data, order = Batch(images), Order(recipe, len(images))
+    feeds = (
+        ResidentFeed(ONE_DEVICE.put(data), order, ONE_DEVICE),
+        StreamedFeed(data, order, steps, recipe.steps, ONE_DEVICE),
+    )
     runs = [loop(recipe, feed) for feed in feeds]
     runs[1](1)
     length = max(2, min(CAPACITY, int(SECONDS / min(runs[0](3) / 3 for _ in range(3)))))
@@ -88,15 +91,15 @@ def timed(recipe: Recipe, images: NDArray[np.uint8], steps: int, rounds: int) ->
 
 def loop(recipe: Recipe, feed: Feed) -> Callable[[int], float]:
     """Steps -> the seconds that they took, in chunks that end with the epochs."""
-    game = game_of(recipe, (SIDE, SIDE, CHANNELS))
-    state = jax.jit(lambda key: first_state(game, key))(random_key(recipe.seed, "weights"))
-    chunk = compile_chunk(game, recipe, state, feed.data, streamed=feed.streamed)
+    gan = make_gan(recipe, (SIDE, SIDE, CHANNELS))
+    state = jax.jit(lambda key: init_state(gan, key))(random_key(recipe.seed, "weights"))
+    chunk = compile_chunk(gan, recipe, state, feed.data, streamed=feed.streamed)
     step = 0
 
     def run(steps: int) -> float:
         nonlocal state, step
         began = time.perf_counter()
-        for piece in feed.pieces(step, step + steps):
+        for piece in feed.segments(step, step + steps):
             state, _ = chunk(state, *piece)
         step += steps
         return time.perf_counter() - began

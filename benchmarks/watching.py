@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparring.recipes import RECIPES
-from sparring.run import Run
+from sparring.runs.run import Run
 from sparring.web import server
 
 SETTLING_SECONDS = 3.0
@@ -42,8 +42,8 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / "run")
-        command = [sys.executable, "-P", "-m", "sparring.cli", "train", given.recipe, "--out", str(run.path)]
-        with server.beside(Path(folder)) as address:
+        command = [sys.executable, "-P", "-m", "sparring.cli.main", "train", given.recipe, "--out", str(run.path)]
+        with server.serve_in_background(Path(folder)) as address:
             trainer = subprocess.Popen(
                 [*command, "--steps", "10000000", "--schedule-steps", "0"], stdout=subprocess.DEVNULL
             )

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
     from sparring.data import ImageSet
     from sparring.errors import SparringError
-    from sparring.measuring import measure
-    from sparring.metrics.verdict import Verdict
-    from sparring.recipe import Recipe
+    from sparring.evaluation.verdict import Verdict
     from sparring.recipes import RECIPES, named_recipe
-    from sparring.run import Run
-    from sparring.sampling import Generator, load
-    from sparring.sweeping import sweep
+    from sparring.recipes.recipe import Recipe
+    from sparring.reports.measure import measure
+    from sparring.runs.generator import Generator, load
+    from sparring.runs.run import Run
     from sparring.sweeps.space import Range
-    from sparring.training import resume, train
+    from sparring.sweeps.study import sweep
+    from sparring.training.train import resume, train
 
 __all__ = [
     "RECIPES",
@@ -41,19 +41,20 @@ __all__ = [
 
 _HOMES = {
     "RECIPES": "recipes",
-    "Generator": "sampling",
+    "Generator": "runs.generator",
     "ImageSet": "data",
     "Range": "sweeps.space",
-    "Recipe": "recipe",
-    "Run": "run",
+    "Recipe": "recipes.recipe",
+    "Run": "runs.run",
     "SparringError": "errors",
-    "Verdict": "metrics.verdict",
-    "load": "sampling",
-    "measure": "measuring",
+    "Verdict": "evaluation.verdict",
+    "load": "runs.generator",
+    "measure": "reports.measure",
     "named_recipe": "recipes",
-    "resume": "training",
-    "sweep": "sweeping",
-    "train": "training",
+    "parts": "recipes",
+    "resume": "training.train",
+    "sweep": "sweeps.study",
+    "train": "training.train",
 }
 
 

@@ -1,12 +1,12 @@
-"""THE PROGRAM: `sparring`, or `python -m sparring`.
+"""The program: `sparring`, or `python -m sparring`.
 
-Its first lines make signals end the program without a traceback, while the rest is still being imported. Before
-Python comes to them, in its own start, nothing can be done: a Ctrl-C there shows Python's traceback.
+The first lines make signals end the program without a traceback while the rest is imported. Ctrl-C during the start of
+Python itself still shows a traceback.
 """
 
 import sys
 
-from sparring.isolation import leave_current_folder
+from sparring.system.isolation import leave_current_folder
 
 if __name__ == "__main__":
     leave_current_folder()
@@ -24,7 +24,7 @@ def main() -> int:
     interrupts.listen()
     if __name__ != "__main__":
         leave_current_folder()
-    from sparring import cli
+    from sparring.cli import main as cli
 
     return cli.program()
 

@@ -1,4 +1,4 @@
-"""PICTURES: arrays of images laid out as grids, and put into files."""
+"""Images as arrays: uint8 to [-1, 1] and back, grids, PNG files and animations."""
 
 import io
 import math
@@ -11,25 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring import atomic, marks, sample_folder
-from sparring.atomic import MayReplace
 from sparring.errors import RunError, UsageError
-from sparring.plain import LARGEST_PICTURE, open_plain
+from sparring.files import atomic, marks, sample_folder
+from sparring.files.atomic import MayReplace
+from sparring.files.untrusted import LARGEST_PICTURE, open_plain
 
 Images = NDArray[np.uint8]
 """(N, H, W, C), 0 to 255; C is 1 (gray), 3 (colour) or 4 (colour and alpha)."""
 
 
 def to_uint8(images: NDArray[np.floating[Any]]) -> Images:
-    """From [-1, 1] to 0..255, rounded."""
+    """Scale [-1, 1] to 0..255, rounded."""
     rounded: Images = np.clip(np.rint((images + 1) * 127.5), 0, 255).astype(np.uint8)
     return rounded
 
 
 def grid(images: Images, rows: int, columns: int, scale: int = 1, gap: int = 1) -> NDArray[np.uint8]:
-    """Images side by side, row by row: (N, H, W, C) -> (rows (H + gap) + gap, columns (W + gap) + gap, C) x scale.
+    """Arrange images in rows: (N, H, W, C) -> (rows (H + gap) + gap, columns (W + gap) + gap, C) times `scale`.
 
-    Places for which there is no image stay black. Images with alpha lie on a chequered ground, and C becomes 3.
+    Empty places are black. Images with alpha are drawn on a checkerboard, and C becomes 3.
     """
     images = on_squares(images)
     _, h, w, c = images.shape
@@ -41,8 +41,7 @@ def grid(images: Images, rows: int, columns: int, scale: int = 1, gap: int = 1) 
 
 
 def on_squares(images: Images) -> Images:
-    """Images with alpha in front of light squares, (N, H, W, 3), so that one sees what is transparent; others as they
-    are."""
+    """Draw images with alpha on a checkerboard: (N, H, W, 3). Other images are returned unchanged."""
     _, h, w, c = images.shape
     if c != 4:
         return images
@@ -54,25 +53,25 @@ def on_squares(images: Images) -> Images:
 
 
 def some_places(count: int, wanted: int) -> NDArray[np.int64]:
-    """At most `wanted` places of `count`, ascending; chance that follows from `count` alone.
+    """Choose at most `wanted` of `count` indices at random, in ascending order. The choice depends on `count` only.
 
-    By chance and not evenly, because data may lie in an order: MNIST's test images do.
+    Evenly spaced indices would be biased, because data may be ordered, as MNIST's test images are.
     """
     places: NDArray[np.int64] = np.random.Generator(np.random.PCG64(0)).permutation(count)[:wanted]
     return np.sort(places)
 
 
 def picture(pixels: NDArray[np.uint8]) -> Image.Image:
-    """(H, W, C) as a Pillow image."""
+    """Convert (H, W, C) to a Pillow image."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A PNG file of a run. Raises `RunError` where it is none, is damaged, or is larger than anything we write."""
+    """Read a PNG file of a run. Raises `RunError` if it is damaged, or larger than any that Sparring writes."""
     try:
         with open_plain(path) as file, Image.open(file, formats=["PNG"]) as opened:
             if opened.width * opened.height > LARGEST_PICTURE:
-                raise RunError(f"{path} has {opened.width} x {opened.height} pixels, which is too many")
+                raise RunError(f"{path} is too large: {opened.width} x {opened.height} pixels")
             opened.load()
             return opened.copy()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -82,12 +81,12 @@ def open_picture(path: Path) -> Image.Image:
 def save_picture(
     path: Path, pixels: NDArray[np.uint8], may_replace: MayReplace | None = None, mark: str = marks.SHEET
 ) -> None:
-    """(H, W, C) as a PNG file, by default marked as a sheet of many images."""
+    """Write (H, W, C) as a PNG file, by default marked as a sheet of several images."""
     save_png(path, picture(pixels), may_replace, mark)
 
 
 def save_png(path: Path, image: Image.Image, may_replace: MayReplace | None = None, mark: str = marks.SHEET) -> None:
-    """A Pillow image as a PNG file with that mark."""
+    """Write a Pillow image as a PNG file with that mark."""
     atomic.write_file(
         path, lambda file: image.save(file, "PNG", **marks.save_options("PNG", mark)), may_replace=may_replace
     )
@@ -100,8 +99,10 @@ def save_animation(
     last_milliseconds: int,
     may_replace: MayReplace | None = None,
 ) -> None:
-    """Pictures of one size as an endless animation, the last one for another time: a GIF, WebP or animated PNG, by the
-    ending of `path`."""
+    """Write frames of one size as an endless animation. The last frame has its own duration.
+
+    The extension of `path` selects GIF, WebP or animated PNG.
+    """
     durations = [milliseconds] * (len(frames) - 1) + [last_milliseconds]
     kind = path.suffix.lower().removeprefix(".").upper()
     options = marks.save_options(kind, marks.SHEET) | {"save_all": True, "duration": durations, "loop": 0}
@@ -113,17 +114,17 @@ def save_animation(
 
 
 def grid_scale(height: int, width: int) -> int:
-    """How much to enlarge images so that a grid of them can be looked at: tiny ones twice, others not."""
+    """Return the factor by which a grid enlarges images: 2 for small ones, else 1."""
     return 2 if max(height, width) <= 64 else 1
 
 
 def square_columns(count: int) -> int:
-    """Columns of a grid of `count` images that is about square, and wider rather than higher."""
+    """Return the columns of a roughly square grid of `count` images, at least as wide as high."""
     return math.isqrt(count - 1) + 1
 
 
 def refuse_huge(path: Path, count: int, shape: tuple[int, int, int], columns: int) -> None:
-    """Raise `UsageError` where so many images of that shape make a grid or an animation that nobody could open."""
+    """Raise `UsageError` if a grid or an animation of `count` images would be too large to open."""
     height, width, _ = shape
     scale, ending = grid_scale(height, width), path.suffix.lower()
     rows = math.ceil(count / columns)
@@ -131,17 +132,17 @@ def refuse_huge(path: Path, count: int, shape: tuple[int, int, int], columns: in
         ".png": (rows * (height + 1) + 1) * (columns * (width + 1) + 1) * scale**2,
         ".gif": count * height * width * (4 * scale) ** 2,
     }.get(ending, 0)
-    if pixels > MOST_PIXELS:
+    if pixels > MAX_PIXELS:
         raise UsageError(
-            f"{count:,} images in {path} are {pixels:,} pixels, and {MOST_PIXELS:,} are the most; take fewer, or write "
-            "them as .npz or into a folder"
+            f"{path} would have {pixels:,} pixels for {count:,} images, and the limit is {MAX_PIXELS:,}; "
+            "generate fewer, or write an .npz file or a folder"
         )
 
 
 def claim(path: Path, force: bool = False) -> MayReplace | None:
-    """Check, before any work is done, that `save_images` may write to `path`.
+    """Check in advance that `save_images` may write to `path`.
 
-    Raises `UsageError`, or `OverwriteError` where something is there that Sparring did not make, unless `force`.
+    Raises `UsageError`, or `OverwriteError` if `path` exists and Sparring did not write it, unless `force`.
     """
     if path.suffix:
         return marks.claim(path, force)
@@ -156,13 +157,15 @@ def save_images(
     classes: Sequence[str] | None = None,
     force: bool = False,
 ) -> None:
-    """Write images by the ending of `path`: `.png` a grid, `.npz` an array (key `images`), `.gif` an animation, none a
-    folder of numbered PNGs, in place of those that were written there before.
+    """Write images in the format of the extension of `path`.
 
-    `classes` are the names of each image's class: they go into the `.npz` (key `labels`), and in the folder each class
-    has a folder of its own, so that either can be trained on.
+    `.png` is a grid, `.npz` an array (key `images`), and `.gif` an animation. Without an extension, a folder of
+    numbered PNG files is written. It replaces the images that Sparring wrote there before.
 
-    Raises `OverwriteError` where something is there that Sparring did not make, unless `force`; `DiskError`.
+    `classes` are the class names of the images. The `.npz` stores them (key `labels`), and the folder gets a subfolder
+    for each class, so that a training can use either.
+
+    Raises `OverwriteError` if `path` exists and Sparring did not write it, unless `force`; `DiskError`.
     """
     path = Path(path)
     if not path.suffix:
@@ -202,7 +205,7 @@ def _save_walk(
 
 
 def _numbered(images: Images, classes: Sequence[str] | None) -> list[tuple[str, bytes]]:
-    """(name, content) of each image as a PNG file of its own."""
+    """Return (name, content) of a PNG file for each image."""
     digits = len(str(len(images) - 1))
     files = []
     for i, image in enumerate(images):
@@ -214,14 +217,14 @@ def _numbered(images: Images, classes: Sequence[str] | None) -> list[tuple[str, 
 
 
 def _as_folder(name: str) -> str:
-    """The name of a class as one of a folder."""
+    """Convert the name of a class to a valid folder name."""
     return "".join("_" if char in '/\\:*?"<>|' or not char.isprintable() else char for char in name).strip(". ") or "_"
 
 
-MOST_PIXELS = 1 << 28
-"""Of a picture or an animation that is written for people to look at."""
+MAX_PIXELS = 1 << 28
+"""Of a grid or an animation."""
 SQUARES, SQUARE_GRAYS = 8, (204, 255)
-"""So many squares a side lie behind an image with alpha, in turn of these grays."""
+"""Squares on a side of the checkerboard behind images with alpha, and their two grays."""
 WALK_MILLISECONDS = 80
 WRITERS: dict[str, Callable[[Path, Images, int, Sequence[str] | None, MayReplace | None], None]] = {
     ".png": _save_grid,

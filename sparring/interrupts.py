@@ -1,14 +1,15 @@
-"""INTERRUPTS: what Ctrl-C, SIGTERM and a closed terminal do to the program, from its first line to its last.
+"""Handling of Ctrl-C, SIGTERM and a closed terminal, from the first line of the program to its last.
 
-Python runs signal handlers in the main thread only, between two instructions: not while XLA compiles, and not while a
-library waits. What a handler raises can land in any line of any library, and hang or crash it. So a thread of its own
-waits for signals here, and nothing is raised. Either a training has asked to be told (`handed_to`): then the first
-signal is a request to stop, and the training saves everything. Or the program ends at once: temporary files are
-removed, one sentence is printed, and the process exits without Python's and JAX's own clean-up. For the files that is
-a crash, and every file is written so that it survives one.
+Python runs signal handlers only in the main thread and between two instructions: not while XLA compiles, and not while
+a library waits. An exception from a handler can interrupt any line of any library, and hang or crash it. Therefore a
+separate thread waits for signals here, and raises nothing.
 
-Only the program listens (`sparring.__main__`); a Python program that imports Sparring keeps its own signal handlers.
-Nothing here imports anything slow: it runs before all other modules of the package.
+During a training (`first_signal_stops`) the first signal requests a stop, and the training saves everything. Otherwise
+the program ends at once: it removes temporary files, prints one sentence, and exits without the clean-up of Python and
+JAX. All files are written so that they survive this.
+
+Only the program listens (`sparring.__main__`). A Python program that imports Sparring keeps its own signal handlers.
+This module imports nothing slow, because it runs before all other modules of the package.
 """
 
 from __future__ import annotations
@@ -36,27 +37,27 @@ if TYPE_CHECKING:
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 SENTENCES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
-"""What is printed; after SIGHUP nobody reads it."""
+"""Messages by signal. SIGHUP has none, because the terminal is gone."""
 REMOVALS, REMOVAL_SECONDS = 20, 0.02
-"""How often temporary files are removed at most, and the pause between."""
+"""Maximum number of attempts to remove temporary files, and the pause between them."""
 SHOW_CURSOR = "\033[?25h"
-"""Terminals: bars of progress hide the cursor."""
+"""Escape sequence that shows the cursor again, which progress bars hide."""
 
 
 _ending = threading.Lock()
-"""Whoever ends the process holds it for good, so that nothing new begins."""
+"""Held for ever by the thread that ends the process, so that no other work begins."""
 _temporary: dict[str, None] = {}
-_taker: Stoppable | None = None
+_stoppable: Stoppable | None = None
 _terminals: list[int] = []
-_quiet = False
+_ctrl_c_is_normal = False
 _listening = False
-_asked_to_end = False
+_end_requested = False
 
 
 def listen() -> None:
-    """Hear signals from now on, in a thread. Signals that the process was started to ignore (`nohup`) stay ignored.
+    """Start the thread that waits for signals. Signals that the process ignores from its start (`nohup`) stay ignored.
 
-    Windows has no such signals: there Ctrl-C ends the program as the system does.
+    Does nothing on Windows, where Ctrl-C ends the program directly.
     """
     global _listening, _terminals
     if os.name == "nt" or _listening or threading.current_thread() is not threading.main_thread():
@@ -64,51 +65,51 @@ def listen() -> None:
     _listening, _terminals = True, terminals()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    threading.Thread(target=_hear, args=(reader,), name="interrupts", daemon=True).start()
+    threading.Thread(target=_wait_for_signals, args=(reader,), name="interrupts", daemon=True).start()
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _nothing)
+            signal.signal(number, _ignore)
 
 
 def listening() -> bool:
-    """Whether signals are heard here; else the caller has to handle them."""
+    """Return whether this module handles signals. Otherwise the caller has to."""
     return _listening
 
 
-def asked_to_end() -> bool:
-    """Whether SIGTERM or SIGHUP was heard: they want the program to end, Ctrl-C only what it does now."""
-    return _asked_to_end
+def end_requested() -> bool:
+    """Return whether SIGTERM or SIGHUP arrived. They end the program; Ctrl-C ends only its current work."""
+    return _end_requested
 
 
 @contextmanager
-def handed_to(stop: Stoppable) -> Iterator[None]:
-    """For as long as the block takes the first signal only sets `stop.requested`; the second one ends the program.
+def first_signal_stops(stop: Stoppable) -> Iterator[None]:
+    """Within the block, let the first signal set `stop.requested`, and the second one end the program.
 
-    A closed terminal is never the second one: shells and the system both send SIGHUP, and some send it after SIGTERM.
+    SIGHUP never counts as the second signal: the shell and the system may both send it, also after SIGTERM.
     """
-    global _taker
-    before, _taker = _taker, stop
+    global _stoppable
+    before, _stoppable = _stoppable, stop
     try:
         yield
     finally:
-        _taker = before
+        _stoppable = before
 
 
 @contextmanager
-def welcome() -> Iterator[None]:
-    """For as long as the block takes Ctrl-C is how the program is meant to end: no sentence, and status 0."""
-    global _quiet
-    before, _quiet = _quiet, True
+def ctrl_c_ends_normally() -> Iterator[None]:
+    """Within the block, let Ctrl-C end the program normally: without a message, and with status 0."""
+    global _ctrl_c_is_normal
+    before, _ctrl_c_is_normal = _ctrl_c_is_normal, True
     try:
         yield
     finally:
-        _quiet = before
+        _ctrl_c_is_normal = before
 
 
 @contextmanager
 def temporary(path: Path) -> Iterator[None]:
-    """A file or a folder that is gone at the end of the block, also where a signal ends the program before that."""
+    """Within the block, register a file or a folder that is removed if a signal ends the program."""
     name = str(path)
     with _ending:
         _temporary[name] = None
@@ -119,32 +120,33 @@ def temporary(path: Path) -> Iterator[None]:
 
 
 def remove_at_end(path: Path) -> None:
-    """A file or a folder that is not needed once the program has ended, however it ends."""
+    """Register a file or a folder to be removed when the program ends by a signal or by `leave`."""
     with _ending:
         _temporary[str(path)] = None
 
 
 def finish() -> None:
-    """The program has done its work: run what is registered for its end, then leave signals to the system, so that
-    none shows a traceback while Python ends. Waits for ever where a signal is just ending the program."""
+    """Run the exit handlers, then return signals to the system, so that none shows a traceback while Python exits.
+
+    Waits for ever if a signal is ending the program."""
     if not _listening:
         return
     atexit._run_exitfuncs()
     with _ending:
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:
-            if signal.getsignal(number) == _nothing:
+            if signal.getsignal(number) == _ignore:
                 signal.signal(number, signal.SIG_DFL)
 
 
-def hold_if_ending() -> None:
-    """Wait for ever where a signal is just ending the program: what fails then fails because of that."""
+def wait_if_ending() -> None:
+    """Wait for ever if a signal is ending the program. An error at that time is a consequence of it."""
     with _ending:
         pass
 
 
 def leave(status: int) -> NoReturn:
-    """End the process now, without the clean-up of Python and JAX, which may wait for what works on by itself."""
+    """End the process without the clean-up of Python and JAX, which may wait for running threads."""
     _ending.acquire()
     _remove_temporary()
     for stream in (sys.stdout, sys.stderr):
@@ -153,40 +155,40 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _nothing(number: int, frame: object) -> None:
-    """The thread has it already. (An ignored signal would not reach it.)"""
+def _ignore(number: int, frame: object) -> None:
+    """Do nothing, because the thread handles the signal. An ignored signal would not reach the thread."""
 
 
-def _hear(reader: int) -> None:
-    global _asked_to_end
+def _wait_for_signals(reader: int) -> None:
+    global _end_requested
     while word := os.read(reader, 1):
         number = signal.Signals(word[0])
         hang_up = number not in SENTENCES
-        taker = _taker
-        _asked_to_end |= number in SIGNALS and number != signal.SIGINT
-        if number not in SIGNALS or (hang_up and taker is not None and taker.requested):
+        stoppable = _stoppable
+        _end_requested |= number in SIGNALS and number != signal.SIGINT
+        if number not in SIGNALS or (hang_up and stoppable is not None and stoppable.requested):
             continue
-        if taker is None or taker.requested:
+        if stoppable is None or stoppable.requested:
             _end(number)
         if hang_up:
             silence(_terminals)
-        taker.requested = True
+        stoppable.requested = True
 
 
 def _end(number: signal.Signals) -> NoReturn:
     _ending.acquire()
     _remove_temporary()
-    if _quiet and number == signal.SIGINT:
+    if _ctrl_c_is_normal and number == signal.SIGINT:
         os._exit(0)
     cursor = SHOW_CURSOR + "\n" if 2 in _terminals else ""
     with suppress(OSError, ValueError):
-        if number in SENTENCES and select.select([], [2], [], 0)[1]:  # nobody may read what is written there
+        if number in SENTENCES and select.select([], [2], [], 0)[1]:  # writing could block
             os.write(2, f"{cursor}sparring: {SENTENCES[number]}\n".encode())
     os._exit(128 + number)
 
 
 def _remove_temporary() -> None:
-    """Other threads may be filling a folder just now, so several times."""
+    """Remove temporary files, several times because other threads may still write into a folder."""
     for _ in range(REMOVALS):
         for name in reversed(list(_temporary)):
             _remove(name)
@@ -213,7 +215,7 @@ def _try(remove: Callable[[str], None], name: str) -> None:
 
 
 def terminals() -> list[int]:
-    """Which of standard output (1) and standard error (2) are terminals. A lost one does not say so any more."""
+    """Return which of standard output (1) and standard error (2) are terminals."""
     found = []
     for output in (1, 2):
         with suppress(OSError):
@@ -222,6 +224,6 @@ def terminals() -> list[int]:
 
 
 def silence(outputs: list[int]) -> None:
-    """What is printed there from now on goes nowhere: the terminal is gone."""
+    """Discard everything printed to these outputs from now on: the terminal is gone."""
     for output in outputs:
         os.dup2(os.open(os.devnull, os.O_WRONLY), output)

@@ -17,10 +17,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from sparring import atomic
-from sparring.recipe import Recipe
+from sparring.files import atomic
 from sparring.recipes import named_recipe
-from sparring.run import Run
+from sparring.recipes.recipe import Recipe
+from sparring.runs.run import Run
 
 COMPILED = Path(__file__).parent.parent / ".pytest_cache" / "compiled" / "main"
 """What XLA compiled is kept, for all workers, the programs that they start, and the next session."""
@@ -52,11 +52,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def drop_compiled_programs() -> Iterator[None]:
-    """After the tests of a file, drop JAX's compiled programs, and exclude what is left from garbage collection.
+def nothing_lives_forever() -> Iterator[None]:
+    """After the tests of a file, drop what JAX compiled for them, and keep Python from searching the rest for garbage.
 
-    Without this, the last tests of a session take twice as long as they do alone.
-    """
+    Without this the last tests of a session take twice as long as they do alone."""
     yield
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
@@ -112,10 +111,10 @@ def tiny_recipe(digits: Path) -> Recipe:
 @pytest.fixture(scope="session")
 def tiny_run(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory, no_plots: Callable[[Run], None]) -> Run:
     """A finished run of `tiny_recipe`, for all tests of a session: do not write into it."""
-    from sparring import training  # here, so that tests that need no JAX do not wait for it
+    from sparring.training import train as training  # here, so that tests that need no JAX do not wait for it
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("sparring.plots.write_plots", no_plots)
+        patched.setattr("sparring.reports.plots.write_plots", no_plots)
         return training.train(tiny_recipe, out=tmp_path_factory.mktemp("tiny") / "run")
 
 
@@ -147,7 +146,7 @@ def compiled_fully() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def no_plots() -> Iterator[Callable[[Run], None]]:
     """Runs end without their plots and animation, which take as long as all else of a tiny one. What writes them."""
-    from sparring import plots
+    from sparring.reports import plots
 
     write_plots = plots.write_plots
     with pytest.MonkeyPatch.context() as patched:
@@ -158,7 +157,7 @@ def no_plots() -> Iterator[Callable[[Run], None]]:
 @pytest.fixture
 def with_plots(no_plots: Callable[[Run], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs end with them, as for users."""
-    monkeypatch.setattr("sparring.plots.write_plots", no_plots)
+    monkeypatch.setattr("sparring.reports.plots.write_plots", no_plots)
 
 
 class Clock:
@@ -194,9 +193,9 @@ def runs(tiny_run: Run, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFa
     """A finished run, one of another recipe that was judged, a conditional one, and what is left of a failed one."""
     pytest.importorskip("starlette", reason="needs the extra `watch`")
     pytest.importorskip("plotly", reason="needs the extra `watch`")
-    from sparring import training  # here, so that tests that need no JAX do not wait for it
     from sparring.images import grid, save_picture
-    from sparring.session import Silence
+    from sparring.training import train as training  # here, so that tests that need no JAX do not wait for it
+    from sparring.training.reporter import Silence
 
     folder = tmp_path_factory.mktemp("watched") / "runs"
     shutil.copytree(tiny_run.path, folder / "plain")
@@ -223,7 +222,7 @@ def runs(tiny_run: Run, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFa
 def address(runs: Path) -> Iterator[str]:
     from sparring.web import server
 
-    with server.beside(runs) as told:
+    with server.serve_in_background(runs) as told:
         yield told
 
 

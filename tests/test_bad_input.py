@@ -1,4 +1,4 @@
-"""BAD INPUT: whatever is wrong with the words of a command, the answer is one sentence and status 2."""
+"""Bad input: every mistake in the words of a command gives one sentence and exit status 2."""
 
 import dataclasses
 import os
@@ -13,11 +13,12 @@ import fuzz_commands
 import pytest
 from fuzz_commands import NUMBERS, TEXTS, Fuzz, Sandbox, harmless, make_sandbox, options, parsers, trouble
 
-from sparring import cli, images
+from sparring import images
+from sparring.cli import main as cli
 from sparring.errors import RecipeError, UsageError
-from sparring.recipe import Recipe
 from sparring.recipes import RECIPES, named_recipe
-from sparring.run import Run
+from sparring.recipes.recipe import Recipe
+from sparring.runs.run import Run
 from sparring.sweeps import space
 
 COMMANDS = [*parsers()]
@@ -25,14 +26,14 @@ COMMANDS = [*parsers()]
 
 @pytest.fixture(scope="module")
 def box(own_home: None) -> Iterator[Sandbox]:
-    """Runs and files of every odd kind."""
+    """Runs, and unusual files of every kind."""
     with tempfile.TemporaryDirectory() as folder:
         yield make_sandbox(Path(folder).resolve())
 
 
 @pytest.fixture
 def fuzz(box: Sandbox) -> Iterator[Fuzz]:
-    """Always the same words; no training goes further than to the networks."""
+    """A fuzzer with a fixed seed, whose trainings end before the first step."""
     with harmless(box) as depth:
         yield Fuzz(box, random.Random(1), depth, [0])
 
@@ -120,7 +121,7 @@ def test_the_fuzz_finds_nothing_in_five_minutes(
 
 
 def answer(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """The one sentence of a refusal."""
+    """Return the one sentence of an error."""
     assert cli.main([*words]) == 2
     err = capsys.readouterr().err
     assert err.startswith("sparring: ") and err.endswith("\n") and len(err.splitlines()) == 1 and err[:-1].isprintable()
@@ -196,7 +197,7 @@ def test_what_says_something_of_a_recipe_is_no_option(option: str, capsys: pytes
 
 
 def test_a_word_that_no_shell_can_give(capsys: pytest.CaptureFixture[str]) -> None:
-    assert answer(capsys, "train", "--data", "a\0b") == "no word may hold the character NUL"
+    assert answer(capsys, "train", "--data", "a\0b") == "an argument cannot contain the character NUL"
 
 
 def test_a_name_that_the_output_cannot_hold_is_written_in_ascii(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +210,8 @@ def test_a_name_that_the_output_cannot_hold_is_written_in_ascii(box: Sandbox, mo
 def test_an_export_from_images_whose_name_is_no_text(
     kind: str, copied_run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sparring import export, sampling
+    from sparring import export
+    from sparring.runs import generator as sampling
 
     generator = sampling.load(copied_run.path)
     generator.description["trained"]["data"] = "/x/\udcff.npz"
@@ -248,9 +250,9 @@ def test_a_meeting_place_that_is_none(words: str, sentence: str, capsys: pytest.
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("--count 1000000", "1,000,000 images in grid.png are 676,104,004 pixels, and "),
+        ("--count 1000000", "grid.png would have 676,104,004 pixels for 1,000,000 images"),
         ("--count 1000000 --interpolate 10000", "the number of images must lie between 1 and 1,000,000"),
-        ("--count 20 --interpolate 5000 --out x.gif", "100,000 images in x.gif are "),
+        ("--count 20 --interpolate 5000 --out x.gif", "x.gif would have 921,600,000 pixels for 100,000 images"),
         ("--counts 0=9223372036854775808", "--counts takes numbers up to 1,000,000, not 9223372036854775808"),
         (f"--counts 0={'9' * 5000}", "--counts takes numbers up to 1,000,000, not 999"),
         ("--counts 0=1000000 1=1000000", "the number of images must lie between 1 and 1,000,000, not 2,000,000"),
@@ -268,7 +270,7 @@ def test_more_images_than_there_is_room_for(
 def test_images_for_which_there_is_no_memory(
     box: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sparring.memory.free_here", lambda: 10**6)
+    monkeypatch.setattr("sparring.training.memory.free_here", lambda: 10**6)
     said = answer(capsys, "sample", str(box.run), "--count", "100000", "--out", "x.npz")
     assert said == "100,000 images take 14 MB of memory, and 1 MB are free"
 
@@ -276,7 +278,7 @@ def test_images_for_which_there_is_no_memory(
 def test_the_largest_pictures_are_written() -> None:
     images.refuse_huge(Path("x.png"), 70_000, (28, 28, 1), 265)
     images.refuse_huge(Path("x.npz"), 10**9, (28, 28, 1), 1)
-    with pytest.raises(UsageError, match=r"take fewer, or write them as \.npz or into a folder"):
+    with pytest.raises(UsageError, match=r"x\.PNG would have .* pixels .*\.npz file or a folder"):
         images.refuse_huge(Path("x.PNG"), 90_000, (28, 28, 1), 300)
 
 

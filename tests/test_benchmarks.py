@@ -19,12 +19,14 @@ import stacked as stacked_benchmark
 import streaming
 from compare import Comparison, Turn, Worker, WorkerError
 
-from sparring import data, measuring, speed
-from sparring.data import stacked
-from sparring.metrics import protocol
-from sparring.operations import step_operations
+from sparring import data
+from sparring.data.named import stacked
+from sparring.evaluation import protocol
 from sparring.recipes import RECIPES, named_recipe
-from sparring.terminal import duration
+from sparring.reports import measure as measuring
+from sparring.terminal.progress import duration
+from sparring.training import benchmark as speed
+from sparring.training.operations import step_operations
 
 BENCHMARKS = Path(compare.__file__).parent
 

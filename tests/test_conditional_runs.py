@@ -8,16 +8,20 @@ import pytest
 from conftest import printed_digit
 from PIL import Image
 
-from sparring import atomic, checkpoint, data, sampling, training
-from sparring.cli import main
+from sparring import data
+from sparring.cli.main import main
 from sparring.errors import DataError
+from sparring.evaluation import protocol
+from sparring.evaluation.features import shipped_classifier
+from sparring.files import atomic
 from sparring.images import save_images
-from sparring.metrics import protocol
-from sparring.metrics.features import shipped_judge
-from sparring.progress import silent
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.session import Silence
+from sparring.recipes.recipe import Recipe
+from sparring.runs import checkpoint
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
+from sparring.terminal.progress import silent
+from sparring.training import train as training
+from sparring.training.reporter import Silence
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +123,10 @@ def test_names_of_classes_become_names_of_folders(tmp_path: Path) -> None:
     ("words", "message"),
     [
         ("--label x", "there is no class 'x' (known are 0, 1, 2"),
-        ("--label 7 --balance uniform", "say of the classes one of --label, --balance and --counts"),
-        ("--counts 7=3 --count 3", "--counts needs no --count"),
+        ("--label 7 --balance uniform", "only one of --label, --balance and --counts"),
+        ("--counts 7=3 --count 3", "only one of --counts and --count"),
         ("--counts 7", "'7' should be a class and a number of images, such as 0=100"),
-        ("--interpolate 4", "a walk stays within one class: say which, for instance --label 0"),
+        ("--interpolate 4", "a walk stays within one class: choose it, for example with --label 0"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(
@@ -153,10 +157,8 @@ def test_the_judge_says_what_came_of_what_was_asked_for(run: Run) -> None:
         "digits", "0" * 64, images.only(np.arange(200)), images.only(np.arange(200, 300)), "", None
     )
     said = (np.arange(100, dtype=np.int32) + 3 * (np.arange(100) < 50)) % 10  # half of the labels are wrong
-    verdict = protocol.judge(
-        np.asarray(real.unseen.images), real, shipped_judge("mnist"), None, silent, subject={}, seed=0,
-        labels=said.astype(np.int32),
-    )  # fmt: skip
+    samples = protocol.Samples(np.asarray(real.unseen.images), {}, 0, said.astype(np.int32))
+    verdict = protocol.judge(samples, real, shipped_classifier("mnist"), None, silent)
     assert verdict.asked is not None
     assert verdict.measures["recognised"].value == verdict.asked.recognised
     assert verdict.asked.recognised == pytest.approx(verdict.asked.recognised_real / 2, abs=0.15)
@@ -164,5 +166,5 @@ def test_the_judge_says_what_came_of_what_was_asked_for(run: Run) -> None:
 
 def test_data_without_classes_are_refused(recipe: Recipe, tmp_path: Path) -> None:
     np.savez(tmp_path / "bare.npz", images=np.eye(64, dtype=np.uint8).reshape(64, 8, 8) * 255)
-    with pytest.raises(DataError, match=r"bare.npz has no classes, so networks cannot be conditional on them"):
+    with pytest.raises(DataError, match=r"bare.npz has no classes"):
         training.train(recipe.replace(data=str(tmp_path / "bare.npz")), out=tmp_path / "run", reporter=Silence())

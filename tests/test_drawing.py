@@ -1,4 +1,4 @@
-"""NOTHING THAT ONLY DRAWS OR TELLS CAN COST A RUN: it is saved first, and a failure is a notice."""
+"""Plots and reporters cannot fail a run: it is saved first, and an error becomes a notice."""
 
 import os
 import subprocess
@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from sparring import checkpoint, plots, replicas, training
 from sparring.errors import DamageWarning, DiskError
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.session import Silence
-from sparring.tensorboard import TensorBoard
+from sparring.recipes.recipe import Recipe
+from sparring.reports import plots
+from sparring.reports.tensorboard import TensorBoard
+from sparring.runs import checkpoint
+from sparring.runs.run import Run
+from sparring.training import replicas
+from sparring.training import train as training
+from sparring.training.reporter import Silence
 
-DRAW = "import sys; from pathlib import Path; from sparring.plots import write_plots; from sparring.run import Run\n"
-DRAW += "write_plots(Run(Path(sys.argv[1])))"
+DRAW = "import sys; from pathlib import Path; from sparring.reports.plots import write_plots\n"
+DRAW += "from sparring.runs.run import Run\nwrite_plots(Run(Path(sys.argv[1])))"
 HOSTILE = "text.usetex: True\nno colon\nbackend: nonsense\naxes.facecolor: red\nfigure.dpi: 7\nsavefig.format: pdf\n"
 
 
@@ -75,7 +78,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     def save(path: Path, *given: object) -> None:
         raise DiskError(f"{path} could not be written: No space left on device")
 
-    monkeypatch.setattr("sparring.plots._save", save)
+    monkeypatch.setattr("sparring.reports.plots._save", save)
 
 
 @pytest.mark.parametrize("breaks", [broken_import, full_disk])
@@ -91,7 +94,7 @@ def test_a_failure_to_draw_is_a_notice(
     run = training.train(tiny_recipe.replace(steps=10), out=tmp_path / "run", reporter=told)
     assert run.ended() == "finished" and run.generator_weights.is_file()
     assert checkpoint.newest_step(run.checkpoints) == 10
-    assert [text for text in told.said if "could not be drawn" in text and "all else is saved" in text]
+    assert [text for text in told.said if "could not be drawn" in text and "else is saved" in text]
     assert run.animation.is_file(), "what can be drawn is drawn"
 
 
@@ -134,8 +137,8 @@ def test_a_reporter_that_fails_costs_no_run(tiny_recipe: Recipe, tmp_path: Path)
     assert not done.stopped
 
 
-def test_a_tensorboard_that_cannot_write_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its thread used to end, and the twelfth event then waited for ever."""
+def test_a_tensorboard_that_cannot_write_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tensorboardX's thread used to end, and the twelfth event then waited forever."""
     pytest.importorskip("tensorboardX")
     board = TensorBoard(tmp_path, 0)
 

@@ -26,7 +26,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "sparring.cli", *words]
+    command = [sys.executable, "-m", "sparring.cli.main", *words]
     environment = os.environ | {"PYTHONPATH": str(folder)}
     ended = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
     assert ended.returncode == 0, ended.stderr
@@ -51,7 +51,7 @@ def test_a_recipe_a_loss_an_architecture_and_a_data_source(extended: Path, digit
     rows.tofile(extended / "batch.bin")
     options = ["--data", "batch.bin", "--steps", "3", "--batch-size", "8", "--held-out", "0", "--loss", "smoothed"]
     code = (
-        "import sys, sparring\nfrom sparring.parts import WavesGenerator\n"
+        "import sys, sparring\nfrom sparring.recipes.parts import WavesGenerator\n"
         "settings = dict(generator=WavesGenerator(waves=3), data='batch.bin', steps=3, batch_size=8)\n"
         "run = sparring.train('mlp-256', held_out=0.0, out='waves', **settings)\n"
         "print(sparring.load(run.path).sample(2).shape)"

@@ -1,4 +1,4 @@
-"""PICTURES: rounding, grids pixel by pixel, and files that are whole or not there."""
+"""Images: rounding, grids pixel by pixel, and atomic files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring import atomic
+from sparring.files import atomic
 from sparring.images import (
     WRITERS,
     Images,

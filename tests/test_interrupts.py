@@ -1,4 +1,4 @@
-"""INTERRUPTS: a signal ends the program at once, whatever it does, and leaves nothing behind; or asks it to stop."""
+"""Signals: each ends the program at once and leaves no temporary files, or requests a stop of the training."""
 
 import signal
 import subprocess
@@ -21,7 +21,7 @@ def ready():
 
 
 def started(code: str, *words: str) -> "subprocess.Popen[str]":
-    """A program that listens, as soon as it says that it is ready."""
+    """Start a program that handles signals, and wait until it is ready."""
     program = [sys.executable, "-c", BEGIN + textwrap.dedent(code), *words]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -30,7 +30,7 @@ def started(code: str, *words: str) -> "subprocess.Popen[str]":
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    """(status, what was printed to standard error)."""
+    """Return (exit status, standard error)."""
     _, errors = process.communicate(timeout=30)
     return process.returncode, errors
 
@@ -100,7 +100,7 @@ def test_a_folder_is_removed_although_it_is_being_filled(tmp_path: Path) -> None
 
 
 STOPPABLE = """
-from sparring.stopping import stop_requests
+from sparring.training.stopping import stop_requests
 with stop_requests() as stop:
     ready()
     while not stop.requested:
@@ -132,13 +132,13 @@ def test_a_second_signal_ends_it_at_once_but_a_closed_terminal_is_never_the_seco
     assert time.monotonic() - began < 20
 
 
-def test_ctrl_c_is_the_usual_end_of_some_programs() -> None:
-    process = started("with interrupts.welcome():\n    ready()\n    time.sleep(60)")
+def test_ctrl_c_can_be_the_normal_end() -> None:
+    process = started("with interrupts.ctrl_c_ends_normally():\n    ready()\n    time.sleep(60)")
     process.send_signal(signal.SIGINT)
     assert ended(process) == (0, "")
 
 
-def test_what_is_ignored_stays_ignored() -> None:
+def test_ignored_signals_stay_ignored() -> None:
     code = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
     code += "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])"
     inner = BEGIN + "ready()\ntime.sleep(1)\nsys.exit(7)"
@@ -150,10 +150,10 @@ def test_what_is_ignored_stays_ignored() -> None:
     assert ended(process) == (7, "")
 
 
-def test_what_is_registered_for_the_end_is_done_before_signals_are_left_to_the_system() -> None:
+def test_exit_handlers_run_before_signals_return_to_the_system() -> None:
     code = """
     import atexit, signal
-    atexit.register(lambda: print("at the end", signal.getsignal(signal.SIGINT) == interrupts._nothing, flush=True))
+    atexit.register(lambda: print("at the end", signal.getsignal(signal.SIGINT) == interrupts._ignore, flush=True))
     ready()
     interrupts.finish()
     print(signal.getsignal(signal.SIGINT) == signal.SIG_DFL)
@@ -165,6 +165,7 @@ def test_what_is_registered_for_the_end_is_done_before_signals_are_left_to_the_s
 
 
 def test_a_python_program_keeps_its_own_handlers() -> None:
-    code = "import signal; import sparring.cli, sparring.stopping; sparring.cli.main(['recipes', '--json']); "
+    code = "import signal; import sparring.training.stopping; from sparring.cli.main import main; "
+    code += "main(['recipes', '--json']); "
     code += "sys.exit(signal.getsignal(signal.SIGINT) != signal.default_int_handler)"
     assert subprocess.run([sys.executable, "-c", "import sys; " + code], stdout=subprocess.DEVNULL).returncode == 0

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from sparring import measuring, sampling, scoring, training
 from sparring.errors import DataError, ResumeError
 from sparring.images import grid, on_squares
-from sparring.recipe import Recipe
-from sparring.session import Silence
+from sparring.recipes.recipe import Recipe
+from sparring.reports import measure as measuring
+from sparring.runs import generator as sampling
+from sparring.training import score as scoring
+from sparring.training import train as training
+from sparring.training.reporter import Silence
 
 
 def draw(folder: Path, mode: str, count: int = 160) -> Path:
@@ -51,8 +54,8 @@ def recipe_for(tiny_recipe: Recipe, folder: Path, **changes: Any) -> Recipe:
 def test_from_a_folder_to_a_verdict(
     mode: str, channels: str, depth: int, tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sparring.metrics.features.OWN_EPOCHS", 1)
-    monkeypatch.setattr("sparring.metrics.features.OWN_LEAST_STEPS", 2)
+    monkeypatch.setattr("sparring.evaluation.features.OWN_EPOCHS", 1)
+    monkeypatch.setattr("sparring.evaluation.features.OWN_LEAST_STEPS", 2)
     folder = draw(tmp_path / "shapes", mode)
     recipe = recipe_for(tiny_recipe, folder, channels=channels)
     run = training.train(recipe, out=tmp_path / "run", reporter=Silence(), tensorboard=mode == "RGBA")
@@ -66,7 +69,7 @@ def test_from_a_folder_to_a_verdict(
         return  # it takes its time, and channels are all that differs
     verdict = measuring.measure(run.path)
     assert verdict.data["split"] == "held-out"
-    assert verdict.extractor["name"].startswith("a judge of the labels of")
+    assert verdict.extractor["name"].startswith("a classifier of the labels of")
     assert verdict.balance is not None and len(verdict.balance.histogram) == 2
     assert scoring.judge(run)
     np.savez(tmp_path / "samples.npz", images=samples)
@@ -81,7 +84,7 @@ def test_a_run_goes_on_with_the_same_pictures_only(tiny_recipe: Recipe, tmp_path
     with pytest.raises(ResumeError, match="other settings: size was 16 and is now 20"):
         training.train(recipe.replace(size=20), out=tmp_path / "run", reporter=Silence())
     (folder / "disc" / "0.png").rename(tmp_path / "moved.png")
-    with pytest.raises(ResumeError, match="cannot go on with other data"):
+    with pytest.raises(ResumeError, match="cannot resume with other images"):
         training.train(recipe, out=tmp_path / "run", reporter=Silence())
     (tmp_path / "moved.png").rename(folder / "disc" / "0.png")
     training.train(recipe, out=tmp_path / "run", reporter=Silence())

@@ -1,5 +1,7 @@
-"""THE PACKAGE: what `import sparring` gives, and that it gives it at once."""
+"""The package: the public names, which `import sparring` provides without importing JAX."""
 
+import inspect
+import re
 import subprocess
 import sys
 from typing import Any
@@ -7,9 +9,15 @@ from typing import Any
 import pytest
 
 import sparring
-from sparring import data, errors, measuring, recipe, recipes, run, sampling, sweeping, training
-from sparring.metrics import verdict
+from sparring import data, errors, recipes
+from sparring.evaluation import verdict
+from sparring.recipes import recipe
+from sparring.reports import measure as measuring
+from sparring.runs import generator as sampling
+from sparring.runs import run
 from sparring.sweeps import space
+from sparring.sweeps import study as sweeping
+from sparring.training import train as training
 
 HOMES: dict[str, Any] = {
     "RECIPES": recipes.RECIPES,
@@ -55,9 +63,9 @@ def test_recipes_do_not_wait_for_jax() -> None:
 
 
 def test_names_stay_what_they_are_whatever_is_imported() -> None:
-    """`sparring.resume` and `sparring.data` are modules of the package too, and an import puts these into it."""
+    """An import of a module also sets an attribute of the package, which must not hide a public name."""
     program = (
-        "import sparring, sparring.training, sparring.cli\n"
+        "import sparring, sparring.training.train, sparring.cli.main\n"
         "for name in sorted(sparring.__all__):\n"
         "    for time in ('first', 'second'):\n"
         "        print(name, type(getattr(sparring, name)).__name__)\n"
@@ -79,6 +87,20 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'sparring' has no attribute 'tarin'"):
         _ = sparring.tarin
     assert not hasattr(sparring, "__version_info__")
+
+
+def test_the_tree_of_errors_matches_the_classes() -> None:
+    """Each line of the tree is a class below its base class, and every class has a line."""
+    parents: dict[str, str] = {}
+    path: list[str] = []
+    for indent, name in re.findall(r"^    ([ │├└─]*)(\w+)(?:  .*)?$", errors.__doc__ or "", re.M):
+        path[len(indent) // 4 :] = [name]
+        parents[name] = path[-2] if len(path) > 1 else ""
+    kinds = [kind for kind in vars(errors).values() if inspect.isclass(kind) and kind.__module__ == errors.__name__]
+    assert set(parents) == {kind.__name__ for kind in kinds}
+    for kind in kinds:
+        assert parents[kind.__name__] in ("", kind.__bases__[0].__name__), kind
+    assert [name for name, parent in parents.items() if not parent] == ["SparringError", "DamageWarning"]
 
 
 def test_a_public_error_catches_all_others() -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparring import training
-from sparring.recipe import FEW_IMAGES, Recipe
 from sparring.recipes import named_recipe
-from sparring.run import Run
-from sparring.session import Silence
+from sparring.recipes.recipe import FEW_IMAGES, Recipe
+from sparring.runs.run import Run
+from sparring.training import train as training
+from sparring.training.reporter import Silence
 
 
 class Listener(Silence):

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparring import data, measuring
-from sparring.cli import COMMANDS, main
+from sparring import data
+from sparring.cli.main import COMMANDS, main
+from sparring.evaluation.features import shipped_classifier
 from sparring.images import save_images
-from sparring.metrics.features import shipped_judge
+from sparring.reports import measure as measuring
 
 DOCS = Path(__file__).parent.parent / "docs"
 GUIDES = [
@@ -52,7 +53,7 @@ def test_every_option_that_a_guide_names_is_one(name: str, capsys: pytest.Captur
 @pytest.mark.long
 def test_the_commands_of_the_tutorial(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    load, judge = data.load, shipped_judge("mnist")
+    load, judge = data.load, shipped_classifier("mnist")
     monkeypatch.setattr(
         data, "load", lambda source, *rest, **more: load(str(digits) if source == "mnist" else source, *rest, **more)
     )

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import sparring
-from sparring import export, sampling
-from sparring.game import game_of
+from sparring import export
+from sparring.gan.gan import make_gan
+from sparring.gan.state import init_state
 from sparring.recipes import named_recipe
-from sparring.run import Run
-from sparring.state import first_state
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
 
 TORCH, ONNX = re.findall(
     r"```python\n(.*?)```", (Path(__file__).parent.parent / "docs" / "use-elsewhere.md").read_text(), re.DOTALL
@@ -33,12 +34,12 @@ def test_pytorch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     torch = pytest.importorskip("torch")
     assert len([line for line in TORCH.splitlines() if line and "import" not in line]) <= 10
     recipe = named_recipe(name)
-    state = first_state(game_of(recipe, (28, 28, 1)), jax.random.key(0))
+    state = init_state(make_gan(recipe, (28, 28, 1)), jax.random.key(0))
     sampling.write(
         sampling.Generator(
             sampling.describe(recipe, (28, 28, 1), {}, {"recipe": recipe.name, "step": 0}),
-            state.generator,
-            state.generator_statistics,
+            state.generator.params,
+            state.generator.batch_stats,
         ),
         tmp_path / "generator.safetensors",
     )

@@ -1,4 +1,4 @@
-"""THE COMMANDS of the page: `sparring watch` and `sparring train --watch`, as people type them."""
+"""The commands `sparring watch` and `sparring train --watch`."""
 
 import contextlib
 import json
@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sparring.cli import main
-from sparring.run import Run
+from sparring.cli.main import main
+from sparring.runs.run import Run
 
 pytest.importorskip("starlette", reason="needs the extra `watch`")
 
@@ -26,7 +26,7 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\?token=[\w-]+")
 
 
 def started(*words: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "sparring.cli", *words]
+    command = [sys.executable, "-m", "sparring.cli.main", *words]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -53,7 +53,7 @@ def test_a_folder_is_watched_until_ctrl_c(tiny_run: Run) -> None:
     assert process.returncode == 0 and (rest, errors) == ("", "")
 
 
-def test_a_port_that_was_asked_for_is_taken_or_said_to_be_in_use(tmp_path: Path) -> None:
+def test_a_requested_port_is_used_or_reported_as_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         process = started("watch", str(tmp_path), "--port", port)
@@ -83,11 +83,11 @@ def test_a_training_is_watched_as_long_as_it_takes(digits: Path, tmp_path: Path)
 
 
 class Terminal:
-    """A command in a terminal of its own; what it prints is read in a thread, so that it never waits."""
+    """A command in a pseudo-terminal. A thread reads its output, so that it never blocks."""
 
     def __init__(self, *words: str) -> None:
         self._own, other = pty.openpty()
-        command = [sys.executable, "-m", "sparring.cli", *words]
+        command = [sys.executable, "-m", "sparring.cli.main", *words]
         self.process = subprocess.Popen(command, stdin=other, stdout=other, stderr=other, start_new_session=True)
         os.close(other)
         self.printed = ""
@@ -109,7 +109,7 @@ class Terminal:
 
 
 def state(address: str) -> str:
-    """What the page says of its one run."""
+    """Return the state of the only run on the page."""
     with urllib.request.urlopen(address) as door:
         cookie, _, place = str(door.headers["set-cookie"]).partition("; HttpOnly; SameSite=Strict; Path=")
     asked = urllib.request.Request(f"http://{urlsplit(address).netloc}{place}api/runs", headers={"cookie": cookie})
@@ -137,7 +137,7 @@ def test_in_a_terminal_the_page_stays_after_the_training_until_ctrl_c(options: l
 
 def test_the_first_ctrl_c_ends_the_training_and_the_second_the_page(options: list[str], tmp_path: Path) -> None:
     terminal = Terminal(*options, "--steps", "2000000", "--out", str(tmp_path / "run"))
-    terminal.until("watch it learn")
+    terminal.until("watch the training: http")
     found = ADDRESS.search(terminal.printed)
     terminal.until("steps/s")
     terminal.interrupt()
@@ -148,7 +148,7 @@ def test_the_first_ctrl_c_ends_the_training_and_the_second_the_page(options: lis
     assert terminal.process.wait(20) == 130
 
 
-def test_who_is_told_to_end_does_not_wait_for_ctrl_c(options: list[str], tmp_path: Path) -> None:
+def test_a_terminated_training_does_not_wait_for_ctrl_c(options: list[str], tmp_path: Path) -> None:
     terminal = Terminal(*options, "--steps", "2000000", "--out", str(tmp_path / "run"))
     terminal.until("steps/s")
     terminal.process.terminate()
@@ -169,11 +169,14 @@ def test_without_a_terminal_open_tabs_see_the_end(options: list[str], tmp_path: 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("watch {folder}/missing", "missing is no folder; sparring train makes runs in the folder runs"),
+        ("watch {folder}/missing", "missing is not a folder"),
         ("watch {folder} --port 0", "--port must lie between 1 and 65,535, not 0"),
-        ("watch {folder} --host 0.0.0.0", "on 0.0.0.0 other machines can ask, and nothing is encrypted: add --i-know"),
-        ("watch {folder} --host no.such.invalid", "on no.such.invalid other machines can ask"),
-        ("watch {folder} --host 203.0.113.7 --i-know", "there can be no page at 203.0.113.7, port 8765"),
+        (
+            "watch {folder} --host 0.0.0.0",
+            "on 0.0.0.0 other machines can connect, and nothing is encrypted: add --i-know",
+        ),
+        ("watch {folder} --host no.such.invalid", "on no.such.invalid other machines can connect"),
+        ("watch {folder} --host 203.0.113.7 --i-know", "the page cannot listen at 203.0.113.7, port 8765"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(

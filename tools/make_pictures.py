@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sparring import animation, sampling
 from sparring.images import save_images
-from sparring.run import Run
+from sparring.reports import animation
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
 
 FOLDER = Path(__file__).parent.parent / "docs" / "results"
 ROWS, COLUMNS = 6, 16

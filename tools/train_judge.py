@@ -1,6 +1,6 @@
 """How the judges that come with the package were made.
 
-python tools/train_judge.py mnist --out sparring/metrics/judges/mnist.safetensors
+python tools/train_judge.py mnist --out sparring/evaluation/judges/mnist.safetensors
 """
 
 import argparse
@@ -9,8 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from sparring import atomic, data
-from sparring.metrics.judge import Augmentation, accuracy, pack_judge, train_judge
+from sparring import data
+from sparring.evaluation.classifier import Augmentation, accuracy, pack_classifier, train_classifier
+from sparring.files import atomic
 
 SETTINGS = {
     "mnist": {"epochs": 16, "augmentation": Augmentation(pixels=0.07, degrees=10, scale=0.1)},
@@ -33,8 +34,8 @@ def main() -> None:
         if step % 500 == 0:
             print(f"step {step:,} of {steps:,}, {time.monotonic() - began:.0f} s", file=sys.stderr)
 
-    judge = train_judge(data.load(given.data), seed=given.seed, progress=progress, **settings)
-    content, about = pack_judge(judge)
+    judge = train_classifier(data.load(given.data), seed=given.seed, progress=progress, **settings)
+    content, about = pack_classifier(judge)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(given.out, content)
     right = accuracy(judge, data.load(given.data, "test"))

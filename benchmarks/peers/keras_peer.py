@@ -94,7 +94,7 @@ def convolutional_discriminator() -> Model:
 
 
 @dataclass(frozen=True)
-class Game:
+class GAN:
     """The networks of a text, compiled."""
 
     generator: Model
@@ -102,12 +102,12 @@ class Game:
     stacked: Model
 
 
-def game(generator: Model, discriminator: Model, optimizer: Callable[[], Any], metrics: list[str]) -> Game:
+def gan(generator: Model, discriminator: Model, optimizer: Callable[[], Any], metrics: list[str]) -> GAN:
     """Both networks and the stacked model, compiled."""
     discriminator.compile(optimizer=optimizer(), loss="binary_crossentropy", metrics=metrics)
     stacked = keras.Sequential([generator, discriminator])
     stacked.compile(optimizer=optimizer(), loss="binary_crossentropy")
-    return Game(generator, discriminator, stacked)
+    return GAN(generator, discriminator, stacked)
 
 
 def noise(rows: int, std: float = 1.0) -> np.ndarray:
@@ -118,7 +118,7 @@ def noise(rows: int, std: float = 1.0) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------ loops
 
 
-def two_updates(nets: Game, images: np.ndarray, batch: int, spare_predict: bool) -> Callable[[int], worker.Losses]:
+def two_updates(nets: GAN, images: np.ndarray, batch: int, spare_predict: bool) -> Callable[[int], worker.Losses]:
     """`mlp-128` and `mlp-sgd`: the discriminator learns from real images, then from fakes."""
     ones, zeros = np.ones((batch, 1)), np.zeros((batch, 1))
 
@@ -139,7 +139,7 @@ def two_updates(nets: Game, images: np.ndarray, batch: int, spare_predict: bool)
     return run
 
 
-def mixed_slices(nets: Game, images: np.ndarray, batch: int) -> Callable[[int], worker.Losses]:
+def mixed_slices(nets: GAN, images: np.ndarray, batch: int) -> Callable[[int], worker.Losses]:
     """`mlp-adam`: half a batch of neighbours and half a batch of fakes, in one update."""
     half = batch // 2
 
@@ -158,7 +158,7 @@ def mixed_slices(nets: Game, images: np.ndarray, batch: int) -> Callable[[int], 
     return run
 
 
-def mixed_in_order(nets: Game, images: np.ndarray, batch: int) -> Callable[[int], worker.Losses]:
+def mixed_in_order(nets: GAN, images: np.ndarray, batch: int) -> Callable[[int], worker.Losses]:
     """`dcgan-tanh`: the data in order, a batch of them and a batch of fakes in one update."""
     place = 0
 
@@ -178,37 +178,37 @@ def mixed_in_order(nets: Game, images: np.ndarray, batch: int) -> Callable[[int]
     return run
 
 
-def mlp_128(images: np.ndarray) -> tuple[Game, Callable[[int], worker.Losses]]:
+def mlp_128(images: np.ndarray) -> tuple[GAN, Callable[[int], worker.Losses]]:
     """Batches of 128, Adam as Keras has it."""
     discriminator = dense_discriminator((128,), slope=0.01)
-    nets = game(narrow_generator(), discriminator, keras.optimizers.Adam, ["accuracy"])
+    nets = gan(narrow_generator(), discriminator, keras.optimizers.Adam, ["accuracy"])
     return nets, two_updates(nets, images / 127.5 - 1, batch=128, spare_predict=True)
 
 
-def mlp_sgd(images: np.ndarray) -> tuple[Game, Callable[[int], worker.Losses]]:
+def mlp_sgd(images: np.ndarray) -> tuple[GAN, Callable[[int], worker.Losses]]:
     """Batches of 32, plain SGD."""
     discriminator = dense_discriminator((512, 256), slope=0.2)
-    nets = game(wide_generator(), discriminator, keras.optimizers.SGD, ["accuracy"])
+    nets = gan(wide_generator(), discriminator, keras.optimizers.SGD, ["accuracy"])
     return nets, two_updates(nets, images / 127.5 - 1, batch=32, spare_predict=False)
 
 
-def mlp_adam(images: np.ndarray) -> tuple[Game, Callable[[int], worker.Losses]]:
+def mlp_adam(images: np.ndarray) -> tuple[GAN, Callable[[int], worker.Losses]]:
     """16 and 16 mixed for D, 32 for G; Adam whose rate falls."""
 
     def adam() -> Any:
         return keras.optimizers.Adam(keras.optimizers.schedules.InverseTimeDecay(2e-4, 1, 8e-9))
 
-    nets = game(wide_generator(), dense_discriminator((784, 392), slope=0.2), adam, ["accuracy"])
+    nets = gan(wide_generator(), dense_discriminator((784, 392), slope=0.2), adam, ["accuracy"])
     return nets, mixed_slices(nets, (images.astype(np.float32) - 127.5) / 127.5, batch=32)
 
 
-def dcgan_tanh(images: np.ndarray) -> tuple[Game, Callable[[int], worker.Losses]]:
+def dcgan_tanh(images: np.ndarray) -> tuple[GAN, Callable[[int], worker.Losses]]:
     """64 and 64 mixed for D, 64 for G; SGD with Nesterov momentum."""
 
     def sgd() -> Any:
         return keras.optimizers.SGD(5e-4, momentum=0.9, nesterov=True)
 
-    nets = game(convolutional_generator(), convolutional_discriminator(), sgd, [])
+    nets = gan(convolutional_generator(), convolutional_discriminator(), sgd, [])
     return nets, mixed_in_order(nets, (images / 255 - 0.5) * 2, batch=64)
 
 

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 import worker
 
-from sparring import speed
 from sparring.recipes import named_recipe
+from sparring.training import benchmark as speed
 
 
 def make(recipe: str, images: np.ndarray) -> worker.Loop:

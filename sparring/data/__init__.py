@@ -1,4 +1,17 @@
-"""Data sets: `load` takes a name or a path and gives an `ImageSet`."""
+"""IMAGES: `load` takes the name of a data set or a path and returns an `ImageSet`.
+
+image_set.py   images in memory or on disk, perhaps with labels
+selection.py   some of many images, read when needed
+arrays/        array files: IDX, NPZ, NPY
+named/         data sets with a name
+pictures/      the user's own pictures
+samples.py     samples of other programs, to be judged
+splits.py      the usual names of train, test and validation
+classes.py     labels and counts per class
+batches.py     the images of a batch, as a function of (seed, step)
+validation.py  training and validation images
+check.py       `sparring data check`
+"""
 
 import dataclasses
 import difflib
@@ -7,16 +20,16 @@ from pathlib import Path
 
 import numpy as np
 
-from sparring.data import archive, folder
-from sparring.data.arrays import NPY_MAGIC, as_images, class_labels, is_npz, read_npy, read_npz
-from sparring.data.decode import HEAD, is_picture
-from sparring.data.idx import SPLIT_FILES, Split, find_idx, is_file, is_folder, load_idx_file, load_idx_folder
-from sparring.data.idx_set import idx_in_folder, idx_in_zip
-from sparring.data.images import ImageSet
-from sparring.data.named import NAMED, NamedSet, load_named, recognised
-from sparring.data.pictures import Collection, collect_array, collect_pictures, whole_set
-from sparring.data.shaping import Shaping, shaping_of
-from sparring.data.stacked import STACKED, load_stacked
+from sparring.data.arrays.idx import SPLIT_FILES, Split, find_idx, is_file, is_folder, load_idx_file, load_idx_folder
+from sparring.data.arrays.idx_set import idx_in_folder, idx_in_zip
+from sparring.data.arrays.npz import NPY_MAGIC, as_images, class_labels, is_npz, read_npy, read_npz
+from sparring.data.image_set import ImageSet
+from sparring.data.named.sets import NAMED, NamedSet, load_named, recognised
+from sparring.data.named.stacked import STACKED, load_stacked
+from sparring.data.pictures import archive, folder
+from sparring.data.pictures.collection import Collection, collect_array, collect_pictures, whole_set
+from sparring.data.pictures.decode import HEAD, is_picture
+from sparring.data.pictures.shaping import Shaping, shaping_of
 from sparring.errors import DataError
 
 __all__ = [
@@ -37,34 +50,34 @@ __all__ = [
 ]
 
 NAMES = (*NAMED, STACKED)
-"""Every name that `load` knows."""
+"""The names that `load` accepts."""
 AS_THEY_ARE = Shaping()
-"""Images of their own size; gray, or in color on white."""
+"""Keep the size of the images; gray, or color on white."""
 
 
 def load(source: str, split: Split = "train", shaping: Shaping = AS_THEY_ARE, strict: bool = False) -> ImageSet:
-    """The images that `source` stands for, with their labels where there are any.
+    """Load images, with their labels if there are any.
 
     Args:
-        source: The name of a data set (one of `NAMES`), which comes first: write "./mnist" for a folder of that name;
-            or a path: a folder of pictures, whose sub-folders are classes; a zip file of such a folder; an NPZ file
-            with the array `images` or `x_train`; an IDX file with images, gzipped or not, whose labels are taken from
-            the file beside it that is named alike; an NPY file with an array of images; or a folder or a zip file of
-            IDX files, named as MNIST's are.
-        split: Which part of the set. A folder without sub-folders such as "train" and "test" is all training data and
-            has no test split; the same goes for files (`sparring.data.splits` has the names).
-        shaping: The size and the channels that they shall have, and how their files are read.
-        strict: Whether a picture that cannot be read is an error; else it is left out, and the notice counts it.
+        source: The name of a data set (one of `NAMES`) or a path. A name has priority: write "./mnist" for a folder of
+            that name. A path is one of: a folder of pictures, whose sub-folders are classes; a zip file of such a
+            folder; an NPZ file with the array `images` or `x_train`; an NPY file with an array of images; an IDX file
+            of images, gzipped or not, with its labels in the file of the matching name; or a folder or a zip file of
+            IDX files that are named like MNIST's.
+        split: The part of the set. Without sub-folders such as "train" and "test", all images are training data, and
+            there is no test split; the same applies to arrays (see `sparring.data.splits`).
+        shaping: The size and the channels of the images, and how their files are read.
+        strict: Whether an unreadable picture is an error. Otherwise it is left out and counted in the notice.
 
     Raises:
-        DataError: `source` is none of these, or what it stands for is missing, damaged, or not what it should be.
+        DataError: `source` is none of these, or it is missing, damaged or invalid.
     """
     image_set = whole_set(collect(source, split, shaping), strict)
     return dataclasses.replace(image_set, name=_shown(source)) if image_set.name == source else image_set
 
 
 def collect(source: str, split: Split = "train", shaping: Shaping = AS_THEY_ARE) -> Collection:
-    """What `source` holds, and what cannot be read of it. Raises `DataError` as `load` does."""
+    """Read `source` and list what cannot be read. Raises `DataError` as `load` does."""
     if split not in ("train", "test"):
         raise DataError(f"there is no split {split!r}, only 'train' and 'test'")
     try:
@@ -74,7 +87,7 @@ def collect(source: str, split: Split = "train", shaping: Shaping = AS_THEY_ARE)
 
 
 def collect_test(source: str, shaping: Shaping = AS_THEY_ARE) -> Collection | None:
-    """The test images of a source; None where there are none, or they cannot be read."""
+    """The test images of a source; None if there are none or they cannot be read."""
     with suppress(DataError):
         return collect(source, "test", shaping)
     return None
@@ -101,7 +114,7 @@ def _collect(source: str, split: Split, shaping: Shaping) -> Collection:
 
 
 def has_pictures(source: str) -> bool:
-    """Whether `source` is a folder or a zip file of pictures, which have no size before one is chosen."""
+    """Whether `source` is a folder or a zip file of pictures, which may have any size."""
     path = _path(source)
     if source in NAMES or not source:
         return False
@@ -115,7 +128,7 @@ def _collect_folder(path: Path, source: str, split: Split, shaping: Shaping) -> 
         return collect_array(_in_range(load_idx_folder(path, split, name=source), shaping), source, shaping)
     if folder.is_run(path):
         raise DataError(
-            f"{source} is a run of Sparring, not a folder of pictures: `sparring train --resume` goes on with it, "
+            f"{source} is a run of Sparring, not a folder of pictures: `sparring train --resume` continues it, "
             "`sparring measure` judges it"
         )
     if (idx_set := idx_in_folder(path)) is not None:
@@ -150,7 +163,7 @@ def _collect_npz(path: Path, source: str, split: Split, shaping: Shaping) -> Col
 
 
 def _in_range(images: ImageSet, shaping: Shaping) -> ImageSet:
-    """Images of an IDX file, whose bytes may be of another range; those of a set that has a name are as they are."""
+    """Images of an IDX file, scaled to 0 to 255 unless they belong to a named data set."""
     known = recognised(images)
     if known is not images:
         return known
@@ -160,14 +173,14 @@ def _in_range(images: ImageSet, shaping: Shaping) -> ImageSet:
 
 
 def _shown(source: str) -> str:
-    """What images are called in titles: as they were given, and "." by the name of the folder that it is."""
+    """The name of images in titles: the source as given, or the name of the folder instead of "."."""
     path = _path(source)
     return source if Path(source).name not in ("", "..", "~") else path.resolve().name or source
 
 
 def _path(source: str) -> Path:
     path = Path(source)
-    with suppress(RuntimeError):  # "~" where no home folder is known
+    with suppress(RuntimeError):  # "~" without a home folder
         path = path.expanduser()
     return path
 
@@ -181,7 +194,7 @@ def _is_zip(path: Path) -> bool:
 
 
 def _is_npz(path: Path) -> bool:
-    """Whether a file is an NPZ file, or calls itself one."""
+    """Whether a file is an NPZ file by its content or its name."""
     return path.suffix.lower() == ".npz" or (_is_zip(path) and is_npz(archive.members(path)))
 
 

@@ -1,4 +1,4 @@
-"""THE CHECK of a source before anything is trained: what is in it, how it will look, and the command to train it."""
+"""THE CHECK of a data source: what it holds, a contact sheet, and the command to train on it."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from sparring.atomic import MayReplace
-from sparring.data.files import shown
-from sparring.data.images import ImageSet, all_alike
-from sparring.data.pictures import Collection
-from sparring.data.ranges import range_words
-from sparring.data.shaping import SIDES, Shaping
+from sparring.data.arrays.ranges import range_words
+from sparring.data.image_set import ImageSet, all_alike
+from sparring.data.pictures.collection import Collection
+from sparring.data.pictures.listing import shown
+from sparring.data.pictures.shaping import SIDES, Shaping
+from sparring.data.selection import ManyImages, pieces
 from sparring.data.splits import USES, Part
+from sparring.data.validation import LEAST_VALIDATION
 from sparring.errors import DataError
+from sparring.files.atomic import MayReplace
 from sparring.images import grid, grid_scale, picture, save_picture, save_png, some_places
-from sparring.plain import shell_joined
-from sparring.recipe import Recipe
-from sparring.selection import ManyImages, pieces
+from sparring.recipes.recipe import Recipe
+from sparring.terminal.output import shell_joined
 
 LISTED = 20
-"""Lines of a list in the text; JSON has all."""
+"""Lines of a list in the text; the JSON has all."""
 SHEET_COLUMNS, SHEET_ROWS = 12, 20
-"""Pictures of a class on the contact sheet, and classes; without classes it has as many rows as columns."""
+"""Pictures per class and classes on the contact sheet. Without classes it is square."""
 MARGIN = 120
-"""Pixels for the name of a class."""
-LEAST_HELD_OUT, LARGEST_SHARE = 50, 0.2
-"""So many images are wanted unseen, to judge a run by, unless that is a larger share of all."""
+"""Pixels for a class name on the contact sheet."""
+LARGEST_SHARE = 0.2
+"""The largest share of the images that the suggested command makes validation images."""
 EDGES = (*SIDES, 256, 512, 1024, 2048, 4096)
-"""Shorter sides at which a new line of the table of sizes begins."""
+"""Shorter sides in pixels at which a new line of the table of sizes begins."""
 CHANNEL_WORDS = {1: "gray", 3: "color", 4: "color with alpha"}
 
 
 def report(collection: Collection, shaping: Shaping, recipe: Recipe, test: Collection | None = None) -> dict[str, Any]:
-    """All that is found, as JSON values, of training images and perhaps test images; the command is one for that
-    recipe."""
+    """Describe training images and perhaps test images as JSON values, with the command to train `recipe` on them."""
     images = collection.images
     seen = None if images is None else digests(images.images)
     unseen = None if test is None or test.images is None else digests(test.images.images)
@@ -66,7 +66,7 @@ def report(collection: Collection, shaping: Shaping, recipe: Recipe, test: Colle
 
 
 def refuse_untrainable(collection: Collection) -> ImageSet:
-    """The images of a collection. Raises `DataError` where there are not two different ones."""
+    """The images of a collection. Raises `DataError` unless there are two different ones."""
     images = collection.images
     if images is None:
         first = f": {collection.problems[0].name}, {collection.problems[0].reason}" if collection.problems else ""
@@ -77,7 +77,7 @@ def refuse_untrainable(collection: Collection) -> ImageSet:
 
 
 def class_counts(images: ImageSet) -> dict[str, int] | None:
-    """Images of each class; None where they have no labels."""
+    """Images of each class; None without labels."""
     if images.labels is None:
         return None
     counts = np.bincount(images.labels, minlength=len(images.class_names))
@@ -85,18 +85,18 @@ def class_counts(images: ImageSet) -> dict[str, int] | None:
 
 
 def parts(collection: Collection, test: Collection | None) -> tuple[Part, ...]:
-    """The splits of a source by the names that they have there, or by ours; none where all is training data."""
+    """The splits of a source; none if all images are training data."""
     if collection.parts or test is None:
         return collection.parts
     return Part("train", "train", collection.count), Part("test", "test", test.count)
 
 
 Digests = NDArray[np.uint64]
-"""Half of a SHA-256 of each image (N, 2): millions of them fit into memory."""
+"""The first half of the SHA-256 of each image (N, 2), so that millions fit into memory."""
 
 
 def digests(images: ManyImages) -> Digests:
-    """The digest of each image as it is trained on."""
+    """Compute the digest of each image."""
     some: list[ManyImages] = [images[:1]] if all_alike(images) else [images]
     found = np.empty((len(some[0]), 2), np.uint64)
     place = 0
@@ -108,8 +108,8 @@ def digests(images: ManyImages) -> Digests:
 
 
 def duplicates(seen: Digests, names: Sequence[str]) -> list[list[str | int]]:
-    """Groups of images whose pixels are the same, by file, or by number where they have none."""
-    order = np.lexsort((seen[:, 1], seen[:, 0]))  # stable: equal ones stay in the order of their places
+    """Groups of identical images, by file name, or by index if there are no files."""
+    order = np.lexsort((seen[:, 1], seen[:, 0]))  # stable: equal images keep their order
     begins = np.flatnonzero(np.append(True, (np.diff(seen[order], axis=0) != 0).any(axis=1)))
     lengths = np.diff(np.append(begins, len(order)))
     groups = [order[begins[i] : begins[i] + lengths[i]].tolist() for i in np.flatnonzero(lengths > 1)]
@@ -117,7 +117,7 @@ def duplicates(seen: Digests, names: Sequence[str]) -> list[list[str | int]]:
 
 
 def command(collection: Collection, shaping: Shaping, recipe: Recipe) -> str | None:
-    """What to type to train that recipe on the collection; None where it cannot be trained on."""
+    """The command that trains a recipe on the collection; None if there are not enough images."""
     if collection.images is None or collection.count < 2:
         return None
     height, width = collection.images.images.shape[1:3]
@@ -129,8 +129,8 @@ def command(collection: Collection, shaping: Shaping, recipe: Recipe) -> str | N
     words += ["--range", range_words(shaping.range)] if shaping.range is not None else []
     words += ["--follow-links"] if shaping.follow_links else []
     share = recipe.held_out
-    if int(share * collection.count) < LEAST_HELD_OUT:
-        share = min(LARGEST_SHARE, math.ceil(100 * LEAST_HELD_OUT / collection.count) / 100)
+    if int(share * collection.count) < LEAST_VALIDATION:
+        share = min(LARGEST_SHARE, math.ceil(100 * LEAST_VALIDATION / collection.count) / 100)
         words += ["--held-out", f"{share:g}"]
     left = collection.count - int(share * collection.count)
     if left < recipe.reals_per_step:
@@ -143,58 +143,58 @@ def command(collection: Collection, shaping: Shaping, recipe: Recipe) -> str | N
 
 
 def print_report(found: dict[str, Any], console: Console) -> None:
-    """The report as text."""
+    """Print the report as text."""
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
     if found["images"]:
         height, width, depth = found["shape"]
-        say(
+        log(
             f"{shown(found['source'])}: {found['images']:,} images, trained on at {width} x {height} in "
             f"{CHANNEL_WORDS[depth]}"
         )
         for note in found["notes"]:
-            say(f"note: {note}")
+            log(f"note: {note}")
         console.print(_sizes(found["sizes"]))
         if found["classes"]:
             console.print(_classes(found["classes"]))
         else:
-            say("no classes\n")
-        _say_duplicates(found["duplicates"], say)
-        _say_splits(found, say)
+            log("no classes\n")
+        _print_duplicates(found["duplicates"], log)
+        _print_splits(found, log)
     if found["problems"]:
-        say(f"{len(found['problems']):,} left out:")
+        log(f"{len(found['problems']):,} left out:")
         for problem in found["problems"][:LISTED]:
-            say(f"  {problem['file']}: {problem['reason']}")
+            log(f"  {problem['file']}: {problem['reason']}")
         if len(found["problems"]) > LISTED:
-            say(f"  and {len(found['problems']) - LISTED:,} more; --json lists all")
+            log(f"  and {len(found['problems']) - LISTED:,} more; --json lists all")
     if found["ignored"]:
-        say(f"{found['ignored']:,} other files or hidden folders passed over")
+        log(f"{found['ignored']:,} other files or hidden folders ignored")
 
 
-def _say_splits(found: dict[str, Any], say: Any) -> None:
+def _print_splits(found: dict[str, Any], log: Any) -> None:
     for split in found["splits"]:
-        say(f"split {split['name']}: {split['images']:,} images, {USES[split['role']]}")
+        log(f"split {split['name']}: {split['images']:,} images, {USES[split['role']]}")
     if found["test_copies"]:
-        say(f"{found['test_copies']:,} of the test images are copies of training images, pixel by pixel")
+        log(f"{found['test_copies']:,} of the test images are copies of training images, pixel by pixel")
     elif found["test_copies"] == 0:
-        say("no test image is a copy of a training image")
+        log("no test image is a copy of a training image")
 
 
-def _say_duplicates(groups: list[list[str | int]], say: Any) -> None:
+def _print_duplicates(groups: list[list[str | int]], log: Any) -> None:
     extra = sum(len(group) - 1 for group in groups)
     if not extra:
-        say("no image is there twice")
+        log("no duplicate images")
         return
     copies = "copies of others, pixel by pixel" if extra > 1 else "a copy of another, pixel by pixel"
-    say(f"{extra:,} of the images are {copies}" if extra > 1 else f"1 of the images is {copies}")
+    log(f"{extra:,} of the images are {copies}" if extra > 1 else f"1 of the images is {copies}")
     names = [str(name) for name in groups[0][:3]]
-    say(f"  the first: {', '.join(names)}{' ...' if len(groups[0]) > 3 else ''}")
+    log(f"  the first: {', '.join(names)}{' ...' if len(groups[0]) > 3 else ''}")
 
 
 def _sizes(sizes: list[dict[str, int]]) -> Table:
-    """Each size if there are few, else how many images have shorter sides in which range."""
+    """A table of all sizes if there are few, else of ranges of the shorter side."""
     table = _table("size in pixels" if len(sizes) <= LISTED // 2 else "shorter side", "images")
     if len(sizes) <= LISTED // 2:
         for size in sizes:

@@ -1,4 +1,4 @@
-"""SPLITS: the usual names of the parts of a data set: train, test, validation, and what is neither."""
+"""SPLITS: the usual names of the parts of a data set (train, test, validation) in folders, arrays and files."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ FILLERS = {
     "split",
     "samples",
 }
-"""Words beside those that say nothing, as in "train_images"."""
+"""Words beside these that are ignored, as in "train_images"."""
 USES: dict[Role, str] = {
     "train": "trained on",
-    "test": "never trained on; `sparring measure` compares with them",
+    "test": "not trained on; `sparring measure` compares with them",
     "validation": "not used",
     "extra": "not used",
 }
-"""What becomes of the images of a split."""
+"""How the images of a split are used."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a data set."""
+    """One split of a data set."""
 
     name: str
-    """Its folder or array, as it is called."""
+    """The name of its folder or array."""
     role: Role
     images: int
 
 
 @dataclass(frozen=True)
 class SplitName:
-    """A name that says which split something is."""
+    """The name of a split, taken apart."""
 
     role: Role
     rest: str
@@ -66,7 +66,7 @@ class SplitName:
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name: "trainA", "x_train" and "Train Images" have two each."""
+    """The words of a name. "trainA", "x_train" and "Train Images" have two each."""
     if name.lower() in WORDS:
         return [name.lower()]
     found = re.findall(r"t10k|[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
@@ -75,7 +75,7 @@ def words_of(name: str) -> list[str]:
 
 @lru_cache(4096)
 def split_name(name: str) -> SplitName | None:
-    """Which split a folder or an array of this name is; None where it names none, or several."""
+    """The split that a folder or an array of this name holds; None if the name has no split or several."""
     words = words_of(name)
     roles = [word for word in words if word in WORDS]
     if len(roles) != 1:
@@ -84,7 +84,7 @@ def split_name(name: str) -> SplitName | None:
 
 
 def splits_among(names: Iterable[str]) -> dict[str, SplitName]:
-    """Those of some folders' names that name splits of one set: what else is in their names is the same."""
+    """The folders that are splits of one set: the rest of their names is the same."""
     found = {name: split for name in names if (split := split_name(name))}
     rests = Counter("" if split.domain else split.rest for split in found.values())
     if not rests:
@@ -94,7 +94,7 @@ def splits_among(names: Iterable[str]) -> dict[str, SplitName]:
 
 
 def _without_filler(word: str) -> list[str]:
-    """ "trainset" as "train" and "set"."""
+    """Take "trainset" apart into "train" and "set"."""
     for filler in sorted(FILLERS, key=len, reverse=True):
         if word.endswith(filler) and word.removesuffix(filler) in WORDS:
             return [word.removesuffix(filler), filler]

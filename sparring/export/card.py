@@ -1,6 +1,6 @@
-"""THE MODEL CARD: what a generator was trained on, how, how good it is, and how to load it.
+"""The model card: the training data, the recipe, the measures, and how to load the generator.
 
-Markdown, with a header such as model hubs read.
+It is Markdown with the YAML front matter of model hubs.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sparring.comparison import judged_words, measure_words
-from sparring.data.holdout import held_out_count
-from sparring.metrics.verdict import Verdict
-from sparring.plain import printable
-from sparring.recipe import Recipe
-from sparring.sampling import Generator
+from sparring.data.validation import validation_count
+from sparring.evaluation.comparison import judged_words, measure_words
+from sparring.evaluation.verdict import Verdict
+from sparring.recipes.recipe import Recipe
+from sparring.runs.generator import Generator
+from sparring.terminal.output import printable
 
 IDENTIFIER, YAML_WORDS = re.compile(r"[a-z][a-z0-9.+-]*"), {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
-"""What YAML reads as the text that it is, and what it reads as something else."""
+"""Text that YAML reads as a string without quotes, and the exceptions."""
 MARKUP, WWW = re.compile(r"[\\`*_\[\]!|~#$:@]"), re.compile(r"(?i)\b(www)\.")
-"""What Markdown may take for markup, or for the beginning of a link."""
+"""What Markdown may interpret as markup, or as the beginning of a link."""
 SHAPED = re.compile(r"( at \d+ x \d+)?( in gray| in color| with alpha)?$")
-"""What the name of images says of how they were shaped, behind where they come from."""
+"""The suffix of a data set's name that describes its shaping."""
 UNKNOWN = "unknown"
-"""The licence where nobody has named one: that of the images decides, and Sparring does not know it."""
+"""The default licence. The licence of the training images decides, and Sparring cannot determine it."""
 
 
 def card(
@@ -35,7 +35,7 @@ def card(
     verdict: Verdict | None = None,
     licence: str = UNKNOWN,
 ) -> str:
-    """The card. Without a recipe, an environment and a verdict it says what the generator's file says."""
+    """Return the card. Without a recipe, an environment and a verdict it contains only the generator's own metadata."""
     trained = generator.description["trained"]
     height, width, channels = generator.image_shape
     facts = [
@@ -53,7 +53,7 @@ def card(
         f"# {_text(trained['recipe'])} on {_text(trained['data'])}",
         "\n".join(f"- {name}: {_text(words)}" for name, words in facts if words),
         "## How good it is",
-        _scores(verdict) if verdict else "It was not measured. `sparring measure` would.",
+        _scores(verdict) if verdict else "Not measured yet; use `sparring measure`.",
         "## How to load it",
         "With `pip install sparring`:",
         f"```python\n{LOADING}```",
@@ -71,7 +71,7 @@ save_images("samples.png", generator.sample(64, seed=0), columns=8)
 
 
 def _header(licence: str, conditional: bool) -> str:
-    """The front matter, in YAML. Hubs have no task for generators that are told a class, so these name none."""
+    """Return the YAML front matter. Hubs have no task for conditional generators, so these get none."""
     task = [] if conditional else ["pipeline_tag: unconditional-image-generation"]
     tags = "[gan, image-generation, class-conditional]" if conditional else "[gan, image-generation]"
     lines = [f"license: {_yaml(licence)}", "library_name: sparring", *task, f"tags: {tags}"]
@@ -79,21 +79,20 @@ def _header(licence: str, conditional: bool) -> str:
 
 
 def _yaml(words: str) -> str:
-    """A text as YAML has it: as it is where that can be nothing else, or as a JSON string, which is YAML, too."""
+    """Return a text as YAML: unquoted if that is unambiguous, else as a JSON string, which is valid YAML."""
     if IDENTIFIER.fullmatch(words) and words not in YAML_WORDS:
         return words
     return json.dumps(printable(words), ensure_ascii=False)
 
 
 def _text(words: str) -> str:
-    """Words of others, on one line and without markup: names of classes and images may hold anything."""
+    """Return untrusted text on one line with its markup escaped."""
     line = printable(words).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return WWW.sub(r"\1\\.", MARKUP.sub(r"\\\g<0>", line))
 
 
 def shown_name(name: str, path: str | None = None) -> str:
-    """The name of images as others may see it: of a path the last part. Of "." it is the name of the folder, which
-    `path` leads to."""
+    """Return the name of a data set without its folders. For ".", the name is taken from `path`."""
     given, shaped = name, ""
     if found := SHAPED.search(name):
         given, shaped = name[: found.start()], found[0]
@@ -105,7 +104,7 @@ def shown_name(name: str, path: str | None = None) -> str:
 
 
 def without_paths(words: str, *paths: str | None) -> str:
-    """A sentence in which each of these paths is only its last part."""
+    """Shorten each of these paths in a text to its last part."""
     for path in sorted({path for path in paths if path and shown_name(path) != path}, key=len, reverse=True):
         if re.search(r"[^./\\]", path):
             words = re.sub(rf"(?<![\w./\\-]){re.escape(path)}(?![\w/\\-])", lambda found: shown_name(found[0]), words)
@@ -117,7 +116,7 @@ def _data_words(name: str, recipe: Recipe | None, environment: dict[str, Any] | 
         return name
     data = environment["data"]
     count = int(data["shape"][0])
-    held_out = 0 if recipe is None else held_out_count(count, recipe.held_out)
+    held_out = 0 if recipe is None else validation_count(count, recipe.held_out)
     kept = f" ({held_out:,} more are validation images, which were not trained on)" if held_out else ""
     return f"{name}, {count - held_out:,} images{kept}, SHA-256 of all {data['checksum'][:12]}..."
 
@@ -130,7 +129,7 @@ def _version_words(environment: dict[str, Any] | None) -> str:
 
 
 def _scores(verdict: Verdict) -> str:
-    """A table of what was measured, and what it was measured by."""
+    """Return a table of the measures, and how they were measured."""
     rows = [["measure", "value", "± 95%", "real images", "better"], ["---"] * 5]
     rows += [[about.title, *numbers, about.better] for about, *numbers in measure_words(verdict)]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)

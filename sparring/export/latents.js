@@ -1,11 +1,11 @@
-// LATENTS in a browser: drawing them, and the way from one to another. For the exported page and for the live one.
+// Latents in a browser: sampling and interpolation. For exported pages and the live page.
 
-// A normal number of that standard deviation.
+// Returns a normally distributed number with that standard deviation.
 export function normal(std) {
   return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()) * std;
 }
 
-// The place at share t of the great circle from a to b, where normal latents lie; lengths go from one to the other.
+// Spherical interpolation from a (t = 0) to b (t = 1). The length is interpolated linearly.
 export function between(a, b, t) {
   if (t <= 0) return a;
   if (t >= 1) return b;

@@ -1,8 +1,7 @@
-"""LAYERS: a trained generator as a list of plain layers, so few kinds that other programs can compute them all.
+"""A trained generator as a list of simple layers, of few enough kinds that other programs can implement them all.
 
-A value is (N, H, W, C), or (N, features); a layer makes another one of it. What each architecture's generator is in
-such layers is said below, once: the ONNX file and the page are both made of this list, and are held against the
-network itself before they are kept.
+A layer maps a value (N, H, W, C) or (N, features) to another one. The layers of each architecture are defined once,
+below. The ONNX file and the HTML page are both made from this list, and are compared with the network itself.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.networks import dcgan, dcgan_tanh, mlp, patch
-from sparring.networks.convolution import transposed_in_phases
-from sparring.sampling import Generator
+from sparring.networks.fast.convolution import transposed_in_phases
+from sparring.runs.generator import Generator
 
 Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """What is fed in, beside the row of `table` (classes, numbers) that the label names: (N, features + numbers)."""
+    """Concatenate the input with the label's row of `table` (classes, numbers): (N, features + numbers)."""
 
     table: Values
 
@@ -38,7 +37,7 @@ class Dense:
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """Weights (h, w, C, F) over every place, zeros beyond the edge, + biases (F,): (N, H, W, C) -> (N, H, W, F)."""
+    """Convolve with weights (h, w, C, F), zero-padded, and add biases (F,): (N, H, W, C) -> (N, H, W, F)."""
 
     weights: Values
     biases: Values
@@ -46,7 +45,7 @@ class Convolution:
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """x * factors + offsets, each (C,), along the last axis: BatchNorm, once it is trained."""
+    """x * factors + offsets, each (C,), along the last axis: BatchNorm in inference mode."""
 
     factors: Values
     offsets: Values
@@ -75,7 +74,7 @@ class Reshape:
 
 @dataclass(frozen=True)
 class Enlarge:
-    """Each place becomes side x side equal ones: (N, H, W, C) -> (N, side H, side W, C)."""
+    """Nearest-neighbour upsampling: (N, H, W, C) -> (N, side H, side W, C)."""
 
     side: int
 
@@ -89,7 +88,7 @@ class DepthToSpace:
 
 @dataclass(frozen=True)
 class Crop:
-    """The first rows and columns: (N, height, width, C)."""
+    """Keep the first rows and columns: (N, height, width, C)."""
 
     height: int
     width: int
@@ -97,7 +96,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class Residual:
-    """x + what the layers make of x."""
+    """x + layers(x)."""
 
     layers: tuple[Layer, ...]
 
@@ -106,7 +105,7 @@ Layer = Embedding | Dense | Convolution | Scale | LeakyReLU | Tanh | Reshape | E
 
 
 def layers_of(generator: Generator) -> list[Layer]:
-    """What turns latents (N, latent size), and labels where it is conditional, into images (N, H, W, C) in [-1, 1]."""
+    """Return the layers from latents (N, latent size), and labels if conditional, to images (N, H, W, C) in [-1, 1]."""
     network = generator.description["network"]
     make = GENERATORS[network["kind"]]
     if not generator.classes:
@@ -142,7 +141,7 @@ def _dcgan_tanh(weights: Any, statistics: Any, sizes: Any, shape: Shape) -> list
 
 
 def _dcgan(weights: Any, statistics: Any, sizes: Any, shape: Shape) -> list[Layer]:
-    """`sparring.networks.dcgan.Generator`; its transposed convolutions are 3x3 ones to four phases."""
+    """`sparring.networks.dcgan.Generator`; its transposed convolutions become 3x3 ones with four phases."""
     smallest, *larger = reversed(dcgan.maps(*shape[:2]))
     kernel = np.asarray(weights["dense"]["kernel"])
     layers: list[Layer] = [
@@ -194,7 +193,7 @@ GENERATORS: dict[str, Callable[[Any, Any, Any, Shape], list[Layer]]] = {
 
 
 def _numbers(parts: dict[int, Any]) -> list[int]:
-    """The places of a list of modules that have weights."""
+    """Return the indices of the modules that have parameters."""
     return sorted(parts)
 
 
@@ -207,6 +206,6 @@ def _convolution(weights: Any) -> Convolution:
 
 
 def _batch_norm(weights: Any, statistics: Any, epsilon: float) -> Scale:
-    """(x - mean) / sqrt(variance + epsilon) * scale + bias as one product and one sum."""
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias as one multiplication and one addition."""
     factors = np.asarray(weights["scale"]) / np.sqrt(np.asarray(statistics["var"], np.float32) + np.float32(epsilon))
     return Scale(factors, np.asarray(weights["bias"]) - np.asarray(statistics["mean"]) * factors)

@@ -1,7 +1,7 @@
-"""ONNX: a generator as a file that runs wherever ONNX does (extra `onnx`).
+"""A generator as an ONNX file (extra `onnx`).
 
-Inputs: `latents` (batch, latent size) float32, normal numbers, and `labels` (batch,) int64 where it is conditional;
-output: `images` (batch, H, W, C) float32 in [-1, 1].
+Inputs: `latents` (batch, latent size) float32, normally distributed, and for a conditional generator `labels` (batch,)
+int64. Output: `images` (batch, H, W, C) float32 in [-1, 1].
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring import atomic, extras, marks
-from sparring.atomic import MayReplace
 from sparring.errors import ExportError
 from sparring.export.layers import (
     Convolution,
@@ -31,32 +29,37 @@ from sparring.export.layers import (
     Tanh,
     layers_of,
 )
-from sparring.sampling import Generator
+from sparring.files import atomic, marks
+from sparring.files.atomic import MayReplace
+from sparring.runs.generator import Generator
+from sparring.system import extras
 
 OPSET = 17
 IR_VERSION = 8
-"""Of 2022: what is older than the readers that people have."""
+"""From 2022, so that older ONNX runtimes can read it."""
 TOLERANCE = 1e-4
-"""The most that a value in [-1, 1] may differ from our network's."""
+"""The largest difference of a value in [-1, 1] from the network's."""
 CHECKED = 100
-"""Latents that the file is held against the network by."""
+"""Latents on which the file is compared with the network."""
 
 
 def write(generator: Generator, path: Path, may_replace: MayReplace | None = None) -> float:
-    """Write the generator, once onnxruntime makes of it what our network makes; the largest difference comes back.
+    """Write the generator after comparing onnxruntime's images with the network's. Returns the largest difference.
 
-    Raises `ExportError` where a value differs by more than `TOLERANCE`, `MissingExtra` without the packages.
+    Raises `ExportError` if a value differs by more than `TOLERANCE`, `MissingExtra` without the packages.
     """
     content = to_bytes(generator)
     difference = largest_difference(generator, content)
     if not difference <= TOLERANCE:
-        raise ExportError(f"onnxruntime's images differ from ours by up to {difference:.1e}, so {path} is not written")
+        raise ExportError(
+            f"{path} was not written: onnxruntime's images differ from Sparring's by up to {difference:.1e}"
+        )
     atomic.write_bytes(path, content, may_replace)
     return difference
 
 
 def to_bytes(generator: Generator) -> bytes:
-    """The model's file."""
+    """Return the generator as a serialised ONNX model."""
     onnx = _package("onnx")
     graph = _Graph(onnx)
     latents = graph.input("latents", onnx.TensorProto.FLOAT, ["batch", generator.latents.size])
@@ -78,7 +81,7 @@ def to_bytes(generator: Generator) -> bytes:
 
 
 def largest_difference(generator: Generator, content: bytes) -> float:
-    """Between the values that onnxruntime makes of the model and those that our network makes."""
+    """Return the largest difference between onnxruntime's output and the network's."""
     latents = generator.draw_latents(CHECKED)
     labels = np.arange(CHECKED, dtype=np.int64) % max(1, len(generator.classes))
     session = _package("onnxruntime").InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -93,7 +96,7 @@ def _package(name: str) -> Any:
 
 
 class _Graph:
-    """The nodes so far. Values are (N, H, W, C) between layers; ONNX's convolutions want (N, C, H, W)."""
+    """The nodes of the model. Values between layers are (N, H, W, C); ONNX's convolutions need (N, C, H, W)."""
 
     def __init__(self, onnx: Any) -> None:
         self.onnx = onnx
@@ -122,7 +125,7 @@ class _Graph:
         return x
 
     def layer(self, layer: Layer, x: str) -> str:
-        """The value that the layer makes of x."""
+        """Add the nodes of a layer. Returns the name of its output."""
         match layer:
             case Embedding(table):
                 return self.node("Concat", x, self.node("Gather", self.constant(table), "labels"), axis=1)
@@ -146,7 +149,7 @@ class _Graph:
                 return self.node("Transpose", self.channels_first(layer, channels_first), perm=[0, 2, 3, 1])
 
     def channels_first(self, layer: Convolution | DepthToSpace | Enlarge, x: str) -> str:
-        """The same of a value (N, C, H, W)."""
+        """Add the nodes of a layer whose input is (N, C, H, W)."""
         match layer:
             case Convolution(weights, biases):
                 h, w = weights.shape[:2]

@@ -1,5 +1,5 @@
-// A trained generator in a page: its layers (sparring/export/layers.py) computed one picture at a time, and the buttons.
-// `normal` and `between` stand before it (latents.js).
+// A trained generator: computes its layers (sparring/export/layers.py) one image at a time, and handles the buttons.
+// `normal` and `between` come from latents.js.
 // A value is {shape: [height, width, channels] or [features], data: Float32Array}.
 
 // ------------------------------------------------------------------------------------------------ the weights
@@ -14,7 +14,7 @@ function half(bits) {
   return exponent === 31 ? (fraction ? NaN : sign * Infinity) : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-// The numbers of an array: float16, float32, or int8 with a float32 factor for each place of the last axis.
+// Decodes an array: float16, float32, or int8 with a float32 factor for each index of the last axis.
 function numbers({ type, at, shape, factors }) {
   const count = shape.reduce((a, b) => a * b, 1), values = new Float32Array(count);
   if (type === "int8") {
@@ -94,7 +94,7 @@ const LAYERS = {
   },
 };
 
-// Each place takes its channels from another: from(row, column) is that place's row, column and first channel.
+// Moves channels between places: from(row, column) returns the source row, column and first channel.
 function moved(x, height, width, channels, from) {
   const data = new Float32Array(height * width * channels);
   for (let row = 0, out = 0; row < height; row++)
@@ -109,7 +109,7 @@ function through(layers, x, label) {
   return layers.reduce((value, layer) => LAYERS[layer.kind](layer, value, label), x);
 }
 
-// The picture of a latent (Float32Array), as bytes 0 to 255 of height x width x channels.
+// Returns the image of a latent (Float32Array) as height x width x channels bytes.
 function picture(latent, label) {
   const { data } = through(layers, { shape: [latent.length], data: latent }, label);
   return Uint8ClampedArray.from(data, (value) => (value + 1) * 127.5);
@@ -144,7 +144,7 @@ function draw(place) {
   context.putImageData(image, gap + column * (width + gap), gap + row * (height + gap));
 }
 
-// Draw what is still to be drawn, for no longer than a frame; so slow generators keep the page usable.
+// Draws images for at most one frame, so that the page stays responsive with a slow generator.
 function frame() {
   const began = performance.now();
   while (next < latents.length && performance.now() - began < budget) draw(next++);
@@ -154,7 +154,7 @@ function frame() {
     if (share >= 1) [latents, goals, share] = [goals, latents.map(latent), 0];
   }
   if (next < latents.length) requestAnimationFrame(frame);
-  else status.textContent = `${latents.length} new pictures`;
+  else status.textContent = `${latents.length} new images`;
 }
 
 function redraw() {
@@ -184,7 +184,7 @@ document.getElementById("save").onclick = () => canvas.toBlob((blob) => {
 
 const group = document.getElementById("classes");
 group.hidden = model.classes.length === 0;
-[["a class a row", null], ...model.classes.map((name, label) => [name, label])].forEach(([name, label]) => {
+[["one class per row", null], ...model.classes.map((name, label) => [name, label])].forEach(([name, label]) => {
   const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
   button.setAttribute("aria-pressed", label === null);
   button.onclick = () => {

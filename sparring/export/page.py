@@ -1,7 +1,7 @@
-"""A PAGE: one HTML file that makes a generator's pictures in any browser, without a network or a server.
+"""One HTML file that generates images in any browser, offline and without a server.
 
-The layers are computed by `page.js`; the weights lie in the file as float16, or, where that would be too much, as int8
-with a float32 factor for each output. Biases stay float32.
+`page.js` computes the layers. The file contains the weights as float16, or as int8 with a float32 factor for each
+output if float16 would be too large. Biases are float32.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring import atomic, marks
-from sparring.atomic import MayReplace
 from sparring.export.layers import Layer, Residual, layers_of
-from sparring.plain import html_escaped as escape
-from sparring.plain import printable
-from sparring.sampling import Generator
+from sparring.files import atomic, marks
+from sparring.files.atomic import MayReplace
+from sparring.runs.generator import Generator
+from sparring.terminal.output import html_escaped as escape
+from sparring.terminal.output import printable
 
-LARGEST = 3_000_000
-"""Bytes of a file with float16; where it would have more, it has int8."""
-ENOUGH = 0.95
-"""Share of the pixels that have to come out as ours, to one gray level, for int8 to be taken."""
+MAX_FLOAT16_BYTES = 3_000_000
+"""A larger file uses int8."""
+MIN_CLOSE = 0.95
+"""Share of the pixels that must agree to one gray level for int8 to be used."""
 COMPARED = 100
-"""Pictures that this is found out by."""
+"""Images that are compared."""
 Kind = Literal["float16", "int8"]
 
 
 @dataclass(frozen=True)
 class Page:
-    """What was written."""
+    """A written page."""
 
     kind: Kind
-    """How the weights are kept."""
+    """The type of the weights."""
     size: int
     """Bytes."""
     close: float
-    """Share of the pixels that rounding the weights changes by one gray level at most."""
+    """Share of the pixels that rounding the weights changes by at most one gray level."""
 
 
 def write(generator: Generator, path: Path, title: str, may_replace: MayReplace | None = None) -> Page:
-    """Write the page of the generator, with that title."""
+    """Write the page of a generator with that title."""
     content = marks.signed(to_html(generator, title, "float16"))
     kind: Kind = "float16"
-    close = share_close(generator, "int8") if len(content) > LARGEST else 0.0
-    if close >= ENOUGH:
+    close = share_close(generator, "int8") if len(content) > MAX_FLOAT16_BYTES else 0.0
+    if close >= MIN_CLOSE:
         kind, content = "int8", marks.signed(to_html(generator, title, "int8"))
     else:
         close = share_close(generator, kind)
@@ -62,7 +62,7 @@ def write(generator: Generator, path: Path, title: str, may_replace: MayReplace 
 
 
 def share_close(generator: Generator, kind: Kind) -> float:
-    """Share of the pixels that come out as ours, to one gray level, from weights that are rounded so."""
+    """Return the share of pixels that agree to one gray level after rounding the weights to `kind`."""
 
     def rounded(weights: Any) -> Any:
         if weights.ndim == 1:
@@ -79,7 +79,7 @@ def share_close(generator: Generator, kind: Kind) -> float:
 
 
 def to_html(generator: Generator, title: str, kind: Kind) -> bytes:
-    """The file."""
+    """Return the page as bytes."""
     description, store = generator.description, _Store(kind)
     model = {
         "latent": description["latent"],
@@ -93,18 +93,16 @@ def to_html(generator: Generator, title: str, kind: Kind) -> bytes:
     script = '"use strict";\n' + latents.replace("export ", "") + script
     page = Template((folder / "page.html").read_text("utf-8")).substitute(
         title=escape(title),
-        about=escape(
-            f"Each picture is made here, by your browser, from {description['latent']['size']} random numbers."
-        ),
+        about=escape(f"Your browser generates each image from {description['latent']['size']} random numbers."),
         model=json.dumps(model).replace("<", "\\u003c"),
         script=script,
         hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    return page.encode(errors="backslashreplace")  # the name of a file need not be text
+    return page.encode(errors="backslashreplace")  # file names may contain lone surrogates
 
 
 class _Store:
-    """The layers as JSON, and their arrays one behind the other."""
+    """The layers as JSON, and their arrays as one block of bytes."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -132,7 +130,7 @@ class _Store:
 
 
 def quantised(array: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Whole numbers from -127 to 127, and the factor (outputs,) of each place of the last axis."""
+    """Return integers from -127 to 127 and a factor for each index of the last axis (outputs,)."""
     largest = np.abs(array).reshape(-1, array.shape[-1]).max(axis=0)
     factors = np.where(largest > 0, largest / 127, 1).astype(np.float32)
     return np.rint(array / factors).astype(np.int8), factors

@@ -1,4 +1,15 @@
-"""ARCHITECTURES, one file each. The two dictionaries show all; a network is used as a pure function of its weights."""
+"""ARCHITECTURES, a file each; the two dictionaries below list them. A network is a pure function of its params.
+
+patch.py        our own: residual convolutions on patches
+dcgan.py        DCGAN, for the classics
+dcgan_tanh.py   the convolutional tutorial
+mlp.py          perceptrons
+conditional.py  any of them with classes
+features.py     the judge's network
+layers.py       dense layers, initial params, pooling
+batched.py      many rows through a compiled function, a batch at a time
+fast/           convolutions that are fast on a CPU
+"""
 
 import dataclasses
 import math
@@ -29,33 +40,35 @@ DISCRIMINATORS: dict[str, Callable[..., nnx.Module]] = {
     "dcgan": dcgan.Discriminator,
 }
 
-Weights = Any
+Params = Any
 """A nested dictionary of arrays."""
 Labels = Array | NDArray[np.int32]
 """(N,) int32."""
 
 
 class Apply(Protocol):
-    """(weights, statistics, inputs, labels of conditional ones) -> (outputs, statistics). In training mode BatchNorm
-    uses the batch's own mean and variance and the moving statistics come back moved on; else it uses the moving ones.
+    """(params, batch_stats, inputs, labels if conditional) -> (outputs, batch_stats).
+
+    With `train`, BatchNorm uses the mean and variance of the batch, and the updated batch_stats are returned. Without,
+    it uses the batch_stats.
     """
 
     def __call__(
-        self, weights: Weights, statistics: Weights, inputs: Array, labels: Labels | None = None, *, train: bool
-    ) -> tuple[Array, Weights]: ...
+        self, params: Params, batch_stats: Params, inputs: Array, labels: Labels | None = None, *, train: bool
+    ) -> tuple[Array, Params]: ...
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network taken apart into two pure functions."""
+    """A network as two pure functions."""
 
     apply: Apply
-    init: Callable[[Array], tuple[Weights, Weights]]
-    """Random key -> first weights (trained), first moving statistics (not trained; empty without BatchNorm)."""
+    init: Callable[[Array], tuple[Params, Params]]
+    """Random key -> initial params, initial batch_stats (empty without BatchNorm)."""
     normalised: bool
-    """Whether BatchNorm is in it, so that what it makes of an image depends on the others of its batch."""
+    """Whether it has BatchNorm, so that its output for an image depends on the whole batch."""
     one_batch: bool = False
-    """Whether one batch goes through faster than its two halves; so with dense layers and small convolutions."""
+    """Whether one batch is faster than its two halves, as with dense layers and small convolutions."""
 
 
 def generator(
@@ -72,7 +85,7 @@ def generator(
     def make_conditional(rngs: nnx.Rngs) -> nnx.Module:
         return conditional.Generator(partial(make, rngs), classes=classes, latent_size=latent_size, rngs=rngs)
 
-    return _taken_apart(make_conditional if classes else make)
+    return _functionalise(make_conditional if classes else make)
 
 
 def discriminator(
@@ -89,38 +102,38 @@ def discriminator(
     def make_conditional(rngs: nnx.Rngs) -> nnx.Module:
         return conditional.Discriminator(make(rngs), classes=classes, rngs=rngs)
 
-    network = _taken_apart(make_conditional if classes else make)
+    network = _functionalise(make_conditional if classes else make)
     one_batch = kind != "dcgan-tanh" and not network.normalised
     return dataclasses.replace(network, one_batch=one_batch)
 
 
 def features(image_shape: tuple[int, int, int], *, in_loop: bool = False) -> Network:
-    """The network that images are judged by: images (N, H, W, C) in [-1, 1] -> features (N, 128).
+    """The judge's network: images (N, H, W, C) in [-1, 1] -> features (N, 128).
 
-    The same weights serve with `in_loop`, fast where it is trained in a compiled loop, and without, where it judges.
+    `in_loop` makes it fast for training in a compiled loop. The params are the same with and without.
     """
-    return _taken_apart(lambda rngs: FeatureNetwork(image_shape=image_shape, in_loop=in_loop, rngs=rngs))
+    return _functionalise(lambda rngs: FeatureNetwork(image_shape=image_shape, in_loop=in_loop, rngs=rngs))
 
 
 def count(network: Network) -> int:
-    """Numbers in a network, moving statistics included, as Keras counts. Nothing is computed for it."""
+    """The number of params and batch_stats in a network, as Keras counts them. Computes nothing."""
     shapes = jax.eval_shape(network.init, jax.random.key(0))
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
 
 
-def _taken_apart(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
+def _functionalise(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
     shapes = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
     graph = nnx.graphdef(shapes)
     normalised = any(isinstance(part, nnx.BatchNorm) for _, part in nnx.iter_modules(shapes))
 
-    def init(key: Array) -> tuple[Weights, Weights]:
+    def init(key: Array) -> tuple[Params, Params]:
         module = make(nnx.Rngs(params=key))
         return nnx.to_pure_dict(nnx.state(module, nnx.Param)), nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 
     def apply(
-        weights: Weights, statistics: Weights, inputs: Array, labels: Labels | None = None, *, train: bool
-    ) -> tuple[Array, Weights]:
-        module = nnx.merge(graph, nnx.State(weights), nnx.State(statistics))
+        params: Params, batch_stats: Params, inputs: Array, labels: Labels | None = None, *, train: bool
+    ) -> tuple[Array, Params]:
+        module = nnx.merge(graph, nnx.State(params), nnx.State(batch_stats))
         outputs = module(inputs, train=train) if labels is None else module(inputs, labels, train=train)
         return outputs, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 

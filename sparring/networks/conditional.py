@@ -1,4 +1,4 @@
-"""CONDITIONAL NETWORKS: any architecture, told the class of each image.
+"""CONDITIONAL NETWORKS: any architecture, with the class of each image as an input.
 
 generator:     latent beside the class's embedding -> any generator
 discriminator: image -> features of any discriminator -> its logit + <class's embedding, features>
@@ -12,19 +12,19 @@ from flax import nnx
 from jax import Array
 
 EMBEDDING = 64
-"""Numbers that a class is to the generator; they start normal, as latents are."""
+"""Size of a class embedding in the generator; embeddings start normal, like latents."""
 
 
 class Featured(Protocol):
-    """A discriminator in two parts, the last of which is a dense layer."""
+    """A discriminator in two parts; the second is a dense layer."""
 
     output: Any
 
     def features(self, images: Array, *, train: bool) -> Array:
-        """Images (N, H, W, C) -> what the last layer sees (N, features)."""
+        """Images (N, H, W, C) -> inputs of the last layer (N, features)."""
 
     def logits(self, features: Array, *, train: bool) -> Array:
-        """What the last layer makes of them (N,)."""
+        """Inputs of the last layer (N, features) -> logits (N,)."""
 
 
 class Generator(nnx.Module):

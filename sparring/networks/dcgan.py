@@ -16,19 +16,19 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from sparring.networks.convolution import strided_convolve, transposed_convolve
+from sparring.networks.fast.convolution import strided_convolve, transposed_convolve
 from sparring.networks.layers import halved
 
 SMALLEST = 7
-"""The most rows and columns of the smallest map."""
+"""Largest side of the smallest feature map."""
 FIRST_WEIGHTS = nnx.initializers.normal(0.02)
-"""N(0, .02): section 4 of the paper."""
+"""Standard deviation of the initial params: section 4 of the paper."""
 SLOPE = 0.2
-"""Of the LeakyReLU below zero."""
+"""Negative slope of LeakyReLU."""
 EPSILON = 1e-5
-"""Of BatchNorm, as in the authors' code."""
+"""Epsilon of BatchNorm, as in the authors' code."""
 MOMENTUM = 0.9
-"""Of BatchNorm's moving statistics, which make the samples."""
+"""Momentum of BatchNorm's batch_stats, which samples use."""
 
 
 def maps(height: int, width: int) -> list[tuple[int, int]]:
@@ -62,7 +62,7 @@ class Generator(nnx.Module):
 
 
 class Discriminator(nnx.Module):
-    """Images (N, H, W, C) in [-1, 1] -> logits (N,), above zero for "real"."""
+    """Images (N, H, W, C) in [-1, 1] -> logits (N,), positive for real images."""
 
     def __init__(self, *, image_shape: tuple[int, int, int], channels: int, normalization: str, rngs: nnx.Rngs) -> None:
         sides = maps(*image_shape[:2])
@@ -79,7 +79,7 @@ class Discriminator(nnx.Module):
         self.output = _dense(rows * columns * widths[-1], 1, bias=True, spectral=spectral, rngs=rngs)
 
     def features(self, images: Array, *, train: bool) -> Array:
-        """What the last layer sees (N, features)."""
+        """Inputs of the last layer (N, features)."""
         x = nnx.leaky_relu(self.convolutions[0](images, train=train), SLOPE)
         for i, convolution in enumerate(self.convolutions[1:]):
             x = convolution(x, train=train)
@@ -87,7 +87,7 @@ class Discriminator(nnx.Module):
         return x.reshape(len(x), -1)
 
     def logits(self, features: Array, *, train: bool) -> Array:
-        """Of features (N, features): (N,)."""
+        """Features (N, features) -> logits (N,)."""
         return self.output(features, train=train)[:, 0]
 
     def __call__(self, images: Array, *, train: bool) -> Array:

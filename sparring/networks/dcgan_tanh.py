@@ -5,11 +5,11 @@ from flax import nnx
 from jax import Array
 
 from sparring.errors import RecipeError
-from sparring.networks.convolution import convolution, upsample_convolve
+from sparring.networks.fast.convolution import convolution, upsample_convolve
 from sparring.networks.layers import dense, max_pool
 
 EPSILON = 1e-3
-"""Of BatchNorm, as Keras has it."""
+"""Epsilon of BatchNorm, as in Keras."""
 
 
 class Generator(nnx.Module):
@@ -45,7 +45,7 @@ class Generator(nnx.Module):
 
 
 class Discriminator(nnx.Module):
-    """Images (N, H, W, C) in [-1, 1] -> logits (N,), above zero for "real".
+    """Images (N, H, W, C) in [-1, 1] -> logits (N,), positive for real images.
 
     tanh rises, so the tanh of the largest equals the largest tanh: pooling first is the same function on a quarter of
     the numbers.
@@ -64,13 +64,13 @@ class Discriminator(nnx.Module):
         self.output = _dense(dense, 1, rngs)
 
     def features(self, images: Array, *, train: bool) -> Array:
-        """What the last layer sees (N, features)."""
+        """Inputs of the last layer (N, features)."""
         x = jnp.tanh(max_pool(self.conv_1(images)))  # (N, 14, 14, 64)
         x = jnp.tanh(max_pool(self.conv_2(x)))  # (N, 5, 5, 128)
         return jnp.tanh(self.dense(x.reshape(len(x), -1)))  # (N, 1024)
 
     def logits(self, features: Array, *, train: bool) -> Array:
-        """Of features (N, features): (N,)."""
+        """Features (N, features) -> logits (N,)."""
         return self.output(features)[:, 0]
 
     def __call__(self, images: Array, *, train: bool) -> Array:

@@ -1,9 +1,9 @@
-"""The convolutional network that turns an image into the features by which images are judged."""
+"""The judge's network: a small convolutional network from images to features."""
 
 from flax import nnx
 from jax import Array
 
-from sparring.networks.convolution import convolution
+from sparring.networks.fast.convolution import convolution
 from sparring.networks.layers import dense, max_pool, space_to_depth
 
 FEATURES = 128

@@ -1,4 +1,4 @@
-"""The dull parts that several architectures share: dense layers and their first weights, pooling."""
+"""LAYERS that several architectures share: dense layers and their initial params, pooling."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from jax import Array
 
 
 def dense(inputs: int, outputs: int, initialization: str, *, rngs: nnx.Rngs) -> nnx.Linear:
-    """A dense layer whose weights start as the named library starts them.
+    """A dense layer, initialised as the named library does it.
 
     "glorot-uniform": U(-a, a) with a = sqrt(6 / (inputs + outputs)), biases zero (Glorot & Bengio 2010, eq. 16;
     the default of Keras). "torch-uniform": weights and biases U(-b, b) with b = 1 / sqrt(inputs), the default of

@@ -9,7 +9,7 @@ from jax import Array
 from sparring.networks.layers import dense
 
 EPSILON = 1e-3
-"""Of BatchNorm (Ioffe & Szegedy 2015), as Keras has it."""
+"""Epsilon of BatchNorm (Ioffe & Szegedy 2015), as in Keras."""
 
 
 class Generator(nnx.Module):
@@ -50,7 +50,7 @@ class Generator(nnx.Module):
 
 
 class Discriminator(nnx.Module):
-    """Images (N, H, W, C) in [-1, 1] -> logits (N,), above zero for "real"."""
+    """Images (N, H, W, C) in [-1, 1] -> logits (N,), positive for real images."""
 
     def __init__(
         self,
@@ -67,14 +67,14 @@ class Discriminator(nnx.Module):
         self.output = dense(widths[-1], 1, initialization, rngs=rngs)
 
     def features(self, images: Array, *, train: bool) -> Array:
-        """What the last layer sees (N, features)."""
+        """Inputs of the last layer (N, features)."""
         x = images.reshape(len(images), -1)
         for layer in self.hidden:
             x = nnx.leaky_relu(layer(x), self.negative_slope)
         return x
 
     def logits(self, features: Array, *, train: bool) -> Array:
-        """Of features (N, features): (N,)."""
+        """Features (N, features) -> logits (N,)."""
         return self.output(features)[:, 0]
 
     def __call__(self, images: Array, *, train: bool) -> Array:

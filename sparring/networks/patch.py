@@ -14,16 +14,16 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from sparring.networks.convolution import convolution
+from sparring.networks.fast.convolution import convolution
 from sparring.networks.layers import dense, depth_to_space, halved, he_normal, space_to_depth
 
 PATCH = 4
-"""Rows and columns of a patch, in pixels."""
+"""Side of a patch, in pixels."""
 SMALLEST = 8
-"""The most rows and columns of the smallest grid."""
+"""Largest side of the smallest grid."""
 LEAST_CHANNELS = 16
 SLOPE = 0.2
-"""Of the LeakyReLU below zero."""
+"""Negative slope of LeakyReLU."""
 
 
 def grids(height: int, width: int) -> list[tuple[int, int]]:
@@ -73,7 +73,7 @@ class Generator(nnx.Module):
 
 
 class Discriminator(nnx.Module):
-    """Images (N, H, W, C) in [-1, 1] -> logits (N,), above zero for "real"."""
+    """Images (N, H, W, C) in [-1, 1] -> logits (N,), positive for real images."""
 
     def __init__(
         self, *, image_shape: tuple[int, int, int], dense: int, channels: int, blocks: int, rngs: nnx.Rngs
@@ -90,7 +90,7 @@ class Discriminator(nnx.Module):
         self.output = _dense(dense, 1, rngs)
 
     def features(self, images: Array, *, train: bool) -> Array:
-        """What the last layer sees (N, features)."""
+        """Inputs of the last layer (N, features)."""
         x = self.stages[0](self.input(space_to_depth(images, PATCH)))
         for halving, stage in zip(self.halvings, self.stages[1:], strict=True):
             x = stage(halving(space_to_depth(nnx.leaky_relu(x, SLOPE), 2)))
@@ -98,7 +98,7 @@ class Discriminator(nnx.Module):
         return nnx.leaky_relu(self.dense(x), SLOPE)
 
     def logits(self, features: Array, *, train: bool) -> Array:
-        """Of features (N, features): (N,)."""
+        """Features (N, features) -> logits (N,)."""
         return self.output(features)[:, 0]
 
     def __call__(self, images: Array, *, train: bool) -> Array:

@@ -1,16 +1,27 @@
-"""NAMED SET-UPS: the dictionaries below show all of them. A recipe is a function that returns a typed `Recipe`."""
+"""RECIPES: functions that return a typed `Recipe`; the dictionaries below list them.
+
+recipe.py     every setting that decides what a run learns; to and from JSON
+roles.py      what each setting decides
+digest.py     the checksum of the settings that a checkpoint was trained with
+parts.py      the settings of networks and optimizers
+checks.py     checks of settings
+arguments.py  checks of the arguments of public functions
+ours.py       quick, good, best
+classics.py   four papers
+tutorials.py  the five tutorials
+"""
 
 from collections.abc import Callable
 
-from sparring.arguments import shown
 from sparring.errors import RecipeError, UsageError
-from sparring.recipe import Recipe
-from sparring.recipes import classics, modern, tutorials
+from sparring.recipes import classics, ours, tutorials
+from sparring.recipes.arguments import shown
+from sparring.recipes.recipe import Recipe
 
 OURS: dict[str, Callable[[], Recipe]] = {
-    "quick": modern.quick,
-    "good": modern.good,
-    "best": modern.best,
+    "quick": ours.quick,
+    "good": ours.good,
+    "best": ours.best,
 }
 CLASSICS: dict[str, Callable[[], Recipe]] = {
     "dcgan": classics.dcgan,
@@ -28,7 +39,7 @@ TUTORIALS: dict[str, Callable[[], Recipe]] = {
 RECIPES = OURS | CLASSICS | TUTORIALS
 
 DEFAULT = "quick"
-"""What the command trains without a name: the best of those that take less than two minutes on two cores."""
+"""The recipe of `sparring train` without a name: the best of those under two minutes on two cores."""
 
 
 def recipe_called(recipe: Recipe | str) -> Recipe:

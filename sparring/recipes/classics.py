@@ -5,8 +5,8 @@ instead of four, for digits are small. Batches are of 64, latents of 100 normal 
 ours: some ten minutes of two CPU cores each, on 28 x 28 gray images. What else is not as in a paper, its recipe says.
 """
 
-from sparring.parts import Adam, DCGANDiscriminator, DCGANGenerator
-from sparring.recipe import HELD_OUT, Recipe
+from sparring.recipes.parts import Adam, DCGANDiscriminator, DCGANGenerator
+from sparring.recipes.recipe import HELD_OUT, Recipe
 
 EPOCH = 900
 """Batches of 64 in MNIST's 57,600 digits."""

@@ -5,8 +5,8 @@ decided honestly without them. `--held-out 0` trains on all.
 Times are of two CPU cores, measured as `docs/results.md` says.
 """
 
-from sparring.parts import SGD, Adam, DCGANTanhDiscriminator, DCGANTanhGenerator, MLPDiscriminator, MLPGenerator
-from sparring.recipe import HELD_OUT, Recipe
+from sparring.recipes.parts import SGD, Adam, DCGANTanhDiscriminator, DCGANTanhGenerator, MLPDiscriminator, MLPGenerator
+from sparring.recipes.recipe import HELD_OUT, Recipe
 
 
 def mlp_128() -> Recipe:

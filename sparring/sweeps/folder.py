@@ -1,48 +1,51 @@
-"""THE SWEEP FOLDER: every file name in one place, and what a sweep is, so that only the same sweep goes on there.
+"""THE SWEEP FOLDER: its file names, and the setup of a sweep, so that only the same sweep continues there.
 
-sweep.json            the recipe, what is tried of which setting, the data, and the list of all trials
-trial-0000            the run of the first trial, as `sparring train` makes them
-journal.log           Optuna's storage: what became of each trial
-workers/              one file for each process at work, which it holds and touches (see `sparring.sweeps.sharing`)
+sweep.json            the setup: recipe, space, checksum of the images, and all trials
+trial-0000            the run of the first trial, as made by `sparring train`
+journal.log           Optuna's storage: the states of the trials
+workers/              a locked file for each working process (see `sparring.sweeps.sharing`)
 """
 
 from __future__ import annotations
 
 import dataclasses
-import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparring import atomic, sealed
 from sparring.errors import ResumeError, RunError
-from sparring.recipe import Recipe, settings_of
-from sparring.run import Run, read_json
+from sparring.files import atomic, checksummed
+from sparring.files.untrusted import special_kind
+from sparring.recipes.recipe import Recipe, settings_of
+from sparring.recipes.roles import Role, names_of
+from sparring.runs.run import Run, read_json
 from sparring.sweeps import space
 from sparring.sweeps.space import MOST_TRIALS, Point, Space
 
 FORMAT = 1
 TRIAL = "trial"
-IGNORED = ("source", "milliseconds_per_step", "judge_every", "data")
-"""Settings that change nothing of what a trial finds."""
+FREE = names_of(Recipe, Role.PLACE, Role.DISPLAY)
+"""Settings that a sweep which is resumed takes anew."""
+IGNORED = FREE | names_of(Recipe, Role.DESCRIPTION, Role.JUDGEMENT)
+"""Settings that do not change the result of a trial."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a sweep is: all that its processes must agree on."""
+    """The setup of a sweep, which is the same in all its processes."""
 
     recipe: Recipe
-    """With the settings that all trials have in common."""
+    """The recipe with the settings common to all trials."""
     space: Space
     trials: int | None
-    """How many are drawn by chance; None for the whole grid."""
+    """Number of random trials; None for the whole grid."""
     draw_seed: int
-    """Decides which ones are drawn."""
+    """Seed of the random trials."""
     checksum: str
-    """Of the images."""
+    """Checksum of the images."""
     points: tuple[Point, ...]
-    """The trials, by their numbers."""
+    """The trials, in order of their numbers."""
 
     def recipe_of(self, number: int) -> Recipe:
         """The recipe of that trial."""
@@ -62,7 +65,7 @@ class Setup:
 
     @classmethod
     def from_json(cls, value: Any) -> Setup:
-        """What `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        """Read what `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
         recipe = Recipe.from_json(value["recipe"])
         tried = {name: space.axis_from_json(axis) for name, axis in value["space"].items()}
         match value:
@@ -81,12 +84,12 @@ class Setup:
                     raise ValueError("the number of trials, or the seed that draws them, is out of range")
                 points = tuple(space.point_from_json(point, tried) for point in some)
                 return cls(recipe, tried, trials, seed, checksum, points)
-        raise TypeError("it does not say which trials there are")
+        raise TypeError("the list of trials is missing")
 
 
 @dataclass(frozen=True)
 class SweepFolder:
-    """A sweep on the disk."""
+    """A sweep on disk."""
 
     path: Path
 
@@ -104,7 +107,7 @@ class SweepFolder:
 
     @property
     def lock_name(self) -> Path:
-        """Optuna's lock puts ".lock" behind it."""
+        """Optuna's lock appends ".lock"."""
         return self.path / "sweep"
 
     def run(self, number: int) -> Run:
@@ -112,24 +115,24 @@ class SweepFolder:
         return Run(self.path / f"{TRIAL}-{number:04d}")
 
     def exists(self) -> bool:
-        """Whether a sweep was ever begun here."""
+        """Whether there is a sweep in this folder."""
         return self.setup_file.is_file()
 
     def setup(self) -> Setup:
-        """What the sweep is. Raises `RunError` where there is none to read."""
+        """Read the setup. Raises `RunError` if there is none or it is damaged."""
         if not self.exists():
-            raise RunError(f"{self.path} is no sweep of Sparring: it has no {self.setup_file.name}")
+            raise RunError(f"{self.path} is not a sweep of Sparring: it has no {self.setup_file.name}")
         content = read_json(self.setup_file, self.path)
         if content.get("format") != FORMAT:
-            raise RunError(f"{self.setup_file} has a format that this version does not know")
+            raise RunError(f"{self.setup_file} has a format that this version cannot read")
         try:
             return Setup.from_json(content)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
             raise RunError(f"{self.setup_file} is damaged: {what}") from error
 
-    def refuse_strangers(self) -> None:
-        """Raise `RunError` where something else than a sweep lies here."""
+    def refuse_other_content(self) -> None:
+        """Raise `RunError` if the folder holds anything except a sweep."""
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file; a sweep needs a folder")
         if self.exists() or not self.path.exists():
@@ -142,37 +145,37 @@ class SweepFolder:
                 "choose another folder"
             )
 
-    def refuse_foreign(self) -> None:
-        """Raise `RunError` where what is read, written or removed here is a link, a pipe, a device, or of another kind
-        than the sweep makes it."""
+    def refuse_links(self) -> None:
+        """Raise `RunError` if a file of the sweep is a link, a pipe, a device, or of the wrong kind."""
         files = [self.setup_file, self.journal, self.lock_name.with_name(f"{self.lock_name.name}.lock")]
         for path in [*files, self.workers, *self.path.glob(f"{TRIAL}-*")]:
             with suppress(FileNotFoundError):
                 found, is_file = path.lstat(), path in files
-                if not (stat.S_ISREG if is_file else stat.S_ISDIR)(found.st_mode) or (is_file and found.st_nlink > 1):
+                kind = special_kind(found.st_mode)
+                if kind != (None if is_file else "folder") or (is_file and found.st_nlink > 1):
                     raise RunError(
-                        f"{path} should be a {'file' if is_file else 'folder'} of its own, no link or device; "
-                        "a sweep writes nothing behind these: remove it, or choose another folder"
+                        f"{path} should be a {'file' if is_file else 'folder'}, not a link or a device, because a "
+                        "sweep writes only inside its folder: remove it, or choose another folder"
                     )
 
     def begin(self, wanted: Setup) -> Setup:
-        """Write down what the sweep is, or, where it was begun already, return what was written.
+        """Write the setup of a new sweep, or return that of the existing one.
 
-        The images may have moved: their checksum says whether they are the same. Raises `ResumeError` where that is
-        another sweep.
+        The images may have another path now if their checksum is the same. Raises `ResumeError` if the setup differs.
         """
-        self.refuse_strangers()
+        self.refuse_other_content()
         if not self.exists():
-            sealed.write(self.setup_file, wanted.to_json())
+            checksummed.write(self.setup_file, wanted.to_json())
             return wanted
         begun = self.setup()
         if changed := changes(begun, wanted):
-            raise ResumeError(f"{self.path} cannot go on with another sweep: {'; '.join(changed)}")
-        return dataclasses.replace(begun, recipe=dataclasses.replace(begun.recipe, data=wanted.recipe.data))
+            raise ResumeError(f"{self.path} cannot continue with another setup: {'; '.join(changed)}")
+        given = {name: getattr(wanted.recipe, name) for name in FREE}
+        return dataclasses.replace(begun, recipe=dataclasses.replace(begun.recipe, **given))
 
 
 def changes(begun: Setup, wanted: Setup) -> list[str]:
-    """How two sweeps differ, in words."""
+    """Describe the differences between two setups."""
     before, after = _everything(begun), _everything(wanted)
     return [
         f"{name} was {before.get(name, 'not set')} and is now {after.get(name, 'not set')}"
@@ -182,7 +185,7 @@ def changes(begun: Setup, wanted: Setup) -> list[str]:
 
 
 def _everything(setup: Setup) -> dict[str, str]:
-    """All that decides what a sweep finds, as people write it."""
+    """Everything that affects the results of a sweep, as text."""
     settings = {name: value for name, value in settings_of(setup.recipe).items() if name not in IGNORED}
     drawn = {"draw seed": str(setup.draw_seed)} if setup.trials is not None else {}
     return (

@@ -1,7 +1,7 @@
-"""THE JOURNAL of a sweep: what became of each trial, a line a change, in the form of Optuna's journal storage.
+"""THE JOURNAL of a sweep: the state changes of its trials, one per line, for Optuna's journal storage.
 
-Anybody may have made the file. A line counts only if this sweep could have written it: Optuna is given nothing else.
-Each line has a checksum; those of older sweeps have none.
+The file is untrusted. Only lines that this sweep could have written are passed to Optuna. Each line has a checksum,
+except in older sweeps.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sparring import atomic, sealed
 from sparring.errors import RunError
-from sparring.plain import open_plain
+from sparring.files import atomic, checksummed
+from sparring.files.untrusted import open_plain
 from sparring.sweeps.space import Point, simple
 
 STUDY = "sweep"
 LARGEST_JOURNAL = 64 << 20
-"""Bytes that are read at most; a thousand trials take less than three million."""
+"""Largest journal in bytes. A thousand trials take less than three million."""
 Record = dict[str, Any]
 
 CREATE_TRIAL, SET_ATTRIBUTE = 4, 8
@@ -29,27 +29,27 @@ CREATE_TRIAL, SET_ATTRIBUTE = 4, 8
 
 
 class Journal:
-    """A file as a backend of Optuna's `JournalStorage`. It is written by one process at a time.
+    """A file as a backend of Optuna's `JournalStorage`. One process at a time writes it.
 
-    `points` are the trials by their numbers, `kinds` the distributions of their settings.
+    `points` are the trials in order of their numbers, `kinds` the distributions of their settings.
     """
 
     def __init__(self, path: Path, points: Sequence[Point], kinds: Mapping[str, Any]) -> None:
-        self._path, self._lines = path, sealed.Lines()
+        self._path, self._lines = path, checksummed.Lines()
         self._points = [{name: simple(value) for name, value in point.items()} for point in points]
         self._kinds = kinds
         self._records: list[Record] = []
         self._read = 0
-        """Bytes of the file that are among the records."""
+        """Bytes of the file that were read."""
         self._created = 0
         self._judged: set[int] = set()
 
     def read_logs(self, log_number_from: int) -> Iterator[Record]:
-        """The records from that number on. Raises `RunError` for a line that this sweep cannot have written."""
+        """Yield the records from a number on. Raises `RunError` for a line that this sweep cannot have written."""
         for line in self._new_lines():
             record = self._lines.read(line.decode(errors="replace"))
             if record is None:
-                raise self._damaged("is not as it was written")
+                raise self._damaged("has a wrong checksum or is not JSON")
             if not self._is_possible(record):
                 raise self._damaged("is not of this sweep")
             self._note(record)
@@ -57,19 +57,19 @@ class Journal:
         yield from self._records[log_number_from:]
 
     def append_logs(self, logs: list[Record]) -> None:
-        """Write records at the end. Raises `DiskError`."""
-        atomic.append(self._path, "".join(map(sealed.line, logs)).encode())
+        """Append records. Raises `DiskError`."""
+        atomic.append(self._path, "".join(map(checksummed.line, logs)).encode())
         atomic.sync(self._path)
 
     def mend(self) -> None:
-        """Cut off a last line that a full disk or a power cut left half. Nobody else may write meanwhile."""
+        """Cut off an incomplete last line, left by a full disk or a power failure. Needs the lock of the folder."""
         for _ in self.read_logs(0):
             pass
         if self._path.exists() and self._path.stat().st_size > self._read:
             os.truncate(self._path, self._read)
 
     def _new_lines(self) -> Iterator[bytes]:
-        """The whole lines that were not read yet."""
+        """Yield the complete lines that were not read yet."""
         if not self._path.exists():
             return
         try:
@@ -82,14 +82,14 @@ class Journal:
 
     def _damaged(self, how: str) -> RunError:
         return RunError(
-            f"{self._path} is damaged: line {len(self._records) + 1} {how}; move this file away, and the sweep goes on "
-            "with the runs that are there"
+            f"{self._path} is damaged: line {len(self._records) + 1} {how}; move this file away, and the sweep "
+            "continues with its existing runs"
         )
 
     # -------------------------------------------------------------------------------- what a sweep writes
 
     def _is_possible(self, record: Record) -> bool:
-        """Whether the sweep could write this after all that was read so far."""
+        """Whether the sweep could write this record after those read so far."""
         match record:
             case {"worker_id": str(), "op_code": 0, "study_name": str(name), "directions": [1]}:
                 return name == STUDY  # every process creates it, and finds it there
@@ -131,14 +131,14 @@ class Journal:
 
 
 def _is_new(record: Record) -> bool:
-    """Whether a trial begins with nothing but its point."""
+    """Whether a new trial has no values except its point."""
     empty = ("distributions", "params", "user_attrs", "intermediate_values")
     none = ("value", "values", "datetime_start")
     return all(record.get(name) == {} for name in empty) and all(record.get(name, 0) is None for name in none)
 
 
 def _is_judgement(about: Any) -> bool:
-    """Whether that is what the judge says of a finished run."""
+    """Whether it is the score of a finished run."""
     match about:
         case {"error": error, "floor": floor, "measure": "frechet" | "kernel" as measure, "seconds": seconds}:
             numbers = all(map(_is_number, (error, floor, seconds)))
@@ -159,7 +159,7 @@ def _is_time(text: Any) -> bool:
 
 
 def _is_kind(text: str, wanted: Any) -> bool:
-    """Whether that is the distribution as Optuna writes it."""
+    """Whether `text` is the distribution `wanted` in Optuna's JSON."""
     from optuna.distributions import json_to_distribution
 
     try:

@@ -1,4 +1,4 @@
-"""THE RANKING of a sweep: its trials, the best first, or the mean of those that differ in nothing but the seed."""
+"""THE RANKING of a sweep: its trials, best first. Trials that differ only in the seed share a place."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from sparring.comparison import number
-from sparring.plain import shell_quoted
+from sparring.evaluation.comparison import distance_words
 from sparring.sweeps.sharing import Trial
 from sparring.sweeps.space import Point, point_to_json, value_words
-from sparring.terminal import duration
+from sparring.terminal.output import shell_quoted
+from sparring.terminal.progress import duration
 
 SEED = "seed"
 NARROW = 72
-"""With fewer characters in a line, the table does not say how long the training took."""
+"""Terminals with fewer columns do not show the training time."""
 NEXT_LINE = "\n  "
 
 
 @dataclass(frozen=True)
 class Place:
-    """One line of the ranking: a trial, or several that differ in nothing but the seed."""
+    """One line of the ranking: a trial, or several that differ only in the seed."""
 
     rank: int | None
-    """1 is the best; None where nothing is known yet, or all failed."""
+    """1 is the best; None without a score."""
     settings: Point
     """Without the seed."""
     trials: tuple[Trial, ...]
@@ -44,18 +44,18 @@ class Place:
 
     @property
     def has_failed(self) -> bool:
-        """Whether one of the trials failed: then the others' mean says too much good."""
+        """Whether a trial failed, in which case the mean of the others is too good."""
         return any(trial.state == "failed" for trial in self.trials)
 
     @property
     def score(self) -> float | None:
-        """The mean distance from the held-out images."""
+        """The mean distance from the validation images."""
         scores = [trial.about["value"] for trial in self.finished]
         return float(np.mean(scores)) if scores else None
 
     @property
     def spread(self) -> float | None:
-        """Standard deviation of the score over the seeds (n - 1); of a single trial its standard error."""
+        """Standard deviation of the score over the seeds (n - 1), or the standard error of a single trial."""
         finished = self.finished
         if not finished:
             return None
@@ -96,7 +96,7 @@ class Place:
 
 
 def rank(trials: Sequence[Trial], paths: Sequence[Path]) -> list[Place]:
-    """The trials by their scores; places with failed seeds behind those without, then what has no score."""
+    """Rank the trials by score: first places without failed seeds, then places with failed seeds, then the rest."""
     groups: dict[str, list[tuple[Trial, Path]]] = {}
     for trial, path in zip(trials, paths, strict=True):
         groups.setdefault(repr(_settings(trial)), []).append((trial, path))
@@ -118,27 +118,27 @@ def print_ranking(places: Sequence[Place], console: Console) -> None:
         table = _table(places, None, with_seeds, console.width >= NARROW)
     console.print(table)
     if finished := [trial for place in places for trial in place.finished]:
-        _say(console, _footnote(finished, over_seeds=any(len(place.finished) > 1 for place in places)))
+        _print(console, _footnote(finished, over_seeds=any(len(place.finished) > 1 for place in places)))
     for place in places:
         for trial, path in zip(place.trials, place.paths, strict=True):
             if trial.state == "failed":
-                _say(console, f"{path.name} failed: {trial.about.get('reason')}")
+                _print(console, f"{path.name} failed: {trial.about.get('reason')}")
     known = [trial for place in places for trial in place.trials]
     for state, words in (("running", "being trained by other processes"), ("waiting", "not finished")):
         if count := sum(trial.state == state for trial in known):
-            _say(console, f"{words}: {count} of {len(known)} trials")
+            _print(console, f"{words}: {count} of {len(known)} trials")
     if places[0].best is not None:
-        _say(console, f"Judge the best against the test images: sparring measure {shell_quoted(str(places[0].best))}")
+        _print(console, f"Judge the best against the test images: sparring measure {shell_quoted(str(places[0].best))}")
 
 
 def _footnote(finished: Sequence[Trial], over_seeds: bool) -> str:
-    """What the distances are."""
+    """Explain the distances."""
     if finished[0].about["measure"] == "frechet":
-        words = "Frechet distance from held-out training images, as a multiple of what other real images have"
+        words = "Frechet distance from validation images, as a multiple of what other real images have"
     else:
-        words = "kernel distance from held-out training images"
+        words = "kernel distance from validation images"
     spread = "standard deviation over the seeds, of a single one its standard error" if over_seeds else "standard error"
-    return f"{words}; ± is its {spread}. Test images decided nothing."
+    return f"{words}; ± is its {spread}. Test images were not used."
 
 
 def _table(places: Sequence[Place], names: list[str] | None, with_seeds: bool, with_times: bool) -> Table:
@@ -164,16 +164,8 @@ def _table(places: Sequence[Place], names: list[str] | None, with_seeds: bool, w
     return table
 
 
-def distance_words(score: float, spread: float, about: dict[str, Any]) -> str:
-    """A distance and its spread; a Frechet distance as a multiple of what real images have."""
-    if about["measure"] == "frechet":
-        score, spread = score / about["floor"], spread / about["floor"]
-        return f"{number(score, share=False)} ± {number(spread, share=False, beside=score)}"
-    return f"{score:.3g} ± {spread:.0f}" if spread >= 1 else f"{score:.3g} ± {spread:.1g}"
-
-
 def _score(place: Place) -> str:
-    """The distance and its spread, and how many of the trials it is of."""
+    """Format the distance and its spread, and the number of trials."""
     if place.score is None or place.spread is None:
         return "failed" if place.has_failed else place.trials[0].state
     words = distance_words(place.score, place.spread, place.finished[0].about)
@@ -190,5 +182,5 @@ def _settings(trial: Trial) -> Point:
     return {name: value for name, value in trial.point.items() if name != SEED}
 
 
-def _say(console: Console, text: str) -> None:
+def _print(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, markup=False)

@@ -1,11 +1,11 @@
-"""SHARING: which process trains which trial of a sweep, and what became of it, in Optuna's storage.
+"""SHARING the trials of a sweep among processes, with their states in Optuna's storage.
 
-claim -> a trial whose process died, else one that was given back, else the next one -> finish, fail or give back
+claim -> a trial of a dead process, else one that was given back, else a new one -> finish, fail or give back
 
-Processes on one machine or on several take part by working in the same folder. All that changes something is done
-by one process at a time, behind a lock that network file systems keep, too. A process that works here holds a file in
-`workers/` and touches it every few seconds. One of this machine is dead when nobody holds its file; one of another
-machine when its file was not touched for `SILENCE_SECONDS`, by the clock of the file system.
+Processes on one or several machines work in the same folder. All changes are made by one process at a time, with a lock
+that works on network file systems. Each process locks a file in `workers/` and touches it every few seconds. A process
+of this machine is dead if its file is not locked. A process of another machine is dead if its file was not touched for
+`SILENCE_SECONDS`, by the clock of the file system.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, TypeGuard
 
-from sparring.plain import open_plain
+from sparring.files.untrusted import open_plain
 from sparring.sweeps.folder import Setup, SweepFolder
 from sparring.sweeps.journal import STUDY, Journal
 from sparring.sweeps.space import Point, distributions, load_optuna, simple
@@ -33,29 +33,29 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 TOUCH_SECONDS = 10.0
-"""How often a process says that it lives."""
+"""Seconds between two touches of a worker's file."""
 SILENCE_SECONDS = 180.0
-"""After so long without a word a process on another machine is taken for dead. Network file systems tell some late."""
+"""A process on another machine counts as dead after this time. Network file systems delay the times of files."""
 
 LARGEST_WORKER = 4096
-"""Bytes of the file of a process."""
+"""Largest file of a worker in bytes."""
 
 State = Literal["waiting", "running", "finished", "failed"]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is known of one trial."""
+    """The state of one trial."""
 
     number: int
     point: Point
     state: State
     about: dict[str, Any]
-    """What was written down when it finished or failed."""
+    """Its score, or the reason why it failed."""
 
 
 class Trials:
-    """The trials of one sweep, for one process that works on them."""
+    """The trials of a sweep, for a process that works on them."""
 
     def __init__(self, folder: SweepFolder, setup: Setup, worker: Worker) -> None:
         self._optuna = load_optuna()
@@ -64,7 +64,7 @@ class Trials:
         self._storage, self._study = _open_study(folder, setup, self._kinds)
 
     def claim(self) -> int | None:
-        """The number of the trial that this process is to train now; None where nothing is left to begin."""
+        """Claim a trial to train, and return its number; None if there is none left."""
         states = self._optuna.trial.TrialState
         with exclusively(self._folder):
             for trial in self._study.get_trials(deepcopy=False):
@@ -83,21 +83,21 @@ class Trials:
             return int(trial.number)
 
     def give_back(self, number: int) -> None:
-        """Let any process go on with this trial, which was stopped."""
+        """Let any process continue this trial, which was stopped."""
         with exclusively(self._folder):
             if self._is_ours(number):
                 self._set_waiting(number)
 
     def finish(self, number: int, value: float, **about: Any) -> None:
-        """Write down what this trial came to; lower values are better."""
+        """Record the score of this trial; lower is better."""
         self._end(number, about, value=value)
 
     def fail(self, number: int, reason: str) -> None:
-        """Write down that this trial came to nothing."""
+        """Record that this trial failed."""
         self._end(number, {"reason": reason})
 
     def all(self) -> list[Trial]:
-        """What is known of every trial, by their numbers."""
+        """All trials, in order of their numbers."""
         found = {trial.number: trial for trial in self._study.get_trials(deepcopy=False)}
         return [self._trial(number, point, found.get(number)) for number, point in enumerate(self._setup.points)]
 
@@ -105,7 +105,7 @@ class Trials:
         states = self._optuna.trial.TrialState
         with exclusively(self._folder):
             if not self._is_ours(number):
-                return  # it was taken for dead, and another process has this trial now
+                return  # this process counted as dead, and another one has the trial now
             self._storage.set_trial_user_attr(self._id(number), "about", about)
             if value is None:
                 self._study.tell(number, state=states.FAIL)
@@ -121,7 +121,7 @@ class Trials:
         self._storage.set_trial_state_values(self._id(number), state=self._optuna.trial.TrialState.WAITING)
 
     def _id(self, number: int) -> Any:
-        """What the storage calls that trial."""
+        """The id of the trial in the storage."""
         study = self._storage.get_study_id_from_name(STUDY)
         return self._storage.get_trial_id_from_study_id_trial_number(study, number)
 
@@ -137,7 +137,7 @@ class Trials:
 
 
 def known_trials(folder: SweepFolder, setup: Setup) -> list[Trial]:
-    """What is known of every trial of a sweep, for who only looks."""
+    """All trials of a sweep, without taking part in it."""
     return Trials(folder, setup, Worker(folder.workers, "")).all()
 
 
@@ -146,19 +146,19 @@ def known_trials(folder: SweepFolder, setup: Setup) -> list[Trial]:
 
 def _open_study(folder: SweepFolder, setup: Setup, kinds: dict[str, Any]) -> tuple[Any, Any]:
     optuna = load_optuna()
-    folder.refuse_foreign()
+    folder.refuse_links()
     journal = Journal(folder.journal, setup.points, kinds)
     with exclusively(folder):
         journal.mend()
         storage = optuna.storages.JournalStorage(journal)
-        sampler = optuna.samplers.RandomSampler()  # never asked: every trial is given
+        sampler = optuna.samplers.RandomSampler()  # unused: all trials are enqueued
         study = optuna.create_study(storage=storage, sampler=sampler, study_name=STUDY, load_if_exists=True)
     return storage, study
 
 
 @contextmanager
 def exclusively(folder: SweepFolder) -> Iterator[None]:
-    """Be the only process that changes something in this folder. Who was killed within is waited for 30 s."""
+    """Hold the lock of the folder. The lock of a killed process expires after 30 s."""
     load_optuna()
     from optuna.storages.journal import JournalFileOpenLock
 
@@ -167,7 +167,7 @@ def exclusively(folder: SweepFolder) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(RuntimeError):  # it was taken from us after these 30 s
+        with suppress(RuntimeError):  # the lock expired
             lock.release()
 
 
@@ -175,7 +175,7 @@ def exclusively(folder: SweepFolder) -> Iterator[None]:
 
 
 class Worker:
-    """This process as the others see it: a file that it holds and touches while it works."""
+    """A working process, represented by a file that it locks and touches."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
@@ -183,7 +183,7 @@ class Worker:
         self._file = folder / name
 
     def is_alive(self, name: Any) -> bool:
-        """Whether the process of that name still works. Anybody may have written the name."""
+        """Whether the process of that name still works. The name is untrusted."""
         if not _is_worker(name):
             return False
         if name == self.name:
@@ -194,16 +194,16 @@ class Worker:
                 if about["machine"] == machine() and (held := _is_held(file)) is not None:
                     return held
                 return abs(_touch_time(self._clock()) - os.fstat(file.fileno()).st_mtime) < SILENCE_SECONDS
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # it ended, and took its file away
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # the process ended and removed its file
             return False
 
     def bury(self, name: Any) -> None:
-        """Take away the file that a dead process left."""
+        """Remove the file of a dead process."""
         if _is_worker(name):
             (self._folder / name).unlink(missing_ok=True)
 
     def _clock(self) -> Path:
-        """A file that was touched just now."""
+        """Touch a file and return it, to read the clock of the file system."""
         file = self._file if self._file.is_file() else self._folder
         file.touch()
         return file
@@ -211,7 +211,7 @@ class Worker:
 
 @contextmanager
 def at_work(folder: SweepFolder) -> Iterator[Worker]:
-    """Be a worker in this folder, until it is left."""
+    """Work in this folder within the block."""
     folder.workers.mkdir(exist_ok=True)
     worker = Worker(folder.workers, _new_name())
     path = folder.workers / worker.name
@@ -233,12 +233,12 @@ def _new_name() -> str:
 
 
 def _is_worker(name: Any) -> TypeGuard[str]:
-    """Whether that is a name as `at_work` gives them, and so never a path that leads out of the folder."""
+    """Whether it is a name made by `at_work`, which cannot be a path out of the folder."""
     return isinstance(name, str) and re.fullmatch(r"[\w.-]{1,255}-[0-9]+-[0-9a-f]{8}", name) is not None
 
 
 def machine() -> str:
-    """This machine since it was started: locks of other ones, or from before, may not be seen here."""
+    """An id of this machine since it booted. Locks of other machines may not be visible here."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -257,12 +257,12 @@ def _touch_time(path: Path) -> float:
 
 def _hold(file: IO[str]) -> None:
     if fcntl is not None:
-        with suppress(OSError):  # a file system without such locks: then only touching tells
+        with suppress(OSError):  # a file system without locks: only the time of the file counts
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _is_held(file: BinaryIO) -> bool | None:
-    """Whether a process of this machine holds the file; None where that cannot be said."""
+    """Whether a process of this machine has locked the file; None if unknown."""
     if fcntl is not None:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""THE SPACE of a sweep: the values to try of each setting, as lists or ranges, and the trials that follow from them."""
+"""THE SEARCH SPACE of a sweep: the values of each setting, as lists or ranges, and the trials drawn from them."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from sparring.arguments import parse_whole, plain, shown
 from sparring.errors import RecipeError, UsageError
-from sparring.recipe import Recipe, settings_of
+from sparring.recipes.arguments import parse_whole, plain, shown
+from sparring.recipes.recipe import Recipe, settings_of
+from sparring.recipes.roles import Role, names_of
 
 MOST_TRIALS = 1000
-"""More than that nobody waits for."""
+"""Largest number of trials."""
 DIGITS = 4
-"""What is drawn from a range is rounded to so many digits: the number in a table is the one that was trained with."""
+"""Significant digits of a value drawn from a range, so that tables show the exact values."""
 DRAWS_A_TRIAL = 200
-"""So often is drawn for each trial, on average, before it is said that there are not so many different ones."""
-HIDDEN = ("name", "source", "milliseconds_per_step")
-"""Settings that say something about a recipe and change nothing."""
-JUDGED_BY = ("data", "size", "fit", "channels", "range", "follow_links", "held_out")
-"""Settings that decide which images a run is judged by: scores by other images cannot be ranked."""
+"""Draws per trial before giving up on finding different ones."""
+HIDDEN = names_of(Recipe, Role.NAME, Role.DESCRIPTION)
+"""Settings that describe a recipe and change nothing."""
+JUDGED_BY = names_of(Recipe, Role.IMAGES, Role.PLACE)
+"""Settings that decide which images a run is judged by. Scores by different images cannot be ranked."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """All numbers from `low` to `high`, both among them; whole ones for a setting that takes whole numbers.
+    """The numbers from `low` to `high`, both included. Integers for a setting that takes integers.
 
-    They are drawn evenly, or, where both ends are positive and a factor of ten or more apart, evenly in their logarithm
-    (whole numbers always evenly).
+    Integers are drawn uniformly. Floats are drawn uniformly, or log-uniformly if `low` is positive and `high` at
+    least ten times `low`.
     """
 
     low: float
@@ -48,35 +49,35 @@ class Range:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it holds whole numbers only."""
+        """Whether it holds integers only."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
     def is_logarithmic(self) -> bool:
-        """Whether small numbers are as likely as large ones."""
+        """Whether numbers are drawn log-uniformly."""
         return not self.is_whole and self.low > 0 and self.high / self.low >= 10 * (1 - 1e-9)
 
 
 Axis = tuple[Any, ...] | Range
-"""What is tried of one setting: these values, or numbers from a range."""
+"""The values of one setting: a list or a range."""
 Space = dict[str, Axis]
-"""By the dotted name of the setting."""
+"""Dotted name of a setting -> its values."""
 Point = dict[str, Any]
-"""One value of each setting: a trial."""
+"""A trial: one value for each setting."""
 
 
 # ------------------------------------------------------------------------------------------------ checks
 
 
 def make_space(recipe: Recipe, wanted: Mapping[str, Sequence[Any] | Range]) -> Space:
-    """The space of that recipe. Raises `RecipeError` for an unknown setting, or a value that the recipe refuses."""
+    """Validate the space of a recipe. Raises `RecipeError` for an unknown setting or an invalid value."""
     space: Space = {}
     if not isinstance(wanted, Mapping):
         raise UsageError(f"the space should be a dictionary of settings and values to try, not {shown(wanted)}")
     for name, given_values in wanted.items():
         values, hint = _values(given_values), hint_of(recipe, name)
         if name in JUDGED_BY and (isinstance(values, Range) or (isinstance(values, tuple) and len(values) > 1)):
-            raise RecipeError(f"{name} cannot be swept: runs that are judged by other images cannot be ranked")
+            raise RecipeError(f"{name} cannot be swept: runs judged by different images cannot be ranked")
         if isinstance(values, Range):
             space[name] = _checked_range(recipe, name, hint, values)
         elif not isinstance(values, tuple) or not values:
@@ -95,18 +96,18 @@ def make_space(recipe: Recipe, wanted: Mapping[str, Sequence[Any] | Range]) -> S
 
 
 def settings(recipe: Recipe) -> dict[str, Any]:
-    """The settings that may be given, by their dotted names, with the recipe's values."""
+    """The settings of a recipe that may be swept, by their dotted names, with their values."""
     everything = settings_of(recipe).items()
     return {name: value for name, value in everything if name not in HIDDEN and not name.endswith(".kind")}
 
 
 def hint_of(recipe: Recipe, name: str) -> Any:
-    """The type of a setting. Raises `RecipeError` where there is none of that name, with the nearest one."""
+    """The type of a setting. Raises `RecipeError` for an unknown name, with the nearest one."""
     known = settings(recipe)
     if not isinstance(name, str):
         raise UsageError(f"settings are called by their names, not by {shown(name)}")
     if name not in known:
-        import difflib  # here, for `--help` does not need it
+        import difflib  # imported late, because `--help` does not need it
 
         near = difflib.get_close_matches(name, known, n=1)
         raise RecipeError(f"{recipe.name} has no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
@@ -115,7 +116,7 @@ def hint_of(recipe: Recipe, name: str) -> Any:
 
 
 def _values(values: Any) -> Any:
-    """Values to try, in a tuple, as Python's own numbers; what is no list stays as it is."""
+    """Convert a list of values to a tuple of Python's numbers. Anything else is returned unchanged."""
     values = values.tolist() if getattr(values, "ndim", 0) == 1 else values
     if isinstance(values, Range):
         return values
@@ -142,21 +143,21 @@ def _is_float(hint: Any, value: Any) -> bool:
 
 
 def make_points(recipe: Recipe, space: Space, trials: int | None, seed: int) -> list[Point]:
-    """The trials: the whole grid in the order of its lists, the last setting changing first; or with `trials` so many
-    different ones by chance, drawn by Optuna's RandomSampler with that seed.
+    """Make the trials: the whole grid, with the last setting changing fastest, or `trials` different random points.
 
-    Raises `RecipeError` where they are too many, a range has no number of trials, or the recipe refuses one.
+    Random points are drawn by Optuna's RandomSampler with the seed. Raises `RecipeError` for too many trials, for a
+    range without `trials`, and for a trial that the recipe refuses.
     """
     if trials is not None and not 1 <= trials <= MOST_TRIALS:
         raise RecipeError(f"the number of trials must lie between 1 and {MOST_TRIALS:,}, not {trials:,}")
     endless = next((name for name, axis in space.items() if isinstance(axis, Range) and not axis.is_whole), None)
     ranges = [name for name, axis in space.items() if isinstance(axis, Range)]
     if ranges and trials is None:
-        raise RecipeError(f"{ranges[0]} has a range to draw from, so say how many trials to make, as with --trials 20")
+        raise RecipeError(f"{ranges[0]} has a range to draw from, so it needs a number of trials, such as --trials 20")
     size = math.inf if endless else math.prod(len(_whole(axis)) for axis in space.values())
     if trials is None and size > MOST_TRIALS:
         raise RecipeError(
-            f"this grid has {size:,} trials, more than {MOST_TRIALS:,}; --trials 20, say, makes 20 of them"
+            f"this grid has {size:,} trials, more than {MOST_TRIALS:,}; --trials 20, for example, draws 20 of them"
         )
     if trials is None or size <= trials:
         grid = itertools.product(*map(_whole, space.values()))
@@ -172,12 +173,12 @@ def make_points(recipe: Recipe, space: Space, trials: int | None, seed: int) -> 
 
 
 def _whole(axis: Axis) -> Sequence[Any]:
-    """All values of a list, or of a range of whole numbers."""
+    """All values of a list or of a range of integers."""
     return range(int(axis.low), int(axis.high) + 1) if isinstance(axis, Range) else axis
 
 
 def _draw(space: Space, trials: int, seed: int) -> list[Point]:
-    """So many different points of a space that has more."""
+    """Draw `trials` different points of a space that has more."""
     with quiet_optuna() as optuna:
         sampler = optuna.samplers.RandomSampler(seed=seed)
         study = optuna.create_study(sampler=sampler)
@@ -199,7 +200,7 @@ def _draw(space: Space, trials: int, seed: int) -> list[Point]:
 
 
 def distributions(space: Space) -> dict[str, Any]:
-    """The space in Optuna's terms. It knows no lists of numbers, so that widths are texts there."""
+    """The space as Optuna's distributions. Tuples become texts, because Optuna has no tuples."""
     optuna = load_optuna()
 
     def of(axis: Axis) -> Any:
@@ -213,12 +214,12 @@ def distributions(space: Space) -> dict[str, Any]:
 
 
 def simple(value: Any) -> Any:
-    """A value as Optuna keeps it."""
+    """A value as stored by Optuna."""
     return value_words(value) if isinstance(value, tuple) else value
 
 
 def _undo(axis: Axis, drawn: Any) -> Any:
-    """What Optuna drew, as a value of the setting."""
+    """Convert a value drawn by Optuna to a value of the setting."""
     if not isinstance(axis, Range):
         return next(value for value in axis if simple(value) == drawn and type(simple(value)) is type(drawn))
     if axis.is_whole:
@@ -227,15 +228,15 @@ def _undo(axis: Axis, drawn: Any) -> Any:
 
 
 def load_optuna() -> Any:
-    """The package. Raises `MissingExtra` where it is not installed."""
-    from sparring import extras
+    """Import Optuna. Raises `MissingExtra` if it is not installed."""
+    from sparring.system import extras
 
     return extras.load("optuna", "sweep", "a sweep")
 
 
 @contextmanager
 def quiet_optuna() -> Iterator[Any]:
-    """The package, which meanwhile writes nothing on the terminal but errors."""
+    """Import Optuna, which prints only errors within the block."""
     optuna = load_optuna()
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -249,12 +250,12 @@ def quiet_optuna() -> Iterator[Any]:
 
 
 def parse_axis(recipe: Recipe, name: str, text: str) -> Axis:
-    """What a person wrote of one setting: "1e-4", "1e-4,3e-4", "1e-5:1e-3", "true,false", "128,256-128" (widths).
+    """Parse the values of a setting: "1e-4", "1e-4,3e-4", "1e-5:1e-3", "true,false", "128,256-128" (widths).
 
-    Raises `RecipeError` for what cannot be read as values of that setting.
+    Raises `RecipeError` for anything else.
     """
     hint = hint_of(recipe, name)
-    if hint is str or str in get_args(hint):  # a comma is part of it
+    if hint is str or str in get_args(hint):  # a comma may be part of the value
         return (None if text == "none" and hint is not str else text,)
     low, colon, high = text.partition(":")
     if colon:
@@ -266,7 +267,7 @@ def parse_axis(recipe: Recipe, name: str, text: str) -> Axis:
 
 
 def _parse(name: str, hint: Any, text: str) -> Any:
-    """One value. A setting that may be None takes "none"."""
+    """Parse one value. "none" is None if the setting allows it."""
     text, origin, args = text.strip(), get_origin(hint), get_args(hint)
     if origin in (Union, UnionType) and type(None) in args:
         if text.lower() == "none":
@@ -296,21 +297,21 @@ def _wording(hint: Any) -> str:
 
 
 def value_words(value: Any) -> str:
-    """A value as one writes it."""
+    """Format a value."""
     if isinstance(value, (tuple, list)):
         return "-".join(map(str, value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def axis_words(axis: Axis) -> str:
-    """The values to try as one writes them."""
+    """Format the values of a setting."""
     if isinstance(axis, Range):
         return f"{value_words(axis.low)}:{value_words(axis.high)}"
     return ",".join(map(value_words, axis))
 
 
 def point_words(point: Point) -> str:
-    """A trial in one line."""
+    """Format a trial in one line."""
     return ", ".join(f"{name} {value_words(value)}" for name, value in point.items())
 
 
@@ -325,14 +326,14 @@ def axis_to_json(axis: Axis) -> Any:
 
 
 def axis_from_json(value: Any) -> Axis:
-    """What `axis_to_json` wrote. Raises `TypeError`, `KeyError` or `ValueError` for anything else."""
+    """Read what `axis_to_json` wrote. Raises `TypeError`, `KeyError` or `ValueError` for anything else."""
     if isinstance(value, dict):
         ends = value["low"], value["high"]
         if not all(map(_is_number, ends)) or not ends[0] < ends[1]:
-            raise ValueError(f"no range of numbers: {value!r:.80}")
+            raise ValueError(f"not a range of numbers: {value!r:.80}")
         return Range(*ends)
     if not isinstance(value, list) or not value:
-        raise TypeError(f"no list of values: {value!r:.80}")
+        raise TypeError(f"not a list of values: {value!r:.80}")
     return tuple(map(_value, value))
 
 
@@ -342,10 +343,10 @@ def point_to_json(point: Point) -> dict[str, Any]:
 
 
 def point_from_json(value: Any, space: Space) -> Point:
-    """What `point_to_json` wrote of a point in that space. Raises `TypeError` or `ValueError` for anything else."""
+    """Read what `point_to_json` wrote of a point in the space. Raises `TypeError` or `ValueError` for anything else."""
     point = {name: _value(item) for name, item in value.items()}
     if point.keys() != space.keys() or not all(_is_in(item, space[name]) for name, item in point.items()):
-        raise ValueError(f"a trial that is none of this sweep: {value!r:.80}")
+        raise ValueError(f"a trial that is not in this sweep: {value!r:.80}")
     return point
 
 
@@ -361,5 +362,5 @@ def _value(value: Any) -> Any:
     if isinstance(value, list) and all(isinstance(width, int) for width in value):
         return tuple(value)
     if not isinstance(value, (str, int, float, NoneType)):
-        raise TypeError(f"no value of a setting: {value!r:.80}")
+        raise TypeError(f"not a value of a setting: {value!r:.80}")
     return value

@@ -1,10 +1,18 @@
-"""THE PAGE: runs in a browser, while they learn and afterwards. It reads run directories, and writes nothing.
+"""THE PAGE: runs in a browser, during and after training. It reads run folders and writes nothing.
 
-    shelf.py    which runs there are, each under an id      tail.py    a run's events, as they come
-    view.py     what the page is told of a run               player.py  a run's two networks, to play with
-    guard.py    who may ask                                  app.py     what is answered to whom
-    server.py   the process                                  static/    what runs in the browser
-    plain.py    what is opened of a run                      patience.py   with whom, and for how long
+run_index.py   the runs in a folder, each with an id
+tail.py        the events of a run, read as they are written
+view.py        what the page shows of a run, as JSON
+reader.py      cached JSON about all runs, and their explorers
+explorer.py    the networks of a run, for the explore view
+playground.py  the requests of the explore view
+responses.py   JSON and files as HTTP responses
+app.py         the routes
+auth.py        access control
+limits.py      the largest files that are read
+timeouts.py    timeouts and limits of connections
+server.py      the process
+static/        what runs in the browser
 
-No module of it knows the trainer, and the networks are loaded only where somebody plays with them.
+No module here imports the training. Only the explorer loads networks.
 """

@@ -1,7 +1,6 @@
-"""THE SERVER: the process of the page. It is bound to this machine, prints the address with its token, and yields to
-whoever trains.
+"""The server process of the page. It listens on this machine and prints the address with its token.
 
-`beside` starts it for the time of a training: it then ends when the trainer does, however that ends.
+`serve_in_background` runs it during a training. It then ends with the training process, however that ends.
 """
 
 from __future__ import annotations
@@ -21,42 +20,46 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sparring import extras, interrupts, isolation
+from sparring import interrupts
 from sparring.errors import SparringError, UsageError
-from sparring.plain import say
+from sparring.system import extras, isolation
+from sparring.terminal.output import print_line
 
 LOOPBACK = "127.0.0.1"
 PORT, PORTS = 8765, 20
-"""The first port that is tried, and how many."""
+"""The first port to try, and how many."""
 NICENESS = 10
-"""A trainer on the same machine comes first."""
-WAITING = 256 << 10
-"""Bytes that the system keeps at most for a reader; by itself it would go up to 4 MiB."""
+"""A training on the same machine takes precedence."""
+SEND_BUFFER_BYTES = 256 << 10
+"""Of a connection's socket. By default Linux buffers up to 4 MiB."""
 
 
-def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: Callable[[str], None] = say) -> None:
-    """Answer until Ctrl-C; `say` is told the address. Without a port the first free one from `PORT` on is taken.
+def serve(
+    folder: Path, *, host: str = LOOPBACK, port: int | None = None, report: Callable[[str], None] = print_line
+) -> None:
+    """Serve until Ctrl-C. `report` gets the address. `port=None` takes the first free port from `PORT` on.
 
-    Raises `MissingExtra` without the extra `watch`, `UsageError` where the port is taken or the host is not ours.
+    Raises `MissingExtra` without the extra `watch`, `UsageError` if the port is in use or the host is not of this
+    machine.
     """
     require()
     try:
         import uvicorn
 
         from sparring.web.app import make_app
-        from sparring.web.guard import MOST_HEAD, Guard
-        from sparring.web.patience import Impatient
-    except ImportError as error:  # what these need themselves
+        from sparring.web.auth import MAX_HEADER_BYTES, AccessControl
+        from sparring.web.timeouts import TimeoutProtocol
+    except ImportError as error:  # a dependency of these packages
         raise extras.missing(error.name or "", "watch", "the page") from error
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
-    os.environ["JAX_PLATFORMS"] = "cpu"  # other devices are the trainer's
+    os.environ["JAX_PLATFORMS"] = "cpu"  # the training uses the other devices
     with _listener(host, port) as listener:
         token, taken = secrets.token_urlsafe(24), listener.getsockname()[1]
-        guarded = Guard(make_app(folder), hosts=_names(host, taken), token=token)
+        app = AccessControl(make_app(folder), hosts=_host_names(host, taken), token=token)
         config = uvicorn.Config(
-            guarded,
-            http=Impatient,
+            app,
+            http=TimeoutProtocol,
             ws="none",
             log_level="critical",
             access_log=False,
@@ -64,41 +67,41 @@ def serve(folder: Path, *, host: str = LOOPBACK, port: int | None = None, say: C
             proxy_headers=False,
             timeout_keep_alive=10,
             timeout_graceful_shutdown=1,
-            h11_max_incomplete_event_size=MOST_HEAD,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             lifespan="off",
         )
-        say(f"http://{_shown(host)}:{taken}/?token={token}")
-        with interrupts.welcome(), contextlib.suppress(KeyboardInterrupt):
+        report(f"http://{_in_url(host)}:{taken}/?token={token}")
+        with interrupts.ctrl_c_ends_normally(), contextlib.suppress(KeyboardInterrupt):
             asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 
 
 def require() -> None:
-    """Raise `MissingExtra` where what the page needs is not installed."""
+    """Raise `MissingExtra` if a package that the page needs is not installed."""
     extras.require("watch", "the page")
 
 
 @contextmanager
-def beside(folder: Path) -> Iterator[str]:
-    """The page of a folder in a process of its own, for as long as the block takes: its address.
+def serve_in_background(folder: Path) -> Iterator[str]:
+    """Serve a folder from a separate process while the block runs. Yields the address.
 
-    Raises `MissingExtra` without the extra `watch`, `UsageError` where it cannot start.
+    Raises `MissingExtra` without the extra `watch`, `UsageError` if the process cannot start.
     """
     require()
     process = subprocess.Popen(
-        isolation.command("sparring.web.server", "answer_beside", str(folder)),
+        isolation.command("sparring.web.server", "background_main", str(folder)),
         env=isolation.environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        start_new_session=True,  # Ctrl-C is for the trainer
+        start_new_session=True,  # Ctrl-C goes to the training only
     )
     try:
         assert process.stdout is not None
-        said = process.stdout.readline().strip()
-        if not said.startswith("http://"):
-            raise UsageError(said or "the page did not start")
-        yield said
+        line = process.stdout.readline().strip()
+        if not line.startswith("http://"):
+            raise UsageError(line or "the page did not start")
+        yield line
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -107,8 +110,8 @@ def beside(folder: Path) -> Iterator[str]:
         process.communicate()
 
 
-def answer_beside(folder: str) -> None:
-    """The process that `beside` starts: it ends when nobody holds its standard input any more."""
+def background_main(folder: str) -> None:
+    """Run the process that `serve_in_background` starts. It exits when the parent closes its standard input or ends."""
 
     def wait() -> None:
         sys.stdin.read()
@@ -116,9 +119,9 @@ def answer_beside(folder: str) -> None:
 
     threading.Thread(target=wait, daemon=True).start()
     try:
-        serve(Path(folder), say=partial(say, flush=True))
+        serve(Path(folder), report=partial(print_line, flush=True))
     except SparringError as error:
-        say(str(error))
+        print_line(str(error))
 
 
 def _listener(host: str, port: int | None) -> socket.socket:
@@ -129,16 +132,16 @@ def _listener(host: str, port: int | None) -> socket.socket:
             made = socket.create_server((host, wanted), family=family, backlog=512)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise UsageError(f"there can be no page at {host}, port {wanted}: {error.strerror}") from None
+                raise UsageError(f"the page cannot listen at {host}, port {wanted}: {error.strerror}") from None
         else:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WAITING)  # of all its connections
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # its connections inherit it
             return made
-    raise UsageError(f"port {port} is in use; leave --port out, and a free one is taken")
+    raise UsageError(f"port {port} is in use; leave out --port to take a free one")
 
 
-def _names(host: str, port: int) -> frozenset[str]:
-    """The names that a browser may have asked for, each with the port."""
-    names = {host, _shown(host)}
+def _host_names(host: str, port: int) -> frozenset[str]:
+    """Return the accepted `Host` headers."""
+    names = {host, _in_url(host)}
     if host in (LOOPBACK, "localhost", "::1"):
         names |= {"localhost", LOOPBACK, "[::1]"}
     elif host in ("0.0.0.0", "::"):
@@ -149,15 +152,15 @@ def _names(host: str, port: int) -> frozenset[str]:
     return frozenset(f"{name}:{port}" for name in names)
 
 
-def _shown(host: str) -> str:
-    """As it stands in an address."""
+def _in_url(host: str) -> str:
+    """Return the host as part of a URL."""
     if host == "0.0.0.0":
         return socket.gethostname()
     return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can ask there."""
+    """Return whether only this machine can connect to the host."""
     with contextlib.suppress(OSError):
         found: list[Any] = socket.getaddrinfo(host, None)
         return all(entry[4][0] == "::1" or str(entry[4][0]).startswith("127.") for entry in found)

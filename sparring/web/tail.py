@@ -1,4 +1,4 @@
-"""THE TAIL of a run's events: read on from where it last stopped, whatever happens to the file meanwhile."""
+"""The tail of a run's events file: every read continues where the last one stopped."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sparring.plain import open_plain
-from sparring.run import is_event
-from sparring.sealed import Lines
+from sparring.files.checksummed import Lines
+from sparring.files.untrusted import open_plain
+from sparring.runs.events import is_event
 
 Event = dict[str, Any]
-MOST_BYTES = 64 << 20
-"""So much is read at once; the rest the next time."""
-LARGEST = 512 << 20
-"""Bytes of a file; what stands behind them is left out."""
+MAX_READ_BYTES = 64 << 20
+"""Read at a time. The next read continues."""
+MAX_FILE_BYTES = 512 << 20
+"""Events beyond this position are ignored."""
 
 
 class Tail:
@@ -22,33 +22,33 @@ class Tail:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._forget(0)
+        self._reset(0)
 
     def read(self) -> list[Event]:
-        """All events so far. A line that is still being written is read when it is whole; one that is none is left out.
+        """Return all events so far. Incomplete lines wait for the next read; lines that are no events are skipped.
 
-        A file that became shorter or another one is read from its start: a run that goes on forgets what comes after
-        its checkpoint.
+        A file that was truncated or replaced is read from its start. A resumed run, for example, removes the events
+        after its checkpoint.
         """
         try:
             file = open_plain(self._path)
         except OSError:
-            self._forget(0)
+            self._reset(0)
             return self.events
         with file:
-            found = os.fstat(file.fileno())
-            if found.st_ino != self._inode or found.st_size < self._read:
-                self._forget(found.st_ino)
-            file.seek(self._read)
-            piece = file.read(min(MOST_BYTES, LARGEST - self._read))
-        whole, newline, rest = piece.rpartition(b"\n")
-        if len(rest) == MOST_BYTES:  # no event is so long
-            whole, newline = b"", rest
-        self._read += len(whole) + len(newline)
-        lines = whole.decode(errors="replace").split("\n")
+            status = os.fstat(file.fileno())
+            if status.st_ino != self._inode or status.st_size < self._position:
+                self._reset(status.st_ino)
+            file.seek(self._position)
+            chunk = file.read(min(MAX_READ_BYTES, MAX_FILE_BYTES - self._position))
+        complete, newline, rest = chunk.rpartition(b"\n")
+        if len(rest) == MAX_READ_BYTES:  # longer than any event
+            complete, newline = b"", rest
+        self._position += len(complete) + len(newline)
+        lines = complete.decode(errors="replace").split("\n")
         self.events += [event for line in lines if is_event(event := self._lines.read(line))]
         return self.events
 
-    def _forget(self, inode: int) -> None:
+    def _reset(self, inode: int) -> None:
         self.events: list[Event] = []
-        self._lines, self._inode, self._read = Lines(), inode, 0
+        self._lines, self._inode, self._position = Lines(), inode, 0

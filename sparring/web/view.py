@@ -1,4 +1,4 @@
-"""THE VIEW: what the page is told of a run, from its events and its files, as JSON values; all numbers are finite."""
+"""What the page shows of a run, as JSON values. All numbers are finite."""
 
 from __future__ import annotations
 
@@ -11,42 +11,43 @@ from typing import Any
 
 import numpy as np
 
-from sparring import curves
-from sparring.charts import grouped
-from sparring.curves import Drawn, Event, is_number
 from sparring.errors import SparringError
-from sparring.metrics.balance import bands
-from sparring.plain import open_plain
-from sparring.recipe import Recipe, settings_of
-from sparring.run import Run
+from sparring.evaluation.metrics.balance import bands
+from sparring.files.untrusted import open_plain
+from sparring.recipes.recipe import Recipe, settings_of
+from sparring.reports import curves
+from sparring.reports.charts import Chart, grouped
+from sparring.reports.curves import Event, is_number
+from sparring.runs.run import Run
 
 QUIET_SECONDS = 20.0
-"""A run that no process is seen to hold, and that wrote nothing for so long, is no longer trained."""
+"""A run without a visible lock counts as killed if it has written nothing for this time."""
 HELD_SECONDS = 3.0
-"""A trainer may write for so long after its lock was last seen to be held."""
+"""A training may write for this time after its lock was last seen."""
 RATE_SECONDS = 15.0
-"""How far back the rate of steps looks."""
-MOST_CLASSES = 1_000
-"""What chance leaves of their balance is found out by drawing; of more nothing is shown."""
-LARGEST_SIDE = 100_000
-"""Pixels of a picture that is shown."""
+"""The window of the steps per second."""
+MAX_CLASSES = 1_000
+"""Nothing is shown for more: the confidence bands of the class balance are simulated."""
+MAX_SIDE = 100_000
+"""Pixels on a side of a grid."""
 ENDS = {
     "finished": ("finished", ""),
-    "stopped": ("stopped", "stopped by its user; it can go on"),
-    "flat": ("finished", "stopped because it no longer got better"),
+    "stopped": ("stopped", "stopped by the user; it can be resumed"),
+    "flat": ("finished", "stopped early: the score no longer improved"),
 }
+"""The state and the explanation for each final event."""
 
 View = dict[str, Any]
 
-_held: dict[Path, float] = {}
-"""When the lock of a run was last seen to be held, by the time of day."""
+_lock_seen: dict[Path, float] = {}
+"""When the lock of a run was last seen, as Unix time."""
 
 
 def card(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
-    """What the list of runs shows."""
-    recipe, about, grids = _recipe(run), _environment(run), run.all_grids()
+    """Return what the list of runs shows."""
+    recipe, data, grids = _recipe(run), _data(run), run.all_grids()
     step = max((event["step"] for event in events), default=0)
-    state, words = _state(events, is_trained(run))
+    state, words = _state(events, is_training(run))
     judged = [event for event in events if event["event"] == "judged" and is_number(event.get("score"))]
     best = min(judged, key=lambda event: float(event["score"])) if judged else None
     steps = recipe.steps if recipe else None
@@ -54,11 +55,11 @@ def card(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
         "id": key,
         "name": name,
         "recipe": recipe.name if recipe else None,
-        "data": str(about.get("name", recipe.data if recipe else "")),
+        "data": str(data.get("name", recipe.data if recipe else "")),
         "steps": steps,
         "step": step,
         "seconds": _seconds(events),
-        "left": _left(events, step, steps) if state == "running" else None,
+        "left": _seconds_left(events, step, steps) if state == "running" else None,
         "state": state,
         "words": words,
         "score": None if best is None else _rounded(best["score"]),
@@ -73,22 +74,22 @@ def card(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
 
 
 def unreadable(name: str, key: str) -> View:
-    """The card of what cannot be read."""
+    """Return the card of a run that cannot be read."""
     unknown = ("recipe", "steps", "seconds", "left", "score", "floor", "best_step", "grid", "grid_size")
-    said = {
+    known = {
         "state": "failed",
-        "words": "it cannot be read",
+        "words": "its files cannot be read",
         "data": "",
         "step": 0,
         "alarms": 0,
         "began": 0,
         "changed": 0.0,
     }
-    return {"id": key, "name": name} | said | dict.fromkeys(unknown)
+    return {"id": key, "name": name} | known | dict.fromkeys(unknown)
 
 
-def whole(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
-    """All that is shown of one run."""
+def details(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
+    """Return everything that the page shows of one run."""
     recipe = _recipe(run)
     logged, judged, alarms = ([e for e in events if e["event"] == kind] for kind in ("log", "judged", "alarm"))
     return card(name, key, run, events) | {
@@ -96,18 +97,18 @@ def whole(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
         "real": run.real_grid.is_file(),
         "closest": run.closest.stat().st_mtime_ns if run.closest.is_file() else None,
         "suspicious": _suspicious(judged),
-        "charts": [_chart(drawn, logged) for drawn in [*curves.logged(logged), *curves.judged(judged, alarms)]],
+        "charts": [_chart(chart, logged) for chart in [*curves.logged(logged), *curves.judged(judged, alarms)]],
         "classes": _classes(run, judged),
         "judged_step": judged[-1]["step"] if judged else None,
         "alarms": [{"step": alarm["step"], "text": str(alarm.get("text", ""))} for alarm in alarms],
         "settings": {} if recipe is None else settings_of(recipe),
-        "image_shape": _environment(run).get("shape", [0, 0, 0, 0])[1:],
+        "image_shape": _data(run).get("shape", [0, 0, 0, 0])[1:],
         "explorable": run.checkpoints.is_dir() and any(run.checkpoints.glob("[0-9]*")),
     }
 
 
 def stamp(run: Run) -> str:
-    """Something that is another when anything of the run has changed."""
+    """Return a string that changes whenever the run's files change."""
     parts = []
     for path in (run.events_file, run.grids, run.closest, run.recipe_file):
         try:
@@ -118,30 +119,33 @@ def stamp(run: Run) -> str:
     return ".".join(parts)
 
 
-def is_trained(run: Run) -> bool:
-    """Whether a process trains the run. Once its lock was seen to be held here, the lock decides at once; what is
-    written later although nobody holds it comes from another machine."""
-    now, written = time.time(), _written(run)
+def is_training(run: Run) -> bool:
+    """Return whether a process trains the run.
+
+    Once the lock has been seen on this machine, the lock alone decides. Later writes without a lock come from another
+    machine.
+    """
+    now, written = time.time(), _last_write(run)
     if run.is_held():
-        _held[run.path] = now
+        _lock_seen[run.path] = now
         return True
-    return now - written < QUIET_SECONDS and written > _held.get(run.path, 0.0) + HELD_SECONDS
+    return now - written < QUIET_SECONDS and written > _lock_seen.get(run.path, 0.0) + HELD_SECONDS
 
 
-def _state(events: Sequence[Event], trained: bool) -> tuple[str, str]:
-    """running, finished, stopped, failed or killed; and what there is to say of it."""
+def _state(events: Sequence[Event], training: bool) -> tuple[str, str]:
+    """Return (running, finished, stopped, failed or killed; an explanation)."""
     last = events[-1] if events else None
     if last is not None and last["event"] in ENDS:
         return ENDS[last["event"]]
     if last is not None and last["event"] == "failed":
-        return "failed", str(last.get("reason", "it did not say why"))
-    if trained:
+        return "failed", str(last.get("reason", "no reason was recorded"))
+    if training:
         return "running", "starting" if last is None or last["event"] in ("started", "resumed") else ""
-    return "killed", "it ended without a word, as when its process is killed; it can go on"
+    return "killed", "the process ended without a final event, as when it is killed; it can be resumed"
 
 
-def _written(run: Run) -> float:
-    """When something was last written into the run, as far as that is seen."""
+def _last_write(run: Run) -> float:
+    """Return when the events or the recipe were last written."""
     times = [0.0]
     for path in (run.events_file, run.recipe_file):
         if path.is_file():
@@ -153,8 +157,8 @@ def _seconds(events: Sequence[Event]) -> float | None:
     return next((float(e["seconds"]) for e in reversed(events) if is_number(e.get("seconds"))), None)
 
 
-def _left(events: Sequence[Event], step: int, steps: int | None) -> float | None:
-    """Seconds to the end of the recipe, by the rate of the last ones."""
+def _seconds_left(events: Sequence[Event], step: int, steps: int | None) -> float | None:
+    """Estimate the seconds to the last step from the recent steps per second."""
     logged = [e for e in events[-2_000:] if e["event"] == "log" and is_number(e.get("seconds"))]
     if steps is None or len(logged) < 2:
         return None
@@ -166,23 +170,23 @@ def _left(events: Sequence[Event], step: int, steps: int | None) -> float | None
 
 
 def _timed(logged: Sequence[Event], steps: Sequence[int]) -> View:
-    """These steps, and the seconds of training up to each, between what was logged before and after it."""
+    """Return the steps with the seconds of training at each, interpolated between logged steps."""
     known = [(0, 0.0), *((e["step"], float(e["seconds"])) for e in logged if is_number(e.get("seconds")))]
     at, elapsed = zip(*known, strict=True)
     return {"steps": list(steps), "seconds": np.interp(list(steps), at, elapsed).round(2).tolist()}
 
 
-def _chart(drawn: Drawn, logged: Sequence[Event]) -> View:
-    """A chart as JSON: of long lines the means of neighbours, and between which values these lie."""
-    groups = {label: grouped(points) for label, points in drawn.lines}
+def _chart(chart: Chart, logged: Sequence[Event]) -> View:
+    """Return a chart as JSON. Long lines become means of neighbours with their range."""
+    groups = {line.label: grouped(line.points) for line in chart.lines}
     return {
-        "title": drawn.title,
-        "note": drawn.note,
-        "percent": drawn.percent,
-        "at_least": drawn.at_least,
-        "level": None if drawn.level is None else {"label": drawn.level[0], "value": _rounded(drawn.level[1])},
-        "best": None if drawn.best is None else {"step": drawn.best[0], "value": _rounded(drawn.best[1])},
-        "alarms": [{"step": step, "text": text} for step, text in drawn.alarms],
+        "title": chart.title,
+        "note": chart.note,
+        "percent": chart.percent,
+        "at_least": chart.at_least,
+        "level": None if chart.level is None else {"label": chart.level[0], "value": _rounded(chart.level[1])},
+        "best": None if chart.best is None else {"step": chart.best[0], "value": _rounded(chart.best[1])},
+        "alarms": [{"step": step, "text": text} for step, text in chart.alarms],
         "lines": [
             {
                 "label": label,
@@ -197,39 +201,39 @@ def _chart(drawn: Drawn, logged: Sequence[Event]) -> View:
 
 
 def _classes(run: Run, judged: Sequence[Event]) -> View | None:
-    """What the newest samples are taken for, and what chance leaves of a perfect balance."""
-    counted = _environment(run).get("classes")
+    """Return the class shares of the newest samples, with those of the data and confidence bands."""
+    counted = _data(run).get("classes")
     last = next((event for event in reversed(judged) if "histogram" in event), None)
     if last is None or not isinstance(counted, dict) or not counted:
         return None
     histogram, frequencies = last["histogram"], tuple(counted.values())
     if (
-        len(counted) > MOST_CLASSES
+        len(counted) > MAX_CLASSES
         or not _counts(histogram)
         or not _counts(frequencies)
         or len(histogram) != len(frequencies)
     ):
         return None
-    drawn, total = sum(histogram), sum(frequencies)
-    if not drawn or not total:
+    samples, total = sum(histogram), sum(frequencies)
+    if not samples or not total:
         return None
     due = tuple(count / total for count in frequencies)
     return {
         "names": [str(name) for name in counted],
-        "shares": [_rounded(count / drawn) for count in histogram],
+        "shares": [_rounded(count / samples) for count in histogram],
         "due": [_rounded(share) for share in due],
-        "bands": [[_rounded(low), _rounded(high)] for low, high in _bands(drawn, due)],
-        "samples": drawn,
+        "bands": [[_rounded(low), _rounded(high)] for low, high in _bands(samples, due)],
+        "samples": samples,
     }
 
 
 @lru_cache(maxsize=64)
-def _bands(drawn: int, due: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
-    return bands(drawn, np.array(due)).classes
+def _bands(samples: int, due: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
+    return bands(samples, np.array(due)).classes
 
 
 def _suspicious(judged: Sequence[Event]) -> int | None:
-    """How many of the closest pairs of the newest judgement are suspicious; None where older versions did not say."""
+    """Return how many of the newest closest pairs are suspicious. None if an older version did not record it."""
     last = judged[-1] if judged else {}
     found = last.get("suspicious", 0 if last.get("copies") == 0 else None)
     return found if type(found) is int else None
@@ -240,15 +244,15 @@ def _counts(values: Any) -> bool:
 
 
 def _recipe(run: Run) -> Recipe | None:
-    """The recipe; None where it is being written, or was damaged."""
+    """Return the recipe, or None if it is incomplete or damaged."""
     try:
         return run.recipe()
     except SparringError:
         return None
 
 
-def _environment(run: Run) -> dict[str, Any]:
-    """What is known of the data."""
+def _data(run: Run) -> dict[str, Any]:
+    """Return the description of the data in the run's environment, or {} if it cannot be read."""
     if not run.environment_file.is_file():
         return {}
     try:
@@ -259,14 +263,14 @@ def _environment(run: Run) -> dict[str, Any]:
 
 
 def _size(path: Path) -> list[int] | None:
-    """Width and height of a PNG, from its first bytes; None where it is none."""
+    """Return width and height of a PNG from its header, or None if it is not a PNG."""
     try:
         with open_plain(path) as file:
-            begin = file.read(24)
+            header = file.read(24)
     except OSError:
         return None
-    size = list(struct.unpack(">II", begin[16:])) if len(begin) == 24 and begin.startswith(b"\x89PNG") else [0, 0]
-    return size if all(0 < side < LARGEST_SIDE for side in size) else None
+    size = list(struct.unpack(">II", header[16:])) if len(header) == 24 and header.startswith(b"\x89PNG") else [0, 0]
+    return size if all(0 < side < MAX_SIDE for side in size) else None
 
 
 def _number(value: Any) -> float:
@@ -274,5 +278,5 @@ def _number(value: Any) -> float:
 
 
 def _rounded(value: float) -> float:
-    """Five digits: more are not seen, and have to be carried."""
+    """Round to five digits, which is enough to draw and keeps the JSON small."""
     return float(f"{value:.5g}")

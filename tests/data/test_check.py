@@ -9,11 +9,11 @@ import pytest
 from made_pictures import colourful, encoded, gray, write_files
 from PIL import Image
 
-from sparring import training
-from sparring.cli import main
+from sparring.cli.main import main
 from sparring.data import check, collect
-from sparring.data.shaping import Shaping
+from sparring.data.pictures.shaping import Shaping
 from sparring.recipes import named_recipe
+from sparring.training import train as training
 
 Printed = pytest.CaptureFixture[str]
 
@@ -40,7 +40,7 @@ def test_everything_is_printed(tmp_path: Path, capsys: Printed) -> None:
     assert main(["data", "check", source]) == 0
     text = capsys.readouterr().out
     assert "my pets: 62 images, trained on at 48 x 48 in color" in text
-    assert "note: the pictures have many sizes and are trained on at 48 x 48; --size says otherwise" in text
+    assert "note: the pictures have many sizes and are trained on at 48 x 48; --size sets another size" in text
     lines = [" ".join(line.split()) for line in text.splitlines()]
     for line in ("48 to 63 40", "64 to 95 22", "cat 40", "dog 22"):
         assert line in lines
@@ -48,7 +48,7 @@ def test_everything_is_printed(tmp_path: Path, capsys: Printed) -> None:
     assert "the first: dog/0.png, dog/same 0.bmp, dog/same 1.bmp" in lines
     assert "1 left out:" in lines
     assert any(line.startswith("dog/cut.png: damaged: ") for line in lines)
-    assert "1 other files or hidden folders passed over" in lines
+    assert "1 other files or hidden folders ignored" in lines
     assert "the contact sheet: contact-sheet.png" in lines
     assert lines[-1] == ("Train on them: sparring train quick --data 'my pets' --size 48 --held-out 0.2")
 
@@ -102,10 +102,10 @@ def test_named_sets_and_idx_files(digits: Path, capsys: Printed) -> None:
 UNTRAINABLE: dict[str, tuple[dict[str, bytes], str]] = {
     "nothing": ({"README.txt": b"hello"}, "some holds no picture that can be trained on; 1 other files are there"),
     "nothing whole": ({"a.png": b""}, "some holds no picture that can be trained on: a.png, it is empty"),
-    "one": ({"a.png": encoded(gray())}, "some holds one picture, and a GAN needs two different ones at the least"),
+    "one": ({"a.png": encoded(gray())}, "some holds one picture, but a GAN needs at least two different ones"),
     "the same": (
         {"a.png": encoded(gray()), "b.bmp": encoded(gray(), "BMP")},
-        "some holds the same picture 2 times, and a GAN needs two different ones at the least",
+        "some holds the same picture 2 times, but a GAN needs at least two different ones",
     ),
 }
 
@@ -131,8 +131,8 @@ def test_strict_is_status_2_where_a_picture_is_left_out(tmp_path: Path, capsys: 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "after `data` comes what to do with it"),
-        (["chek", "pets"], "after `data` comes what to do with it"),
+        ([], "sparring data check SOURCE"),
+        (["chek", "pets"], "sparring data check SOURCE"),
         (["check"], "see sparring data check --help"),
         (["check", "pets", "--sheet", "sheet.jpg"], "sheet.jpg should end in .png"),
         (["check", "pets", "--size", "0"], "size must lie between 1 and 4,096 pixels, not 0"),
@@ -174,7 +174,9 @@ def test_the_command_trains_on_what_was_checked(
     write_files(tmp_path / "few", {f"{i}.png": encoded(colourful(20 + i, 18, i)) for i in range(9)})
     assert main(["data", "check", "few", "--json"]) == 0
     program, *words = shlex.split(json.loads(capsys.readouterr().out)["command"])
-    monkeypatch.setattr(training, "_train", lambda session, *_: None)  # so all is made ready, and nothing is compiled
+    monkeypatch.setattr(
+        training, "train_sessions", lambda sessions, *_: None
+    )  # so all is made ready, and nothing is compiled
     assert program == "sparring"
     assert main([*words, "--out", "run"]) == 0, capsys.readouterr().err
     assert json.loads(Path("run/environment.json").read_text())["data"]["shape"] == [9, 16, 16, 3]

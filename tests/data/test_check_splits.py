@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from made_pictures import colourful, encoded, write_files
 
-from sparring.cli import main
+from sparring.cli.main import main
+from sparring.data.samples import read_samples
 from sparring.errors import DataError
-from sparring.recipe import Recipe, differences
 from sparring.recipes import named_recipe
-from sparring.samples import read_samples
+from sparring.recipes.recipe import Recipe, differences
 
 PICTURES = [encoded(colourful(16, 16, seed=i)) for i in range(14)]
 
@@ -29,7 +29,7 @@ def test_each_split_is_counted_and_copies_are_found(tmp_path: Path, capsys: pyte
     assert "8 images, trained on" in text
     for line in (
         "split training: 8 images, trained on",
-        "split testing: 5 images, never",
+        "split testing: 5 images, not",
         "split val: 3 images, not used",
     ):
         assert line in text

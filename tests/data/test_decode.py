@@ -10,8 +10,18 @@ from made_pictures import bomb, colourful, encoded, gray
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring.data.decode import HEAD, MAX_PIXELS, Ranges, Unreadable, decode, is_picture, look, look_numbers, quiet
-from sparring.data.ranges import Numbers
+from sparring.data.arrays.ranges import Numbers
+from sparring.data.pictures.decode import (
+    HEAD,
+    MAX_PIXELS,
+    Ranges,
+    Unreadable,
+    decode,
+    is_picture,
+    look,
+    look_numbers,
+    quiet,
+)
 
 
 def pixels(content: bytes) -> NDArray[np.uint8]:
@@ -45,13 +55,13 @@ def test_formats_that_are_not_listed_are_not_opened(kind: str) -> None:
 def test_a_bomb_is_refused_by_its_header() -> None:
     with quiet():
         for open_it in (look, decode):
-            with pytest.raises(Unreadable, match="more than the 89,478,485 pixels"):
+            with pytest.raises(Unreadable, match="the limit of 89,478,485"):
                 open_it(bomb())
 
 
 def test_a_picture_just_above_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparring.data.decode.MAX_PIXELS", 40 * 30 - 1)
-    with pytest.raises(Unreadable, match="40 x 30 pixels, more than the 1,199"):
+    monkeypatch.setattr("sparring.data.pictures.decode.MAX_PIXELS", 40 * 30 - 1)
+    with pytest.raises(Unreadable, match="40 x 30 pixels, more than the limit of 1,199"):
         look(encoded(colourful()))
     assert MAX_PIXELS == Image.MAX_IMAGE_PIXELS
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from sparring.data.download import fetch, no_progress, shown_progress
+from sparring.data.named.download import Limits, fetch, no_progress, shown_progress
 from sparring.errors import DataError, DownloadError
 
 CONTENT = hashlib.shake_256(b"sparring").digest(600_000) + bytes(400_000)
@@ -210,7 +210,7 @@ def destination(tmp_path: Path) -> Path:
 
 
 def get(destination: Path, *urls: str, timeout: float = 5.0, limit: int = 1 << 24) -> None:
-    fetch(urls, destination, sha256=SHA256, timeout=timeout, pause=0.0, limit=limit)
+    fetch(urls, destination, sha256=SHA256, limits=Limits(timeout=timeout, pause=0.0, size=limit))
 
 
 def failure(destination: Path, *urls: str, timeout: float = 5.0, limit: int = 1 << 24) -> str:
@@ -272,7 +272,7 @@ def test_checks_the_bytes_as_received_where_nothing_is_to_be_unpacked(destinatio
 
 def test_a_slow_server_is_waited_for(destination: Path) -> None:
     with mirror(whole(piece=len(FILE) // 20, pause=0.06)) as server:
-        get(destination, server.url, timeout=1.0)  # about 1.2 s in all, but never silent for long
+        get(destination, server.url, timeout=1.0)  # about 1.2 s in all, but never no data for long
         assert len(server.ranges) == 1
     assert_whole(destination)
 
@@ -290,7 +290,7 @@ def test_a_server_that_never_answers_is_given_up(destination: Path, released: th
         released.wait(30)
 
     with mirror(says_nothing) as silent:
-        assert "(silent for 0.2 s)" in failure(destination, silent.url, timeout=0.2)
+        assert "(no data for 0.2 s)" in failure(destination, silent.url, timeout=0.2)
         released.set()
     assert not part(destination).exists()
 
@@ -433,7 +433,7 @@ def test_every_mirror_is_listed_with_its_reason(destination: Path, closed_port: 
     with mirror(status(404)) as gone, mirror(stalls(released, 0)) as silent, mirror(whole(b"!")) as wrong:
         message = failure(destination, gone.url, silent.url, wrong.url, closed_port, timeout=0.2)
         assert (
-            f"{gone.url} (HTTP 404 Not Found); {silent.url} (silent for 0.2 s); {wrong.url} (wrong bytes: " in message
+            f"{gone.url} (HTTP 404 Not Found); {silent.url} (no data for 0.2 s); {wrong.url} (wrong bytes: " in message
         )
         assert message.endswith(f"; {closed_port} (connection refused)")
 

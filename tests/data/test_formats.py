@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from made_pictures import encoded, gray, write_files, write_zip
 
-from sparring.cli import main
+from sparring.cli.main import main
 from sparring.data import collect, has_pictures, load
-from sparring.data.formats import KINDS, MAGIC, NAMES, kind_of
+from sparring.data.arrays.formats import KINDS, MAGIC, NAMES, kind_of
 from sparring.errors import DataError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8)

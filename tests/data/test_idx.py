@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import sparring.data.idx
+import sparring.data.arrays.idx
 from sparring.data import ImageSet, load
-from sparring.data.idx import idx_sha256, images_from_idx, labels_from_idx, read_idx
+from sparring.data.arrays.idx import idx_sha256, images_from_idx, labels_from_idx, read_idx
 from sparring.errors import DataError
 
 IMAGES = (np.arange(84) * 37 % 256).astype(np.uint8).reshape(7, 4, 3)
@@ -159,9 +159,9 @@ def test_a_header_is_not_believed_before_the_bytes_are_there(file: Path, zipped:
 
 def test_promises_beyond_the_cap_are_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     huge = gzip.compress(header(60_000, 28_000, 28_000))
-    assert "promises 47,040,000,000,000 bytes, more than the 8,589,934,592" in refusal(file, huge)
-    monkeypatch.setattr(sparring.data.unpacked, "MAX_CONTENT", 83)
-    assert "promises 84 bytes, more than the 83" in refusal(file, gzip.compress(idx(IMAGES)))
+    assert "47,040,000,000,000 bytes, more than the limit of 8,589,934,592" in refusal(file, huge)
+    monkeypatch.setattr(sparring.data.arrays.unpacked, "MAX_CONTENT", 83)
+    assert "84 bytes, more than the limit of 83" in refusal(file, gzip.compress(idx(IMAGES)))
 
 
 def test_a_gzip_bomb_is_not_unpacked_beyond_its_promise(file: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from made_pictures import colourful, encoded, write_files, write_zip
 
 from sparring.data import collect, load
-from sparring.data.idx import Split
-from sparring.data.labels import Arrangement, arrange
+from sparring.data.arrays.idx import Split
+from sparring.data.pictures.labels import Arrangement, arrange
 from sparring.data.splits import split_name
 from sparring.errors import DataError
 
@@ -41,7 +41,7 @@ def test_pictures_beside_folders_leave_all_without_labels() -> None:
     arranged = arrange([("cat",), ("dog",), ()], "train", "set")
     assert arranged.labels is None
     assert sorted(arranged.places) == [0, 1, 2]
-    assert arranged.notes == ("1 pictures lie beside the folders, so these are not taken for classes",)
+    assert arranged.notes == ("1 pictures are beside the folders, so the folders are not read as classes",)
 
 
 def test_one_folder_around_all_others_is_no_class() -> None:
@@ -208,7 +208,7 @@ def test_a_stray_picture_costs_no_classes() -> None:
 def test_classes_may_be_called_as_splits_are(counts: dict[str, int], classes: tuple[str, ...]) -> None:
     made, _ = arranged(counts)
     assert made.class_names == classes
-    assert "taken for classes and not for splits" in made.notes[0]
+    assert "read as classes, not as splits" in made.notes[0]
 
 
 def test_splits_without_training_images_are_no_classes() -> None:

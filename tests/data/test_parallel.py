@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from sparring.data import parallel
-from sparring.data.parallel import AHEAD, in_order
+from sparring.data.pictures import parallel
+from sparring.data.pictures.parallel import AHEAD, in_order
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

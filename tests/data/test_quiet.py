@@ -14,9 +14,9 @@ from made_pictures import colourful, encoded, write_files
 from PIL import Image
 
 from sparring.data import collect
-from sparring.data.decode import Unreadable, decode, look, quiet
+from sparring.data.pictures.decode import Unreadable, decode, look, quiet
+from sparring.data.samples import read_samples
 from sparring.errors import DataError, reason
-from sparring.samples import read_samples
 
 GOOD = {"1.png": encoded(colourful()), "2.png": encoded(colourful(seed=1))}
 
@@ -80,7 +80,7 @@ def test_the_inputs_do_make_libraries_speak(caplog: pytest.LogCaptureFixture) ->
 
 def test_nothing_of_it_reaches_the_terminal(tmp_path: Path) -> None:
     write_files(tmp_path / "some", GOOD | HOSTILE)
-    program = "import sys; from sparring.cli import main; sys.exit(main(['data', 'check', 'some']))"
+    program = "import sys; from sparring.cli.main import main; sys.exit(main(['data', 'check', 'some']))"
     done = subprocess.run(
         [sys.executable, "-W", "default", "-c", program], cwd=tmp_path, capture_output=True, text=True
     )

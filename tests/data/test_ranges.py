@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparring.data import Shaping, collect, load
-from sparring.data.ranges import BYTES, choose_range, numbers_of
+from sparring.data.arrays.ranges import BYTES, choose_range, numbers_of
+from sparring.data.samples import read_samples
 from sparring.errors import DataError, RecipeError
 from sparring.recipes import named_recipe
-from sparring.samples import read_samples
 from sparring.sweeps.space import make_space, parse_axis
 
 DIGITS = np.stack([printed_digit(i % 10, np.random.default_rng(i)) for i in range(20)])
@@ -94,7 +94,7 @@ REFUSED: dict[str, NDArray[Any]] = {
 def test_what_could_be_several_things_is_refused_until_a_range_is_given(name: str, tmp_path: Path) -> None:
     path = str(tmp_path / "some.npz")
     np.savez(path, images=REFUSED[name])
-    with pytest.raises(DataError, match=r"--range LOW,HIGH, for instance --range -?[0-9.]+,[0-9.]+") as refused:
+    with pytest.raises(DataError, match=r"--range LOW,HIGH, for example --range -?[0-9.]+,[0-9.]+") as refused:
         load(path)
     assert path in str(refused.value)
     array = REFUSED[name]
@@ -110,7 +110,7 @@ def test_a_given_range_comes_first_and_what_it_cuts_off_is_said(tmp_path: Path) 
     collection = collect(str(tmp_path / "some.npz"), shaping=Shaping(range=(0.25, 0.5)))
     assert collection.images is not None
     assert np.asarray(collection.images.images)[..., 0][UNIT > 0.5].min() == 255
-    assert "cut off" in collection.notes[0]
+    assert "clipped" in collection.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_dark_bytes_are_read_as_they_are_with_a_note() -> None:
 
 def test_nan_is_refused_with_its_number(tmp_path: Path) -> None:
     np.savez(tmp_path / "some.npz", images=one_pixel(UNIT, np.nan))
-    with pytest.raises(DataError, match="1 values are not finite numbers"):
+    with pytest.raises(DataError, match="1 values are NaN or infinite"):
         load(str(tmp_path / "some.npz"))
 
 

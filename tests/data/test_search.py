@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 from made_pictures import encoded, gray, write_files
 
-from sparring import measuring, mounts
-from sparring.cli import main
-from sparring.data import collect, search
-from sparring.data.folder import list_folder
+from sparring.cli.main import main
+from sparring.data import collect
+from sparring.data.pictures import search
+from sparring.data.pictures.folder import list_folder
+from sparring.data.samples import read_samples
 from sparring.errors import DataError
-from sparring.samples import read_samples
-from sparring.web import shelf
-from sparring.web.shelf import Shelf
+from sparring.reports import measure as measuring
+from sparring.system import mounts
+from sparring.web import run_index
+from sparring.web.run_index import RunIndex
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's list of mounts")
 PICTURE = encoded(gray())
@@ -44,14 +46,14 @@ def test_a_folder_without_pictures_is_left_with_a_sentence(tmp_path: Path) -> No
     empty(tmp_path / "some", (f"{i}.txt" for i in range(2_000)))
     message = given_up(tmp_path / "some")
     assert str(tmp_path / "some") in message
-    assert "none is called like one" in message
+    assert "none is named like a picture" in message
     assert "Give the folder" in message
 
 
 def test_a_few_pictures_among_many_files_change_nothing(tmp_path: Path) -> None:
     empty(tmp_path / "some", (f"{i}.txt" for i in range(3_000)))
     write_files(tmp_path / "some", {f"{i}.png": b"" for i in range(20)})
-    assert " called like one" in given_up(tmp_path / "some")
+    assert " named like a picture" in given_up(tmp_path / "some")
 
 
 def test_the_walk_ends_by_time_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +88,7 @@ def test_the_commands_end_with_a_sentence(
     monkeypatch.chdir(tmp_path)
     empty(tmp_path / "some", (f"{i}.txt" for i in range(2_000)))
     assert main([*words, str(tmp_path / "some")]) == 2
-    assert "Give the folder that holds the pictures" in capsys.readouterr().err
+    assert "Give the folder with the pictures" in capsys.readouterr().err
 
 
 def test_samples_are_searched_for_alike(tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ def test_what_is_measured_of_the_current_folder_lies_beside_it(tmp_path: Path, m
 @on_linux
 @pytest.mark.parametrize("folder", ["/proc", "/proc/self", "/sys", "/sys/kernel"])
 def test_what_the_system_says_of_itself_is_no_folder_of_pictures(folder: str) -> None:
-    with pytest.raises(DataError, match="the system describes itself"):
+    with pytest.raises(DataError, match="lies in the system folder"):
         list_folder(Path(folder))
 
 
@@ -140,14 +142,14 @@ def test_the_page_searches_for_some_seconds_and_says_so(tmp_path: Path, monkeypa
     for name in ("a", "b/c"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "recipe.json").write_text("{}")
-    made = Shelf(tmp_path)
+    made = RunIndex(tmp_path)
     assert len(made.runs()) == 2
-    assert made.whole
+    assert made.complete
     ticks = itertools.count()
-    monkeypatch.setattr("sparring.web.shelf.time.monotonic", lambda: 2.0 * next(ticks))
-    made = Shelf(tmp_path)
+    monkeypatch.setattr("sparring.web.run_index.time.monotonic", lambda: 2.0 * next(ticks))
+    made = RunIndex(tmp_path)
     assert len(made.runs()) < 2
-    assert not made.whole
+    assert not made.complete
 
 
 def test_looking_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,9 +161,9 @@ def test_looking_takes_a_small_share_of_the_time(tmp_path: Path, monkeypatch: py
         return [], True
 
     now = [0.0]
-    monkeypatch.setattr(shelf, "_found", slow)
-    monkeypatch.setattr("sparring.web.shelf.time.monotonic", lambda: now[0])
-    made = Shelf(tmp_path)
+    monkeypatch.setattr(run_index, "_search", slow)
+    monkeypatch.setattr("sparring.web.run_index.time.monotonic", lambda: now[0])
+    made = RunIndex(tmp_path)
     while now[0] < 100:
         made.runs()
         now[0] += 1.0

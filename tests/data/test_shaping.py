@@ -6,8 +6,8 @@ from made_pictures import colourful, gray
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring.data.shaping import LARGEST_OWN, Shaping, choose_size, shape
-from sparring.recipe import Channels, Fit
+from sparring.data.pictures.shaping import LARGEST_OWN, Shaping, choose_size, shape
+from sparring.recipes.recipe import Channels, Fit
 
 FITS: list[Fit] = ["crop", "pad", "stretch"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparring.data.shards import are_shards
+from sparring.data.pictures.shards import are_shards
 
 
 def folders(*names: str, size: int, file: str = "{whole}.png", last: int | None = None) -> dict[str, list[str]]:

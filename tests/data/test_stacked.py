@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sparring import data
-from sparring.data import ImageSet, Split, stacked
-from sparring.data.stacked import STACKED, stack
+from sparring.data import ImageSet, Split
+from sparring.data.named import stacked
+from sparring.data.named.stacked import STACKED, stack
 from sparring.errors import DataError
 
 

@@ -11,8 +11,8 @@ from typing import BinaryIO
 import numpy as np
 import pytest
 
-from sparring.data import store
-from sparring.data.store import UNFINISHED, Failed, Shape, key_of, stored
+from sparring.data.pictures import store
+from sparring.data.pictures.store import UNFINISHED, Failed, Shape, key_of, stored
 from sparring.errors import DataError
 
 PIXELS = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3, 1)
@@ -99,7 +99,7 @@ def test_another_process_may_be_faster(cache: Path) -> None:
 
 PROCESS = """
 import sys, numpy as np
-from sparring.data.store import stored
+from sparring.data.pictures.store import stored
 def write(file):
     for row in range(300):
         file.write(bytes([row % 251]) * 3000)

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparring import training
-from sparring.data import arrays, check, idx, load, unpacked
+from sparring.data import check, load
+from sparring.data.arrays import idx, unpacked
+from sparring.data.arrays import npz as arrays
+from sparring.data.selection import pieces, select
 from sparring.errors import DataError
-from sparring.recipe import Recipe
-from sparring.selection import pieces, select
+from sparring.recipes.recipe import Recipe
+from sparring.training import train as training
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited in Linux's way")
 TWO = np.stack([np.full((28, 28), value, np.uint8) for value in (30, 200)])
@@ -25,7 +27,7 @@ MOST = 260 << 20
 """Bytes of memory: Python, NumPy and Pillow take 100 MiB of it."""
 WITH_PEAK = """
 import re, sys
-from sparring.cli import main
+from sparring.cli.main import main
 status = main(sys.argv[1:])
 print(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
 sys.exit(status)
@@ -156,8 +158,8 @@ def test_a_file_that_unpacks_to_more_than_memory_is_checked_without_taking_it(tm
 
 
 def test_pieces_of_what_is_mapped_are_all_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparring.selection.PIECE_BYTES", 8000)
-    monkeypatch.setattr("sparring.selection.RELEASED", 1)
+    monkeypatch.setattr("sparring.data.selection.PIECE_BYTES", 8000)
+    monkeypatch.setattr("sparring.data.selection.RELEASED", 1)
     images = np.random.default_rng(0).integers(0, 256, (300, 28, 28, 1), np.uint8)
     images.tofile(tmp_path / "pixels")
     mapped = np.memmap(tmp_path / "pixels", np.uint8, "r", shape=images.shape)

@@ -1,15 +1,15 @@
-"""Generators of every architecture with weights and statistics by chance, as after a training."""
+"""Generators of every architecture with random params and batch_stats."""
 
 from typing import Any
 
 import jax
 import numpy as np
 
-from sparring.game import game_of
-from sparring.recipe import Recipe
+from sparring.gan.gan import make_gan
+from sparring.gan.state import init_state
 from sparring.recipes import named_recipe
-from sparring.sampling import Generator, describe
-from sparring.state import first_state
+from sparring.recipes.recipe import Recipe
+from sparring.runs.generator import Generator, describe
 
 Shape = tuple[int, int, int]
 NARROW: dict[str, dict[str, Any]] = {
@@ -29,11 +29,11 @@ MADE: list[tuple[str, Shape, bool]] = [
 
 
 def made_generator(name: str, shape: Shape, conditional: bool) -> Generator:
-    """The recipe's generator, narrow, all its numbers drawn by chance."""
+    """Return the generator of a recipe, narrow, with random params and batch_stats."""
     recipe: Recipe = named_recipe(name).replace(conditional=conditional, latent_size=5, **NARROW[name])
     classes = {"cat": 2, "dog": 3, "fish": 4}
-    state = first_state(game_of(recipe, shape, len(classes)), jax.random.key(0))
+    state = init_state(make_gan(recipe, shape, len(classes)), jax.random.key(0))
     random = np.random.default_rng(1)
-    weights = jax.tree.map(lambda x: np.asarray(x) + random.normal(0, 0.1, x.shape).astype("f"), state.generator)
-    statistics = jax.tree.map(lambda x: random.uniform(0.05, 0.5, x.shape).astype("f"), state.generator_statistics)
+    weights = jax.tree.map(lambda x: np.asarray(x) + random.normal(0, 0.1, x.shape).astype("f"), state.generator.params)
+    statistics = jax.tree.map(lambda x: random.uniform(0.05, 0.5, x.shape).astype("f"), state.generator.batch_stats)
     return Generator(describe(recipe, shape, classes, {}), weights, statistics)

@@ -1,4 +1,4 @@
-"""THE MODEL CARD: its front matter is YAML, its Markdown has no markup of others, and it says where nothing lies."""
+"""The model card: valid YAML front matter, escaped Markdown, and no paths."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from made_generators import made_generator
 
-from sparring import export, sealed, training
+from sparring import export
 from sparring.export.card import card, shown_name, without_paths
+from sparring.files import checksummed
 from sparring.images import save_images
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.session import Silence
+from sparring.recipes.recipe import Recipe
+from sparring.runs.run import Run
+from sparring.training import train as training
+from sparring.training.reporter import Silence
 
 LICENCES = [
     "unknown", "cc-by-4.0", "CC BY: with a colon", 'a "quoted" one', "it's", "# no comment", "[a, list]", "yes", "null",
@@ -88,5 +90,5 @@ def test_a_card_of_the_current_folder_is_whole(
     assert "# mlp-256 on cats" in text and "75 images (25 more are validation images" in text
     assert "import sparring" in text and "generator.safetensors" in text and "pip install sparring" in text
     assert str(tmp_path) not in text
-    assert sealed.read(tmp_path / "card" / "generator.json")["trained"]["data"] == "cats"
+    assert checksummed.read(tmp_path / "card" / "generator.json")["trained"]["data"] == "cats"
     assert Run(run.path).exists()

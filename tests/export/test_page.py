@@ -1,4 +1,4 @@
-"""THE PAGE: one file that makes our pictures in a browser, offline, and whose buttons do what they say."""
+"""The exported page: it generates the network's images offline, and its buttons work."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from made_generators import MADE, made_generator
 from PIL import Image
 
 from sparring.export import page
-from sparring.sampling import Generator
+from sparring.runs.generator import Generator
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def tab(browser: Any) -> Iterator[Any]:
 def opened(tab: Any, generator: Generator, folder: Path, title: str = "digits") -> Any:
     page.write(generator, folder / "page.html", title)
     tab.goto((folder / "page.html").as_uri())
-    tab.get_by_text("new pictures").wait_for()
+    tab.get_by_text("new images").wait_for()
     return tab
 
 
@@ -59,12 +59,12 @@ def test_int8_is_taken_where_float16_is_too_much(tab: Any, tmp_path: Path, monke
     generator = made_generator("mlp-128", (28, 28, 1), True)
     written = page.write(generator, tmp_path / "half.html", "digits")
     assert written.kind == "float16" and written.close > 0.99
-    monkeypatch.setattr(page, "LARGEST", written.size - 1)
+    monkeypatch.setattr(page, "MAX_FLOAT16_BYTES", written.size - 1)
     coarse = page.write(generator, tmp_path / "coarse.html", "digits")
     assert coarse.kind == "int8" and coarse.size < written.size
     made, ours = pictures(opened(tab, generator, tmp_path), generator, 50)
     assert np.mean(np.abs(made - ours) <= 1) == pytest.approx(coarse.close, abs=0.02)
-    monkeypatch.setattr(page, "ENOUGH", 1.01)
+    monkeypatch.setattr(page, "MIN_CLOSE", 1.01)
     assert page.write(generator, tmp_path / "coarse.html", "digits").kind == "float16"
 
 
@@ -78,10 +78,10 @@ def test_the_buttons(tab: Any, tmp_path: Path) -> None:
     opened(tab, made_generator("mlp-128", (28, 28, 1), True), tmp_path)
     first = shown(tab)
     tab.get_by_role("button", name="New").click()
-    tab.get_by_text("new pictures").wait_for()
+    tab.get_by_text("new images").wait_for()
     second = shown(tab)
     tab.get_by_role("button", name="dog").click()
-    tab.get_by_text("new pictures").wait_for()
+    tab.get_by_text("new images").wait_for()
     dogs = shown(tab)
     assert len({first, second, dogs}) == 3
     assert tab.get_by_role("button", name="dog").get_attribute("aria-pressed") == "true"
@@ -92,7 +92,7 @@ def test_the_buttons(tab: Any, tmp_path: Path) -> None:
     tab.wait_for_timeout(500)
     assert moving not in (dogs, shown(tab))
     walk.click()
-    tab.get_by_text("new pictures").wait_for()
+    tab.get_by_text("new images").wait_for()
     still = shown(tab)
     tab.wait_for_timeout(300)
     assert shown(tab) == still

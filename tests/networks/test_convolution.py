@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from jax import Array
 
-from sparring.networks import convolution
-from sparring.networks.convolution import convolve, strided_convolve, transposed_convolve, upsample_convolve
-from sparring.networks.winograd import winograd
+from sparring.networks.fast import convolution
+from sparring.networks.fast.convolution import convolve, strided_convolve, transposed_convolve, upsample_convolve
+from sparring.networks.fast.winograd import winograd
 
 
 def plain_convolution(x: Array, kernel: Array, padding: str) -> Array:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sparring.networks.products import product
+from sparring.networks.fast.products import product
 
 
 def test_product_is_the_product_to_third_order() -> None:

@@ -19,13 +19,13 @@ import optax
 import pytest
 from numpy.typing import NDArray
 
-from sparring import optimizers
-from sparring.examples import Examples
-from sparring.game import Game, game_of
-from sparring.parts import Optimizer
+from sparring.gan import optimizers
+from sparring.gan.batch import Batch as Images
+from sparring.gan.gan import GAN, make_gan
+from sparring.gan.state import NetworkState, TrainState, init_state
+from sparring.gan.step import METRICS, train_step
 from sparring.recipes import RECIPES
-from sparring.state import TrainState, first_state
-from sparring.step import METRICS, train_step
+from sparring.recipes.parts import Optimizer
 
 TOLERANCE = 1e-5
 """The largest relative difference that counts as agreement."""
@@ -34,8 +34,13 @@ ROUNDING = 1e-9
 IMAGE_SHAPE = (28, 28, 1)
 QUICKLY: dict[str, bool | str] = {"xla_backend_optimization_level": "0"}
 """Compile without optimising: here compiling takes most of the time."""
-NETWORKS = ("generator", "generator_statistics", "discriminator", "discriminator_statistics")
-"""The parts of `TrainState` that are compared; the first piece of an array's name."""
+PARTS = {
+    "generator": ("generator", "params"),
+    "generator_statistics": ("generator", "batch_stats"),
+    "discriminator": ("discriminator", "params"),
+    "discriminator_statistics": ("discriminator", "batch_stats"),
+}
+"""What is compared of a `TrainState`, by the first piece of an array's name: the network, and the part of its state."""
 
 Array = NDArray[np.float64]
 Arrays = dict[str, Array]
@@ -97,19 +102,19 @@ def digit_like(rng: np.random.Generator, count: int) -> Array:
 # ------------------------------------------------------------------------------------------------ our side
 
 
-def our_game(name: str, **changes: Any) -> Game:
-    """The game of the recipe of that name, with these settings changed."""
-    return game_of(RECIPES[name]().replace(**changes), IMAGE_SHAPE)
+def our_gan(name: str, **changes: Any) -> GAN:
+    """The gan of the recipe of that name, with these settings changed."""
+    return make_gan(RECIPES[name]().replace(**changes), IMAGE_SHAPE)
 
 
-def our_record(game: Game, batches: Sequence[Batch], start: Arrays) -> Record:
-    """Our iterations of the game on those batches, from those arrays."""
-    step = jax.jit(partial(train_step, game), compiler_options=QUICKLY)
-    state = state_from(game, start)
+def our_record(gan: GAN, batches: Sequence[Batch], start: Arrays) -> Record:
+    """Our iterations of the gan on those batches, from those arrays."""
+    step = jax.jit(partial(train_step, gan), compiler_options=QUICKLY)
+    state = state_from(gan, start)
     reports, snapshots = [], [start]
     for batch in batches:
         noise = (batch.discriminator_noise, batch.generator_noise)
-        state, row = step(state, Examples(batch.real), *noise, jax.random.key(0))
+        state, row = step(state, Images(batch.real), *noise, jax.random.key(0))
         reports.append(_report(dict(zip(METRICS, row.tolist(), strict=True))))
         snapshots.append(arrays_of(state))
     return Record(batches, reports, snapshots)
@@ -120,19 +125,19 @@ def _report(metrics: Mapping[str, float]) -> Report:
     return {"d_loss": metrics["d_loss"], "g_loss": metrics["g_loss"], "accuracy": accuracy}
 
 
-def state_from(game: Game, arrays: Arrays) -> TrainState:
+def state_from(gan: GAN, arrays: Arrays) -> TrainState:
     """A state before its first step that holds those arrays, each of which must have its place."""
-    shapes = jax.eval_shape(partial(first_state, game), jax.random.key(0))
+    shapes = jax.eval_shape(partial(init_state, gan), jax.random.key(0))
     places = {name: leaf.shape for name, leaf in _leaves(shapes)}
     assert places == {name: array.shape for name, array in arrays.items()}, "the networks have other arrays"
-    parts = {network: _filled(getattr(shapes, network), arrays, network) for network in NETWORKS}
+    parts = {name: _filled(_part(shapes, name), arrays, name) for name in PARTS}
+    generator, g_stats, discriminator, d_stats = parts.values()
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        generator_optimizer=game.generator_optimizer.init(parts["generator"]),
-        average={},
+        generator=NetworkState(generator, g_stats, gan.generator_optimizer.init(generator)),
+        discriminator=NetworkState(discriminator, d_stats, gan.discriminator_optimizer.init(discriminator)),
+        ema={},
         augmentation={},
-        discriminator_optimizer=game.discriminator_optimizer.init(parts["discriminator"]),
-        **parts,
     )
 
 
@@ -143,9 +148,14 @@ def arrays_of(state: TrainState) -> Arrays:
 
 
 def _leaves(state: TrainState) -> Iterable[tuple[str, Any]]:
-    for network in NETWORKS:
-        for path, leaf in jax.tree_util.tree_leaves_with_path(getattr(state, network)):
-            yield _name(network, path), leaf
+    for name in PARTS:
+        for path, leaf in jax.tree_util.tree_leaves_with_path(_part(state, name)):
+            yield _name(name, path), leaf
+
+
+def _part(state: TrainState, name: str) -> Any:
+    network, part = PARTS[name]
+    return getattr(getattr(state, network), part)
 
 
 def _filled(tree: Any, arrays: Arrays, network: str) -> Any:
@@ -156,21 +166,22 @@ def _name(network: str, path: Any) -> str:
     return f"{network}.{jax.tree_util.keystr(path, simple=True, separator='.')}"
 
 
-def outputs(game: Game, state: TrainState, batch: Batch, *, train: bool) -> tuple[Array, Array]:
+def outputs(gan: GAN, state: TrainState, batch: Batch, *, train: bool) -> tuple[Array, Array]:
     """The generator's images (M, 28, 28, 1) and how probably real the real ones are (N,), in that mode."""
 
     def apply(state: TrainState, noise: Any, real: Any) -> tuple[Any, Any]:
-        images, _ = game.generator.apply(state.generator, state.generator_statistics, noise, train=train)
-        logits, _ = game.discriminator.apply(state.discriminator, state.discriminator_statistics, real, train=train)
+        images, _ = gan.generator.apply(state.generator.params, state.generator.batch_stats, noise, train=train)
+        d = state.discriminator
+        logits, _ = gan.discriminator.apply(d.params, d.batch_stats, real, train=train)
         return images, jax.nn.sigmoid(logits)
 
     images, probabilities = jax.jit(apply, compiler_options=QUICKLY)(state, batch.generator_noise, batch.real)
     return np.asarray(images), np.asarray(probabilities)
 
 
-def first_arrays(game: Game, draws: int) -> Arrays:
+def first_arrays(gan: GAN, draws: int) -> Arrays:
     """Our first weights and statistics by name, drawn so many times: (draws, ...) each."""
-    draw = jax.jit(jax.vmap(partial(first_state, game)), compiler_options=QUICKLY)
+    draw = jax.jit(jax.vmap(partial(init_state, gan)), compiler_options=QUICKLY)
     states = draw(jax.random.split(jax.random.key(0), draws))
     return {name: np.asarray(leaf, np.float64) for name, leaf in _leaves(states)}
 
@@ -196,9 +207,9 @@ def gradients_like(seed: int, scale: float) -> list[Array]:
 # ------------------------------------------------------------------------------------------------ the comparison
 
 
-def assert_agrees(game: Game, theirs: Record) -> None:
-    """Our iterations of the game, from the reference's start and on its batches, do what the reference did."""
-    _check(worst_difference(our_record(game, theirs.batches, theirs.snapshots[0]), theirs))
+def assert_agrees(gan: GAN, theirs: Record) -> None:
+    """Our iterations of the gan, from the reference's start and on its batches, do what the reference did."""
+    _check(worst_difference(our_record(gan, theirs.batches, theirs.snapshots[0]), theirs))
 
 
 def assert_close(ours: Sequence[Array], theirs: Sequence[Array]) -> None:

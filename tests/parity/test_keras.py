@@ -15,11 +15,11 @@ keras = pytest.importorskip("keras")
 
 import agreement  # noqa: E402
 import reference_keras  # noqa: E402
-from agreement import Record, our_game, seen_to_differ  # noqa: E402
+from agreement import Record, our_gan, seen_to_differ  # noqa: E402
 
 from sparring import networks  # noqa: E402
-from sparring.parts import SGD, Adam, Optimizer  # noqa: E402
 from sparring.recipes import RECIPES  # noqa: E402
+from sparring.recipes.parts import SGD, Adam, Optimizer  # noqa: E402
 
 pytestmark = pytest.mark.parity
 
@@ -64,7 +64,7 @@ def keras_record(name: str) -> Record:
     later(NAMES, "dcgan-tanh"),
 )
 def test_iterations_agree(name: str) -> None:
-    agreement.assert_agrees(our_game(name), keras_record(name))
+    agreement.assert_agrees(our_gan(name), keras_record(name))
 
 
 TRIALS: list[tuple[str, dict[str, Any]]] = [
@@ -104,16 +104,16 @@ LONG = [trial for trial in TRIALS if trial[0] == "dcgan-tanh"]
 )
 def test_iterations_of_a_changed_recipe_differ(name: str, changes: dict[str, Any]) -> None:
     with seen_to_differ():
-        agreement.assert_agrees(our_game(name, **changes), keras_record(name))
+        agreement.assert_agrees(our_gan(name, **changes), keras_record(name))
 
 
 @pytest.mark.parametrize("name", ["mlp-128", "mlp-sgd"])
 def test_iterations_that_learn_the_fakes_first_differ(name: str) -> None:
-    game = our_game(name)
-    real_first, fakes_second = game.discriminator_losses
+    gan = our_gan(name)
+    real_first, fakes_second = gan.discriminator_losses
     with seen_to_differ():
         agreement.assert_agrees(
-            dataclasses.replace(game, discriminator_losses=(fakes_second, real_first)), keras_record(name)
+            dataclasses.replace(gan, discriminator_losses=(fakes_second, real_first)), keras_record(name)
         )
 
 
@@ -129,18 +129,18 @@ def test_batches_and_noise_have_the_texts_sizes(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parameter_counts_agree(name: str) -> None:
-    game, system = our_game(name), SYSTEMS[name]
-    assert networks.count(game.generator) == system.generator().count_params()
-    assert networks.count(game.discriminator) == system.discriminator().count_params()
+    gan, system = our_gan(name), SYSTEMS[name]
+    assert networks.count(gan.generator) == system.generator().count_params()
+    assert networks.count(gan.discriminator) == system.discriminator().count_params()
 
 
 @pytest.mark.parametrize("name", later(NAMES, "dcgan-tanh"))
 def test_outputs_agree(name: str) -> None:
     batch = agreement.make_batch(5, real=4, fakes=4, latent_size=100, latent_std=1.0)
-    game, models = our_game(name), reference_keras.compiled(SYSTEMS[name])
-    state = agreement.state_from(game, reference_keras.arrays_of(models))
+    gan, models = our_gan(name), reference_keras.compiled(SYSTEMS[name])
+    state = agreement.state_from(gan, reference_keras.arrays_of(models))
     for train in (False, True):
-        images, probabilities = agreement.outputs(game, state, batch, train=train)
+        images, probabilities = agreement.outputs(gan, state, batch, train=train)
         their_images = reference_keras.outputs(models.generator, batch.generator_noise, training=train)
         their_probabilities = reference_keras.outputs(models.discriminator, batch.real, training=train)[:, 0]
         agreement.assert_close([images, probabilities], [their_images, their_probabilities])
@@ -152,7 +152,7 @@ def assert_same_first_weights(name: str, **changes: Any) -> None:
     system = SYSTEMS[name]
     theirs = reference_keras.network_arrays(system.generator(), "generator")
     theirs |= reference_keras.network_arrays(system.discriminator(), "discriminator")
-    ours = agreement.first_arrays(our_game(name, **changes), draws=1)
+    ours = agreement.first_arrays(our_gan(name, **changes), draws=1)
     assert ours.keys() == theirs.keys()
     for array, values in theirs.items():
         if array.endswith("kernel"):

@@ -13,11 +13,11 @@ torch = pytest.importorskip("torch")
 
 import agreement  # noqa: E402
 import reference_torch  # noqa: E402
-from agreement import Record, our_game, seen_to_differ  # noqa: E402
+from agreement import Record, our_gan, seen_to_differ  # noqa: E402
 
 from sparring import networks  # noqa: E402
-from sparring.parts import Adam  # noqa: E402
 from sparring.recipes import RECIPES  # noqa: E402
+from sparring.recipes.parts import Adam  # noqa: E402
 
 pytestmark = pytest.mark.parity
 
@@ -45,7 +45,7 @@ def torch_record() -> Record:
 
 
 def test_iterations_agree() -> None:
-    agreement.assert_agrees(our_game("mlp-256"), torch_record())
+    agreement.assert_agrees(our_gan("mlp-256"), torch_record())
 
 
 TRIALS: list[dict[str, Any]] = [
@@ -64,7 +64,7 @@ TRIALS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("changes", TRIALS, ids=str)
 def test_iterations_of_a_changed_recipe_differ(changes: dict[str, Any]) -> None:
     with seen_to_differ():
-        agreement.assert_agrees(our_game("mlp-256", **changes), torch_record())
+        agreement.assert_agrees(our_gan("mlp-256", **changes), torch_record())
 
 
 def test_iterations_with_fresh_noise_for_the_generator_differ() -> None:
@@ -72,7 +72,7 @@ def test_iterations_with_fresh_noise_for_the_generator_differ() -> None:
     fresh = agreement.make_batch(9, real=32, fakes=32, latent_size=64, latent_std=1.0).generator_noise
     batches = [dataclasses.replace(batch, generator_noise=fresh) for batch in record.batches]
     with seen_to_differ():
-        agreement.assert_agrees(our_game("mlp-256"), dataclasses.replace(record, batches=batches))
+        agreement.assert_agrees(our_gan("mlp-256"), dataclasses.replace(record, batches=batches))
 
 
 def test_batches_and_noise_have_the_texts_sizes() -> None:
@@ -86,19 +86,19 @@ def test_batches_and_noise_have_the_texts_sizes() -> None:
 
 
 def test_parameter_counts_agree() -> None:
-    game, models = our_game("mlp-256"), reference_torch.build(seed=0)
-    assert networks.count(game.generator) == reference_torch.parameter_count(models.generator)
-    assert networks.count(game.discriminator) == reference_torch.parameter_count(models.discriminator)
+    gan, models = our_gan("mlp-256"), reference_torch.build(seed=0)
+    assert networks.count(gan.generator) == reference_torch.parameter_count(models.generator)
+    assert networks.count(gan.discriminator) == reference_torch.parameter_count(models.discriminator)
 
 
 def test_outputs_agree() -> None:
     batch = agreement.make_batch(5, real=4, fakes=4, latent_size=64, latent_std=1.0)
-    game, models = our_game("mlp-256"), reference_torch.build(seed=0)
-    state = agreement.state_from(game, reference_torch.arrays_of(models))
+    gan, models = our_gan("mlp-256"), reference_torch.build(seed=0)
+    state = agreement.state_from(gan, reference_torch.arrays_of(models))
     their_images = reference_torch.outputs(models.generator, batch.generator_noise)
     their_probabilities = reference_torch.outputs(models.discriminator, batch.real)[:, 0]
     for train in (False, True):
-        images, probabilities = agreement.outputs(game, state, batch, train=train)
+        images, probabilities = agreement.outputs(gan, state, batch, train=train)
         agreement.assert_close([images.reshape(4, 784), probabilities], [their_images, their_probabilities])
 
 
@@ -111,7 +111,7 @@ def torch_first_arrays() -> agreement.Arrays:
 
 def assert_same_first_weights(**changes: Any) -> None:
     """Kernels and biases come from the same distributions."""
-    ours = agreement.first_arrays(our_game("mlp-256", **changes), DRAWS)
+    ours = agreement.first_arrays(our_gan("mlp-256", **changes), DRAWS)
     assert ours.keys() == torch_first_arrays().keys()
     for name, values in torch_first_arrays().items():
         agreement.assert_same_distribution(name, ours[name], values)

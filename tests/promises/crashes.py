@@ -21,12 +21,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sparring import checkpoint, session
-from sparring.continuation import refuse_changes
 from sparring.errors import DiskError, RunError
 from sparring.images import save_picture
 from sparring.recipes import named_recipe
-from sparring.run import Run
+from sparring.runs import checkpoint
+from sparring.runs.resume import refuse_changes
+from sparring.runs.run import Run
+from sparring.training.reporter import Silence
+from sparring.training.start import begin_or_resume
 
 MOMENTS = ("before", "within", "after")
 ENDED, KILLED, NO_ROOM, UNHURT = 0, -signal.SIGKILL, 7, 8
@@ -134,7 +136,7 @@ def live(run: Run, done: Callable[[str], None]) -> None:
     refuse_changes(run, recipe, ENVIRONMENT)
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():
-        session._begin_or_go_on(run, recipe, ENVIRONMENT, 0, session.Silence(), ())
+        begin_or_resume(run, recipe, ENVIRONMENT, 0, Silence(), ())
         done("begun")
         _train(run, done)
 

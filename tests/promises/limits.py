@@ -1,6 +1,8 @@
-"""LIMITS of a command: how Python is started so that it has them."""
+"""LIMITS of a command: how to start Python with them."""
 
-START = "import resource, sys; from sparring import cli; resource.setrlimit({}, ({}, {})); sys.exit(cli.main())"
+START = (
+    "import resource, sys; from sparring.cli import main as cli; resource.setrlimit({}, ({}, {})); sys.exit(cli.main())"
+)
 
 
 def limited(resource: int, most: int) -> tuple[str, ...]:

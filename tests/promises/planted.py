@@ -1,4 +1,4 @@
-"""Modules that somebody left in a folder: whoever imports one leaves its name in a file, the canary."""
+"""PLANTED MODULES: a folder with modules that write their name to a file, the canary, when they are imported."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""CRASHES: a process that is killed, or has no room, at any operation on the disk loses nothing that was saved."""
+"""CRASHES: a process that is killed, or finds the disk full, at any write loses nothing that was saved."""
 
 import json
 import signal

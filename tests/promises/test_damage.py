@@ -1,4 +1,4 @@
-"""DAMAGE: whatever bit of a run flips, wherever a file is cut off, it is noticed, and what is whole is still used."""
+"""DAMAGE: any flipped bit and any truncated file of a run is detected, and the whole files are still used."""
 
 import contextlib
 import os
@@ -13,11 +13,15 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 import sparring
-from sparring import animation, checkpoint, sampling, sealed, training
 from sparring.errors import CheckpointError, RunError, SparringError
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.session import Silence
+from sparring.files import checksummed
+from sparring.recipes.recipe import Recipe
+from sparring.reports import animation
+from sparring.runs import checkpoint
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
+from sparring.training import train as training
+from sparring.training.reporter import Silence
 
 EXAMPLES = int(os.environ.get("SPARRING_TEST_EXAMPLES", "2000"))
 """Of the long test."""
@@ -77,7 +81,7 @@ def check_noticed(run: Run, name: str) -> None:
     """That file is not as it was written, and who reads it says so, or finds in it what was written."""
     path, told = run.path / name, list(run.damages())
     if name.endswith((".copy.json", "recipe.json", "environment.json")):
-        assert told or sealed.read(path), name
+        assert told or checksummed.read(path), name
         assert run.recipe().steps == 20 and run.environment()["data"]
     elif name == "events.jsonl":
         assert told or len(list(run.events())) == len([line for line in path.read_text().splitlines() if line])
@@ -94,7 +98,7 @@ def check_noticed(run: Run, name: str) -> None:
         with warnings.catch_warnings(record=True) as noticed:
             warnings.simplefilter("always")
             generator = sampling.load(run.path)
-        assert noticed or (name.endswith(".json") and sealed.read(path))
+        assert noticed or (name.endswith(".json") and checksummed.read(path))
         assert generator.description["trained"]["step"] == 20  # it is the newest checkpoint's
     elif name.startswith("grids"):
         with contextlib.suppress(SparringError, OSError), warnings.catch_warnings():
@@ -140,7 +144,7 @@ def check_going_on(stopped: Run, place: float, bit: int | None, data: st.DataObj
     assert load_file(run.generator_weights).keys() == load_file(whole.generator_weights).keys()
     assert run.generator_weights.read_bytes() == whole.generator_weights.read_bytes()
     if f"{20:08d}" in name and name.endswith(checkpoint.STATE):
-        assert any("passed over the checkpoint" in text for text in told.said)
+        assert any("skipped the checkpoint" in text for text in told.said)
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -168,7 +172,7 @@ def test_what_was_damaged_is_said_and_mended(stopped: Run, tmp_path: Path) -> No
     told = Teller()
     sparring.resume(run.path, steps=30, reporter=told)
     for words in (
-        "passed over the checkpoint",
+        "skipped the checkpoint",
         "recipe.json is damaged",
         "environment.json is damaged",
         "1 line cannot be read",

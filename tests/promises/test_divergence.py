@@ -1,6 +1,7 @@
-"""DIVERGENCE: where a number is none any more, a run goes back, and on with lower rates; nothing good is lost."""
+"""DIVERGENCE: after NaN or infinity a run resumes from a checkpoint with lower rates; no good state is lost."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +13,32 @@ from jax import Array
 from safetensors.numpy import load_file
 
 import sparring
-from sparring import checkpoint, chunk, sampling
 from sparring.errors import TrainingDiverged
-from sparring.game import Game
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.session import Silence
-from sparring.state import TrainState
-from sparring.step import train_step
+from sparring.gan.gan import GAN
+from sparring.gan.state import TrainState
+from sparring.gan.step import train_step
+from sparring.recipes.recipe import Recipe
+from sparring.runs import checkpoint
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
+from sparring.training import chunks as chunk
+from sparring.training.reporter import Silence
 
 Poison = Callable[[TrainState, Array, Array], tuple[TrainState, Array]]
 
 
 def poison_weights(state: TrainState, metrics: Array, bad: Array) -> tuple[TrainState, Array]:
     """What a gradient that is no number does in that step: the losses of the step itself are still finite."""
-    generator = jax.tree.map(lambda leaf: jnp.where(bad, jnp.nan, leaf), state.generator)
-    return TrainState(**(vars(state) | {"generator": generator})), metrics
+    generator = jax.tree.map(lambda leaf: jnp.where(bad, jnp.nan, leaf), state.generator.params)
+    return replace(state, generator=replace(state.generator, params=generator)), metrics
 
 
 def poison_moments(state: TrainState, metrics: Array, bad: Array) -> tuple[TrainState, Array]:
     """The optimiser alone has an infinity."""
     moments = jax.tree.map(
-        lambda leaf: jnp.where(bad, jnp.inf, leaf) if leaf.dtype == jnp.float32 else leaf, state.discriminator_optimizer
+        lambda leaf: jnp.where(bad, jnp.inf, leaf) if leaf.dtype == jnp.float32 else leaf, state.discriminator.opt_state
     )
-    return TrainState(**(vars(state) | {"discriminator_optimizer": moments})), metrics
+    return replace(state, discriminator=replace(state.discriminator, opt_state=moments)), metrics
 
 
 def poison_loss(state: TrainState, metrics: Array, bad: Array) -> tuple[TrainState, Array]:
@@ -45,9 +48,9 @@ def poison_loss(state: TrainState, metrics: Array, bad: Array) -> tuple[TrainSta
 def poisoned(monkeypatch: pytest.MonkeyPatch, steps: list[int], poison: Poison, least_rate: float) -> None:
     """Poison these steps where the rates are at least so high."""
 
-    def one(game: Game, state: TrainState, *rest: Any) -> tuple[TrainState, Array]:
-        trained, metrics = train_step(game, state, *rest)
-        bad = jnp.isin(trained.step, jnp.array(steps)) & (game.rate.scale >= least_rate)
+    def one(gan: GAN, state: TrainState, *rest: Any) -> tuple[TrainState, Array]:
+        trained, metrics = train_step(gan, state, *rest)
+        bad = jnp.isin(trained.step, jnp.array(steps)) & (gan.rate.scale >= least_rate)
         return poison(trained, metrics, bad)
 
     monkeypatch.setattr(chunk, "train_step", one)
@@ -70,7 +73,7 @@ def test_a_poisoned_step_is_undone_and_the_run_ends(
     run = sparring.train(tiny_recipe, out=tmp_path / "run", checkpoint_seconds=0, reporter=Silence())
     assert run.ended() == "finished" and run.reached() == 30
     (alarm,) = alarms(run)
-    assert alarm["rate"] == 0.5 and alarm["step"] in (10, 15) and "no longer finite" in alarm["text"]
+    assert alarm["rate"] == 0.5 and alarm["step"] in (10, 15) and "NaN or infinite" in alarm["text"]
     assert all_finite(run)
     assert np.isfinite(sampling.load(run.path).values(np.zeros((2, tiny_recipe.latent_size), np.float32))).all()
     assert [event["step"] for event in run.events() if event["event"] == "log"] == [5, 10, 15, 20, 25, 30]
@@ -104,7 +107,7 @@ def test_after_three_tries_it_ends_with_the_reason_and_the_good_checkpoint(
     tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poisoned(monkeypatch, [18], poison_weights, least_rate=0.0)
-    with pytest.raises(TrainingDiverged, match=r"no longer finite at step \d+, also at 0.125 of its learning rates"):
+    with pytest.raises(TrainingDiverged, match=r"NaN or infinite at step \d+, also at 0.125 of its learning rates"):
         sparring.train(tiny_recipe, out=tmp_path / "run", checkpoint_seconds=0, reporter=Silence())
     run = Run(tmp_path / "run")
     assert run.ended() == "failed"

@@ -12,12 +12,16 @@ from pathlib import Path
 import faults
 import pytest
 
-from sparring import checkpoint, environment, measuring, report, sampling, sealed
 from sparring.errors import SparringError
 from sparring.export import card
-from sparring.run import Run
-from sparring.run_images import load_again
-from sparring.web.app import Page
+from sparring.files import checksummed
+from sparring.reports import measure as measuring
+from sparring.reports import provenance
+from sparring.runs import checkpoint, environment
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
+from sparring.runs.run_images import load_again
+from sparring.web.reader import RunReader
 from sparring.web.tail import Tail
 
 SHORT, LONG = 40, 20_000
@@ -39,7 +43,7 @@ def read(run: Run) -> None:
         except SparringError as error:
             assert len(str(error)) < 1500 and "\n" not in str(error)
     json.dumps(Tail(run.events_file).read(), allow_nan=False)
-    json.loads(Page(run.path)._list())
+    json.loads(RunReader(run.path).read_list())
 
 
 def check(run: Run, folder: Path, tries: int) -> None:
@@ -69,15 +73,15 @@ def test_json_of_the_wrong_kind_is_damage_like_any_other_long(copied_run: Run, t
 
 def test_no_value_in_the_environment_breaks_what_is_made_of_it(copied_run: Run) -> None:
     """Of each value once, whatever is read of an environment, or the sentence that says it is damaged."""
-    whole, recipe = sealed.read(copied_run.environment_file), copied_run.recipe()
+    whole, recipe = checksummed.read(copied_run.environment_file), copied_run.recipe()
     copied_run.environment_file.with_suffix(".copy.json").unlink()
     for place in faults.json_places(whole):
         for wrong in (faults.MISSING, None, 5, "x", [1], {"x": [1]}):
-            sealed.write(copied_run.environment_file, faults.put_in(whole, place, wrong))
+            checksummed.write(copied_run.environment_file, faults.put_in(whole, place, wrong))
             try:
                 found = copied_run.environment()
             except SparringError:
                 continue
             load_again(copied_run, recipe.data, str, str)
-            assert environment.changes(found, whole) is not None and report._machine(found)
+            assert environment.changes(found, whole) is not None and provenance._machine(found)
             assert card._version_words(found) and card._data_words("x", recipe, found), (place, wrong)

@@ -1,14 +1,14 @@
-"""FIRST MOMENTS: a run that was ended before its recipe was whole begins again; other folders are refused."""
+"""FIRST MOMENTS: a run that was killed before its recipe was whole begins again; other folders are refused."""
 
 import shutil
 from pathlib import Path
 
 import pytest
 
-from sparring.continuation import choose_folder, refuse_changes
 from sparring.errors import RunError
-from sparring.recipe import Recipe
-from sparring.run import Run
+from sparring.recipes.recipe import Recipe
+from sparring.runs.resume import choose_folder, refuse_changes
+from sparring.runs.run import Run
 from sparring.sweeps.folder import SweepFolder
 
 BEGUN = ("lock", "environment.copy.json", "environment.json", "recipe.copy.json", ".partial-4711-recipe.json")
@@ -88,13 +88,13 @@ def test_replicas_of_which_one_was_not_begun_are_found_again(
     shutil.copytree(tiny_run.path, folder / "seed-0")
     shutil.copytree(beginning.path, folder / "seed-1")
     recipes = {"seed-0": tiny_recipe, "seed-1": tiny_recipe.replace(seed=1)}
-    assert choose_folder(folder.parent, "x2", recipes, tiny_run.environment()) == folder
+    assert choose_folder(folder.parent, "x2", recipes, tiny_run.environment(), print) == folder
 
 
 def test_a_sweep_that_was_killed_while_it_began_begins(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path)
     (tmp_path / ".partial-77-sweep.json").write_text("{")
-    folder.refuse_strangers()
+    folder.refuse_other_content()
     (tmp_path / ".partial-x").write_text("of another program")
     with pytest.raises(RunError, match=r"\.partial-x"):
-        folder.refuse_strangers()
+        folder.refuse_other_content()

@@ -1,4 +1,4 @@
-"""NO FOREIGN CODE: what lies in the current folder is never imported, whatever its name, by no command."""
+"""NO FOREIGN CODE: no command imports a module from the current folder."""
 
 import os
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from planted import plant
 
-from sparring import isolation
-from sparring.run import Run
+from sparring.runs.run import Run
+from sparring.system import isolation
 
 PROGRAM = shutil.which("sparring", path=str(Path(sys.executable).parent))
 installed = pytest.mark.skipif(PROGRAM is None, reason="the command is not installed beside this Python")
@@ -83,7 +83,7 @@ def test_what_is_named_by_an_absolute_path_counts(tmp_path: Path, monkeypatch: p
 
 
 def test_the_folder_of_the_package_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    home = str(Path(isolation.__file__).parents[1])
+    home = str(Path(isolation.__file__).parents[2])
     monkeypatch.setattr(sys, "path", [home, "/site"])
     isolation.leave_current_folder()
     assert sys.path == ["/site", home]

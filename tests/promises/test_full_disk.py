@@ -14,8 +14,8 @@ import pytest
 from limits import limited
 from safetensors.numpy import load_file
 
-from sparring import checkpoint
-from sparring.run import Run
+from sparring.runs import checkpoint
+from sparring.runs.run import Run
 
 WORDS = [
     "mlp-256", "--generator.hidden", "8", "--discriminator.hidden", "8", "--batch-size", "20", "--judge-every", "0",
@@ -25,7 +25,9 @@ SMALL, LARGE = 700_000, 50_000_000
 """Bytes. A checkpoint of these networks has 180,000: two of them and a third in the making have room in neither."""
 
 
-def train(run: Path, data: Path, start: tuple[str, ...] = ("-m", "sparring.cli")) -> subprocess.CompletedProcess[str]:
+def train(
+    run: Path, data: Path, start: tuple[str, ...] = ("-m", "sparring.cli.main")
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *start, "train", *WORDS, "--data", str(data), "--out", str(run)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 

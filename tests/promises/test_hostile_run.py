@@ -1,4 +1,4 @@
-"""A HOSTILE RUN, as somebody may send it: nothing beyond it is touched, nothing is waited for, nothing is obeyed."""
+"""A HOSTILE RUN from elsewhere: no other file is touched, no command blocks, and no code in it runs."""
 
 import io
 import os
@@ -11,20 +11,21 @@ import pytest
 from PIL import Image
 
 import sparring
-from sparring import sampling, sealed
-from sparring.cli import main
+from sparring.cli.main import main
 from sparring.errors import RunError
 from sparring.export import export
+from sparring.files import checksummed
+from sparring.files.untrusted import LARGEST_JSON
 from sparring.images import save_images
-from sparring.plain import LARGEST_JSON
-from sparring.plots import write_plots
-from sparring.run import Run
-from sparring.session import Silence
-from sparring.terminal import Plain
+from sparring.reports.plots import write_plots
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
+from sparring.training.live import Plain
+from sparring.training.reporter import Silence
 
 
 def change(path: Path, **values: Any) -> None:
-    sealed.write(path, sealed.read(path) | values)
+    checksummed.write(path, checksummed.read(path) | values)
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_a_grid_that_is_none_of_ours_is_not_opened(
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", never)
     copied_run.grid(10).write_bytes(make())
     assert main(["animate", str(copied_run.path), "--out", str(tmp_path / "made.gif")]) == 0  # of the other grids
-    assert f"{copied_run.grid(10)} is not as it was written" in (said := capsys.readouterr().err)
+    assert f"{copied_run.grid(10)} was changed since it was written" in (said := capsys.readouterr().err)
     assert said.count("\n") == 1
 
 
@@ -147,14 +148,14 @@ def test_odd_names_are_no_steps_and_odd_sizes_no_networks(copied_run: Run) -> No
     (copied_run.grids / "²³.png").write_bytes(b"")
     assert [step for step, _ in copied_run.all_grids()] == [0, 10, 20, 30]
     (copied_run.checkpoints / "²³").mkdir()
-    description = sealed.read(copied_run.generator_description)
+    description = checksummed.read(copied_run.generator_description)
     shutil.rmtree(copied_run.checkpoints)
     for latent in ({"size": 100, "std": float("nan")}, {"size": 100, "std": "wide"}):
-        sealed.write(copied_run.generator_description, description | {"latent": latent})
+        checksummed.write(copied_run.generator_description, description | {"latent": latent})
         with pytest.raises(RunError, match=r"generator\.json is damaged"):
             sampling.load(copied_run.path)
     network = description["network"] | {"sizes": description["network"]["sizes"] | {"hidden": [8] * 3000}}
-    sealed.write(copied_run.generator_description, description | {"network": network})
+    checksummed.write(copied_run.generator_description, description | {"network": network})
     with pytest.raises(RunError, match="more than 100 layers"):
         sampling.load(copied_run.path)
 

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: the run always goes on, and ends as if nothing had happened, bit for bit."""
+"""SIGKILL at random moments: the run always resumes, and ends the same, bit for bit."""
 
 import contextlib
 import os
@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import COMPILED
 
-from sparring import checkpoint
-from sparring.run import Run
+from sparring.runs import checkpoint
+from sparring.runs.run import Run
 
 WORDS = [
     "--log-every", "10", "--grid-every", "500", "--batch-size", "16",
@@ -44,7 +44,7 @@ LONG = int(os.environ.get("SPARRING_TEST_KILLS", "60"))
 
 
 def start(run: Run, *words: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "sparring.cli", "train", *words, *WORDS, "--out", str(run.path)]
+    command = [sys.executable, "-m", "sparring.cli.main", "train", *words, *WORDS, "--out", str(run.path)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 

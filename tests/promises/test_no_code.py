@@ -1,4 +1,4 @@
-"""NO CODE: no file that Sparring opens can run any; shown by what the source may not hold, and by canaries in files."""
+"""NO CODE: no file that Sparring opens can run code, by rules for the source and by canaries in files."""
 
 import ast
 import io
@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import sparring
-from sparring import data, sampling
-from sparring.cli import main
+from sparring import data
+from sparring.cli.main import main
+from sparring.data.samples import read_samples
 from sparring.errors import SparringError
-from sparring.run import Run
-from sparring.samples import read_samples
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
 
 SOURCES = sorted(Path(sparring.__file__).parent.rglob("*.py"))
 UNPICKLING = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "torch", "yaml", "jsonpickle"}

@@ -1,4 +1,4 @@
-"""THE OUTPUT: no name, of a folder, a file, a class or a recipe, sends codes to the terminal."""
+"""THE OUTPUT: names of folders, files, classes and recipes cannot send control codes to the terminal."""
 
 import ast
 import io
@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 import sparring
-from sparring import sealed
-from sparring.cli import main
+from sparring.cli.main import main
+from sparring.files import checksummed
 from sparring.images import save_images
-from sparring.plain import html_escaped, plain_console, say, say_block, shell_quoted
-from sparring.run import Run
+from sparring.runs.run import Run
+from sparring.terminal.output import html_escaped, plain_console, print_block, print_line, shell_quoted
 
 PACKAGE = Path(sparring.__file__).parent
 HOSTILE = "a\x1b]0;pwned\x07\x1b[31m\u202e\n\x9bb\u2066"
@@ -32,8 +32,8 @@ def check(output: str) -> None:
 
 
 def test_every_character_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
-    say(f"one {HOSTILE} line")
-    say_block(f"{HOSTILE}")
+    print_line(f"one {HOSTILE} line")
+    print_block(f"{HOSTILE}")
     table = Table("name")
     table.add_row(HOSTILE)
     plain_console().print(table)
@@ -98,9 +98,9 @@ def hostile(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run, pictures and a hostile name, and hostile names within."""
     folder = tmp_path_factory.mktemp("hostile") / HOSTILE
     run = Run(Path(shutil.copytree(tiny_run.path, folder / f"run {HOSTILE}")))
-    recipe = sealed.read(run.recipe_file) | {"name": f"mlp{HOSTILE}"}
+    recipe = checksummed.read(run.recipe_file) | {"name": f"mlp{HOSTILE}"}
     for path in (run.recipe_file, run.path / "recipe.copy.json"):
-        sealed.write(path, recipe)
+        checksummed.write(path, recipe)
     images = np.random.default_rng(0).integers(0, 256, (60, 28, 28, 1), dtype=np.uint8)
     save_images(folder / f"data {HOSTILE}", images, 8)
     (folder / f"data {HOSTILE}" / HOSTILE).mkdir()
@@ -143,9 +143,9 @@ def test_a_traceback_is_printed_without_codes(tmp_path: Path) -> None:
 
 
 def test_nothing_else_prints() -> None:
-    """All output goes through `sparring.plain`."""
+    """All output goes through `sparring.terminal.output`."""
     for path in PACKAGE.rglob("*.py"):
-        if path == PACKAGE / "plain.py":
+        if path == PACKAGE / "terminal" / "output.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):

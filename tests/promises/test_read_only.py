@@ -1,4 +1,4 @@
-"""READ-ONLY: what was computed of a run that cannot be written to is printed first, then what could not be kept."""
+"""READ-ONLY RUNS: results are printed first, and then what could not be written."""
 
 import json
 import shutil
@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from sparring import cli, measuring, training
+from sparring.cli import main as cli
 from sparring.errors import DamageWarning
-from sparring.metrics.features import shipped_judge
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.session import Silence
+from sparring.evaluation.features import shipped_classifier
+from sparring.recipes.recipe import Recipe
+from sparring.reports import measure as measuring
+from sparring.runs.run import Run
+from sparring.training import train as training
+from sparring.training.reporter import Silence
 
 Capture = pytest.CaptureFixture[str]
 
@@ -36,7 +38,7 @@ def read_only(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         shutil.copytree(trained.path, disk / name)
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     monkeypatch.chdir(disk)
-    judge = shipped_judge("mnist")  # to train one of their own takes its time
+    judge = shipped_classifier("mnist")  # to train one of their own takes its time
     monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: judge)
     yield disk
     monkeypatch.undo()
@@ -65,7 +67,7 @@ def test_measure_and_compare_print_first(read_only: Path, capsys: Capture) -> No
 
 
 def test_from_python_the_verdict_is_returned(read_only: Path) -> None:
-    with pytest.warns(DamageWarning, match=r"could not be kept: .*measures.json.*Read-only"):
+    with pytest.warns(DamageWarning, match=r"could not be written: .*measures.json.*Read-only"):
         assert measuring.measure("a", count=60).measures
 
 

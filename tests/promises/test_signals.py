@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from sparring import checkpoint
-from sparring.run import Run
+from sparring.runs import checkpoint
+from sparring.runs.run import Run
 
 PROMISED_SECONDS = 5.0
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -28,7 +28,7 @@ def start(run: Run, data: Path, *words: str, **named: object) -> subprocess.Pope
     command = [
         sys.executable,
         "-m",
-        "sparring.cli",
+        "sparring.cli.main",
         "train",
         *WORDS,
         "--data",
@@ -99,7 +99,7 @@ def test_the_first_compilation_is_not_waited_for(digits: Path, tmp_path: Path) -
     run = Run(tmp_path / "run")
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "empty")}
     environment.pop("JAX_DISABLE_MOST_OPTIMIZATIONS", None)
-    words = ["sparring.cli", "train", "good", "--data", str(digits), "--out", str(run.path), "--batch-size", "16"]
+    words = ["sparring.cli.main", "train", "good", "--data", str(digits), "--out", str(run.path), "--batch-size", "16"]
     process = subprocess.Popen(
         [sys.executable, "-m", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
     )
@@ -146,7 +146,7 @@ def test_who_reads_no_further_stops_the_run_and_loses_nothing(digits: Path, tmp_
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=60) == 141
     check_saved(run)
 
 

@@ -6,11 +6,11 @@ import pytest
 import soak
 
 import sparring
-from sparring import plan
-from sparring.plan import Plan
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.session import Silence
+from sparring.recipes.recipe import Recipe
+from sparring.runs.run import Run
+from sparring.training import plan
+from sparring.training.plan import Plan
+from sparring.training.reporter import Silence
 
 
 def test_however_far_it_goes_no_more_are_kept_than_the_rule_says() -> None:

@@ -1,4 +1,4 @@
-"""TWO WRITERS: of those who want to train a run at the same moment one does, and the others are refused."""
+"""TWO WRITERS: of several processes that start to train one run, one trains and the others are refused."""
 
 import itertools
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparring.run import Run
+from sparring.runs.run import Run
 
 RACERS, ROUNDS, HELD_SECONDS = 10, 15, 0.05
 
@@ -16,7 +16,7 @@ RACER = """
 import sys, time
 from pathlib import Path
 from sparring.errors import RunError
-from sparring.run import Run
+from sparring.runs.run import Run
 folder, start, rounds, seconds = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 for i in range(rounds):
     while time.time() < start + i * 6 * seconds:
@@ -62,7 +62,7 @@ def test_in_a_race_no_two_hold_the_lock_at_once(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_a_dead_process_is_no_lock(tmp_path: Path) -> None:
-    holder = "import sys, time; from pathlib import Path; from sparring.run import Run\n"
+    holder = "import sys, time; from pathlib import Path; from sparring.runs.run import Run\n"
     holder += "with Run(Path(sys.argv[1])).lock(): print('held', flush=True); time.sleep(100)"
     for _ in range(3):
         process = subprocess.Popen([sys.executable, "-c", holder, tmp_path], stdout=subprocess.PIPE, text=True)

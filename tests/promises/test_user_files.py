@@ -1,4 +1,4 @@
-"""A USER'S FILES: nothing is overwritten that Sparring did not make, and no link leads what is written elsewhere."""
+"""A USER'S FILES: only files of Sparring are overwritten, and no symlink redirects what is written."""
 
 import ast
 import contextlib
@@ -13,14 +13,15 @@ import pytest
 from PIL import Image
 
 import sparring
-from sparring import atomic, data, marks, sample_folder, sealed
-from sparring.cli import main
+from sparring import data
+from sparring.cli.main import main
+from sparring.data.samples import read_samples
 from sparring.errors import OverwriteError
+from sparring.files import atomic, checksummed, marks, sample_folder
 from sparring.images import save_images, save_picture
-from sparring.plots import write_plots
-from sparring.run import Run
-from sparring.samples import read_samples
-from sparring.session import Silence
+from sparring.reports.plots import write_plots
+from sparring.runs.run import Run
+from sparring.training.reporter import Silence
 
 PACKAGE = Path(sparring.__file__).parent
 MINE = b"years of work"
@@ -263,7 +264,7 @@ def test_a_mark_of_somebody_else_reaches_no_file_outside(tmp_path: Path, victim:
     before = (precious / "1.png").read_bytes()
     made.mkdir()
     (made / "cats").symlink_to(precious)
-    sealed.write(made / sample_folder.UNFINISHED, {"sets": [sample_folder.set_of(before), "../victim.txt"]})
+    checksummed.write(made / sample_folder.UNFINISHED, {"sets": [sample_folder.set_of(before), "../victim.txt"]})
     with pytest.raises(OverwriteError, match="cats"):
         save_images(made, IMAGES[:3], 8)
     save_images(made, IMAGES[:3], 8, ["dogs"] * 3, force=True)
@@ -278,17 +279,16 @@ WRITING = {"write_bytes", "write_text", "savez", "savez_compressed", "save", "sa
 OURS = {"atomic", "checkpoint", "monitor", "sampling", "session", "self"}
 """Who has functions of such names that write by `atomic`."""
 ALLOWED = {
-    ("atomic.py", "open"): "the one way to write",
+    ("files/atomic.py", "open"): "the one way to write",
     ("images.py", "save"): "into a file that `atomic` opened",
     ("images.py", "savez_compressed"): "the same",
-    ("plots.py", "savefig"): "the same",
-    ("page.py", "save"): "into memory",
-    ("web/app.py", "save"): "into memory",
-    ("run.py", "open"): "the lock, of which nothing is written",
-    ("data/download.py", "open"): "a part file in the user's own cache, which is locked",
-    ("data/download.py", "write_bytes"): "the same",
-    ("data/store.py", "open"): "a file in a new temporary folder",
-    ("compiled.py", "touch"): "a file in a new temporary folder",
+    ("reports/plots.py", "savefig"): "the same",
+    ("reports/html.py", "save"): "into memory",
+    ("web/playground.py", "save"): "into memory",
+    ("data/named/download.py", "open"): "a part file in the user's own cache, which is locked",
+    ("data/named/download.py", "write_bytes"): "the same",
+    ("data/pictures/store.py", "open"): "a file in a new temporary folder",
+    ("system/compilation_cache.py", "touch"): "a file in a new temporary folder",
     ("sweeps/sharing.py", "open"): "a new file only",
     ("sweeps/sharing.py", "touch"): "a file that this process holds",
 }

@@ -9,7 +9,7 @@ import pytest
 
 from sparring.errors import RecipeError, ResumeError, RunError
 from sparring.recipes import named_recipe
-from sparring.run_images import place_of
+from sparring.runs.run_images import place_of
 from sparring.sweeps.folder import Setup, SweepFolder, changes
 from sparring.sweeps.space import Range
 
@@ -74,7 +74,7 @@ def test_other_sweeps_are_refused_and_the_difference_named(setup: Setup, tmp_pat
     for words, change in others.items():
         with pytest.raises(ResumeError) as error:
             folder.begin(dataclasses.replace(setup, **change))  # type: ignore[arg-type]
-        assert str(error.value) == f"{tmp_path} cannot go on with another sweep: {words}"
+        assert str(error.value) == f"{tmp_path} cannot continue with another setup: {words}"
     same = dataclasses.replace(setup, recipe=setup.recipe.replace(source="elsewhere", judge_every=1))
     assert changes(setup, same) == [], "what changes no trial"
 
@@ -83,7 +83,7 @@ def test_other_sweeps_are_refused_and_the_difference_named(setup: Setup, tmp_pat
     ("content", "sentence"),
     [
         ("{", "is damaged"),
-        ('{"format": 2}', "has a format that this version does not know"),
+        ('{"format": 2}', "has a format that this version cannot read"),
         ('{"format": 1, "recipe": {}}', "lacks the setting"),
     ],
 )

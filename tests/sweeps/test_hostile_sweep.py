@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sparring import sealed
 from sparring.errors import RunError
+from sparring.files import checksummed
 from sparring.recipes import named_recipe
 from sparring.sweeps import space
 from sparring.sweeps.folder import Setup, SweepFolder
@@ -61,7 +61,7 @@ def victim(tmp_path: Path) -> Iterator[Path]:
 
 def work(folder: SweepFolder) -> int | None:
     """What a process does first: the number of the trial that it is to train."""
-    folder.refuse_foreign()
+    folder.refuse_links()
     setup = folder.begin(SETUP)
     with at_work(folder) as worker:
         return Trials(folder, setup, worker).claim()
@@ -69,11 +69,11 @@ def work(folder: SweepFolder) -> int | None:
 
 def rewrite(folder: SweepFolder, change: Callable[[dict[str, Any]], Any]) -> None:
     """Change the records of the journal, each with a fitting checksum."""
-    lines = sealed.Lines()
+    lines = checksummed.Lines()
     records = [lines.read(line) or {} for line in folder.journal.read_text().splitlines()]
     for record in records:
         change(record)
-    folder.journal.write_text("".join(map(sealed.line, records)))
+    folder.journal.write_text("".join(map(checksummed.line, records)))
 
 
 def give(folder: SweepFolder, worker: str) -> None:
@@ -227,7 +227,7 @@ def test_the_journal_of_another_sweep_is_refused(folder: SweepFolder) -> None:
 
 
 def test_a_journal_without_checksums_is_read_and_gone_on_with(folder: SweepFolder) -> None:
-    lines = sealed.Lines()
+    lines = checksummed.Lines()
     records = [lines.read(line) for line in folder.journal.read_text().splitlines()]
     folder.journal.write_text("".join(f"{json.dumps(record)}\n" for record in records))
     assert work(folder) == 2 and work(folder) == 2

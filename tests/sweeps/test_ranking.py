@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sparring.sweeps.ranking import Place, distance_words, print_ranking, rank
+from sparring.evaluation.comparison import distance_words
+from sparring.sweeps.ranking import Place, print_ranking, rank
 from sparring.sweeps.sharing import State, Trial
 
 RATE = "generator_optimizer.learning_rate"
@@ -100,7 +101,7 @@ def test_the_table_fits(width: int) -> None:
 
 def test_a_kernel_distance_is_shown_as_it_is() -> None:
     text = shown(ranked(trial(0, 0.0123, measure="kernel", seed=1), trial(1, 0.5, measure="kernel", seed=2)), 100)
-    assert "0.256 ± 0.3" in text and "kernel distance from held-out" in text and "as a multiple" not in text
+    assert "0.256 ± 0.3" in text and "kernel distance from validation" in text and "as a multiple" not in text
 
 
 def test_a_wide_spread_is_a_plain_number() -> None:

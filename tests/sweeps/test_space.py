@@ -79,7 +79,7 @@ def test_every_setting_can_be_read_back_as_it_is_written(name: str) -> None:
         ({}, "there is nothing to try"),
         ({"seed": (3,)}, "there is nothing to try"),
         ({"seed": ()}, "seed needs a list of values to try"),
-        ({"data": ("mnist", "fashion-mnist")}, "data cannot be swept: runs that are judged by other images"),
+        ({"data": ("mnist", "fashion-mnist")}, "data cannot be swept: runs judged by different images"),
         ({"held_out": Range(0.1, 0.2)}, "held_out cannot be swept"),
         ({RATE: (0.1, 1, 1.0)}, f"{RATE} has 1.0 twice"),
         ({RATE: Range(1e-3, 1e-5)}, f"the range of {RATE} should go up, not from 0.001 to 1e-05"),
@@ -128,7 +128,9 @@ def test_draws_from_ranges() -> None:
 
 
 def test_a_whole_grid_needs_no_draws_and_a_range_needs_their_number() -> None:
-    with pytest.raises(RecipeError, match=r"seed has a range to draw from, so say how many trials .* --trials 20"):
+    with pytest.raises(
+        RecipeError, match=r"seed has a range to draw from, so it needs a number of trials.* --trials 20"
+    ):
         points({"seed": Range(0, 9)})
     with pytest.raises(RecipeError, match=r"this grid has 1,001 trials, more than 1,000; --trials 20"):
         points({"seed": tuple(range(1001))})

@@ -1,4 +1,4 @@
-"""A tab of the page, as tests of it in a browser use it."""
+"""Helpers for tests of the page in a browser tab."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,18 +10,18 @@ SECONDS = 20_000
 
 
 def opened(tab: Any, address: str, name: str, part: str = "") -> Any:
-    """The page of one run."""
+    """Open the view of one run."""
     tab.goto(address)
     tab.locator("h3 a", has_text=name).click()
     tab.get_by_role("heading", name=name, exact=True).wait_for()
     if part:
-        tab.get_by_text("Explore its networks").click()
+        tab.get_by_text("Explore the networks").click()
         tab.get_by_role("heading", name=f"Explore {name}").wait_for()
     return tab
 
 
 def until(tab: Any, holds: Callable[[], bool]) -> None:
-    """Wait for it; the page's own policy forbids Playwright to wait within it."""
+    """Wait for a condition. The page's content security policy prevents Playwright from waiting within the page."""
     for _ in range(SECONDS // 100):
         if holds():
             return
@@ -30,7 +30,7 @@ def until(tab: Any, holds: Callable[[], bool]) -> None:
 
 
 def pixels(tab: Any, label: str) -> Any:
-    """What is on the canvas of that label: (H, W, 4)."""
+    """Return the pixels of the canvas with that label: (H, W, 4)."""
     found = tab.get_by_label(label, exact=True).evaluate(
         "c => ({h: c.height, w: c.width, d: Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)})"
     )
@@ -42,7 +42,7 @@ def until_changed(tab: Any, label: str, before: Any) -> None:
 
 
 def until_settled(tab: Any, label: str) -> None:
-    """Until the last picture that was asked for has come: none comes for half a second."""
+    """Wait until the canvas has not changed for half a second."""
 
     def is_settled() -> bool:
         before = pixels(tab, label)
@@ -53,7 +53,7 @@ def until_settled(tab: Any, label: str) -> None:
 
 
 def same(tab: Any, one: str, other: str) -> bool:
-    """Whether the same picture is on two canvases."""
+    """Return whether two canvases show the same image."""
     return bool((pixels(tab, one) == pixels(tab, other)).all())
 
 
@@ -61,6 +61,6 @@ def until_same(tab: Any, one: str, other: str) -> None:
     until(tab, lambda: same(tab, one, other))
 
 
-def until_said(tab: Any, place: Any, words: str) -> None:
-    """Until these words are in that place."""
+def until_text(tab: Any, place: Any, words: str) -> None:
+    """Wait until the element contains this text."""
     until(tab, lambda: words in place.text_content())

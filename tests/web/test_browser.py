@@ -1,5 +1,4 @@
-"""THE PAGE in a browser: a run is trained while somebody watches, scrubs, explores, compares; and what can go missing
-goes missing."""
+"""The page in a browser: all views, during and after a training."""
 
 import io
 import json
@@ -15,9 +14,9 @@ from PIL import Image
 from slow import later
 from tabs import SECONDS, opened, pixels, until, until_changed, until_settled
 
-from sparring import sampling
-from sparring.recipe import Recipe
-from sparring.run import Run
+from sparring.recipes.recipe import Recipe
+from sparring.runs import generator as sampling
+from sparring.runs.run import Run
 from sparring.web import server
 
 pytest.importorskip("starlette", reason="needs the extra `watch`")
@@ -41,7 +40,7 @@ def test_all_runs_are_cards_with_their_state(tab: Any, address: str) -> None:
 def test_runs_are_put_side_by_side(tab: Any, address: str) -> None:
     tab.goto(address)
     tab.get_by_label("compare plain", exact=True).check()
-    assert tab.get_by_role("button", name="Choose two or more").is_disabled()
+    assert tab.get_by_role("button", name="Select two or more").is_disabled()
     tab.get_by_label("compare judged", exact=True).check()
     tab.get_by_role("button", name="Compare 2 runs").click()
     tab.locator(".differs").first.wait_for()
@@ -51,23 +50,23 @@ def test_runs_are_put_side_by_side(tab: Any, address: str) -> None:
     assert rows["generator.hidden"] == ["8", "16"] and rows["batch_size"] == ["20", "10"] and "seed" not in rows
     chart = tab.get_by_label("Losses: plain: discriminator", exact=False)
     assert "judged: generator" in chart.get_attribute("aria-label")
-    tab.get_by_label("how far in training").evaluate("s => { s.value = 333; s.dispatchEvent(new Event('input')); }")
+    tab.get_by_label("progress of training").evaluate("s => { s.value = 333; s.dispatchEvent(new Event('input')); }")
     assert tab.get_by_alt_text("samples of plain after step 10").is_visible()
-    tab.get_by_label("the same time of training").check()
+    tab.get_by_label("the same training time").check()
     tab.get_by_text("of training", exact=False).first.wait_for()
 
 
 def test_the_one_run_of_a_folder_is_shown_at_once(tab: Any, runs: Path) -> None:
-    with server.beside(runs / "plain") as told:
+    with server.serve_in_background(runs / "plain") as told:
         tab.goto(told)
         tab.get_by_role("heading", name="plain", exact=True).wait_for()
 
 
 def test_an_empty_folder_says_what_to_do_and_a_run_appears_when_it_begins(tab: Any, runs: Path, tmp_path: Path) -> None:
-    with server.beside(tmp_path) as told:
+    with server.serve_in_background(tmp_path) as told:
         tab.goto(told)
         tab.get_by_text("No runs in").wait_for()
-        tab.get_by_text("sparring train makes one").wait_for()
+        tab.get_by_text("Start one with sparring train").wait_for()
         shutil.copytree(runs / "plain", tmp_path / "a")
         shutil.copytree(runs / "judged", tmp_path / "b")
         tab.get_by_role("heading", name="2 runs in").wait_for()
@@ -78,7 +77,7 @@ def test_an_empty_folder_says_what_to_do_and_a_run_appears_when_it_begins(tab: A
 # ------------------------------------------------------------------------------------------------ one run
 
 
-def test_a_run_tells_its_alarms_classes_and_pairs(tab: Any, address: str) -> None:
+def test_a_run_shows_its_alarms_classes_and_pairs(tab: Any, address: str) -> None:
     opened(tab, address, "judged")
     assert "collapse: <i>half</i> of the samples are '3'" in tab.locator(".alarms").inner_text()
     tab.get_by_label("Distance (Frechet): samples from 9 to 5").wait_for()
@@ -92,7 +91,7 @@ def test_a_run_tells_its_alarms_classes_and_pairs(tab: Any, address: str) -> Non
 
 def test_the_slider_shows_what_became_of_the_noise(tab: Any, address: str, tiny_run: Run) -> None:
     opened(tab, address, "plain")
-    slider = tab.get_by_label("time of training")
+    slider = tab.get_by_label("step of the samples")
     assert tab.get_by_alt_text("samples after step 30").is_visible()
     slider.focus()
     for step in (20, 10, 0):
@@ -106,15 +105,15 @@ def test_the_slider_shows_what_became_of_the_noise(tab: Any, address: str, tiny_
 
 @pytest.mark.ci
 def test_a_run_is_trained_while_somebody_watches(tab: Any, tiny_recipe: Recipe, tmp_path: Path) -> None:
-    """Grids and curves change by themselves, and the end is told. (test_load.py: it trains the same.)"""
+    """Grids and curves update, and the end is shown. (test_load.py checks that the training is unchanged.)"""
     recipe = tiny_recipe.replace(steps=60_000, grid_every=500, log_every=50)
     code = (
-        "import json, sys\nfrom sparring import recipe, training\n"
-        "training.train(recipe.Recipe.from_json(json.loads(sys.argv[1])), out=sys.argv[2])"
+        "import json, sys\nfrom sparring import Recipe, train\n"
+        "train(Recipe.from_json(json.loads(sys.argv[1])), out=sys.argv[2])"
     )
     run = Run(tmp_path / "runs" / "live")
     run.path.parent.mkdir()
-    with server.beside(run.path.parent) as told:
+    with server.serve_in_background(run.path.parent) as told:
         command = [sys.executable, "-c", code, json.dumps(recipe.to_json()), str(run.path)]
         trainer = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
@@ -131,19 +130,19 @@ def test_a_run_is_trained_while_somebody_watches(tab: Any, tiny_recipe: Recipe, 
                     break
                 tab.wait_for_timeout(200)
             assert min(len(seen), len(curves)) > 1
-            slider = tab.get_by_label("time of training")
+            slider = tab.get_by_label("step of the samples")
             slider.evaluate("s => { s.value = 1; s.dispatchEvent(new Event('input')); }")
             chosen = tab.get_by_alt_text("samples after step 500", exact=True)
             newest = run.all_grids()[-1][0]
             until(tab, lambda: int(slider.get_attribute("max")) > newest // 500 + 1)
-            assert chosen.is_visible(), "who looks back is not pulled to the newest"
+            assert chosen.is_visible(), "the view stays at an earlier step"
         finally:
             trainer.terminate()
             trainer.wait()
         tab.locator(".state.stopped").wait_for()
         assert f"step {run.reached():,}".split()[1] in tab.inner_text("main")
         shutil.rmtree(run.path)
-        tab.get_by_text("not there any more").wait_for()
+        tab.get_by_text("this run was deleted").wait_for()
 
 
 # ------------------------------------------------------------------------------------------------ explore
@@ -160,7 +159,7 @@ def test_the_pictures_are_the_generators_and_come_at_once(tab: Any, address: str
     sheet = tab.evaluate(
         "async z => { const key = location.hash.split('/')[2], body = JSON.stringify({latents: z});"
         " const sent = {method: 'POST', body, headers: {'content-type': 'application/json'}};"
-        " const answer = await fetch(`api/runs/${key}/pictures`, sent);"
+        " const answer = await fetch(`api/runs/${key}/images`, sent);"
         " return Array.from(new Uint8Array(await answer.arrayBuffer())); }",
         latents.tolist(),
     )
@@ -172,34 +171,34 @@ def test_the_pictures_are_the_generators_and_come_at_once(tab: Any, address: str
             "(s, v) => { s.value = v; s.dispatchEvent(new Event('input')); }", float(value)
         )
         tab.wait_for_timeout(150)
-        waits.append(float(tab.get_by_label("the chosen picture").get_attribute("data-milliseconds")))
+        waits.append(float(tab.get_by_label("the selected image").get_attribute("data-milliseconds")))
     assert np.median(waits) < 100
 
 
 def test_walks_directions_truncation_and_the_file(tab: Any, address: str, tmp_path: Path) -> None:
     opened(tab, address, "plain", "explore")
     tab.get_by_text("16 samples").wait_for()
-    tab.get_by_label("choose sample 5").click()
-    tab.get_by_label("choose sample 9").click()
-    assert "A" in tab.get_by_label("choose sample 5").inner_text()
-    assert "B" in tab.get_by_label("choose sample 9").inner_text()
-    until(tab, lambda: (pixels(tab, "the chosen picture") == pixels(tab, "sample 9")).all())
+    tab.get_by_label("select sample 5").click()
+    tab.get_by_label("select sample 9").click()
+    assert "A" in tab.get_by_label("select sample 5").inner_text()
+    assert "B" in tab.get_by_label("select sample 9").inner_text()
+    until(tab, lambda: (pixels(tab, "the selected image") == pixels(tab, "sample 9")).all())
     tab.get_by_label("from sample A to sample B").press("Home")
-    until(tab, lambda: (pixels(tab, "the chosen picture") == pixels(tab, "sample 5")).all())
+    until(tab, lambda: (pixels(tab, "the selected image") == pixels(tab, "sample 5")).all())
     for label, key in (("direction 1", "Home"), ("truncation", "Home"), ("truncation", "End")):
-        before = pixels(tab, "the chosen picture")
+        before = pixels(tab, "the selected image")
         tab.get_by_label(label, exact=True).press(key)
-        until_changed(tab, "the chosen picture", before)
-    before = pixels(tab, "the chosen picture")
+        until_changed(tab, "the selected image", before)
+    before = pixels(tab, "the selected image")
     tab.get_by_role("button", name="Walk").click()
-    until_changed(tab, "the chosen picture", before)
+    until_changed(tab, "the selected image", before)
     tab.get_by_role("button", name="Walk").click()
-    until_settled(tab, "the chosen picture")
+    until_settled(tab, "the selected image")
     with tab.expect_download() as download:
         tab.get_by_role("button", name="Download PNG").click()
     download.value.save_as(tmp_path / "sample.png")
     saved = np.asarray(Image.open(tmp_path / "sample.png").convert("RGBA"))
-    assert (saved == pixels(tab, "the chosen picture")).all()
+    assert (saved == pixels(tab, "the selected image")).all()
 
 
 def test_a_class_is_chosen(tab: Any, address: str) -> None:
@@ -213,7 +212,7 @@ def test_a_class_is_chosen(tab: Any, address: str) -> None:
 
 def test_the_discriminator_is_asked_about_a_drawing(tab: Any, address: str) -> None:
     opened(tab, address, "conditional", "explore")
-    canvas = tab.get_by_label("draw here; or drop a picture")
+    canvas = tab.get_by_label("draw here, or drop an image")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     tab.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.2 * box["height"])
@@ -221,19 +220,19 @@ def test_the_discriminator_is_asked_about_a_drawing(tab: Any, address: str) -> N
     tab.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.8 * box["height"], steps=5)
     tab.mouse.up()
     tab.get_by_text("More real than", exact=False).or_(tab.get_by_text("more real than", exact=False)).wait_for()
-    tab.get_by_text("the nearest picture that G was found to make").wait_for()
-    assert pixels(tab, "draw here; or drop a picture")[..., 0].max() > 200
-    assert np.ptp(pixels(tab, "which pixels decide")[..., :3]) > 100
-    assert pixels(tab, "the nearest picture that G makes")[..., 3].min() == 255
+    tab.get_by_text("the nearest generated image that was found").wait_for()
+    assert pixels(tab, "draw here, or drop an image")[..., 0].max() > 200
+    assert np.ptp(pixels(tab, "gradient of the logit")[..., :3]) > 100
+    assert pixels(tab, "the nearest generated image")[..., 3].min() == 255
     first = tab.locator(".answer").inner_text()
-    tab.get_by_role("button", name="Take the picture above").click()
+    tab.get_by_role("button", name="Use the generated image").click()
     until(tab, lambda: tab.locator(".answer").inner_text() != first)
-    tab.get_by_label("shown as").select_option("4")
+    tab.get_by_label("class label").select_option("4")
 
 
 def test_a_run_without_a_checkpoint_cannot_be_explored(tab: Any, address: str) -> None:
     opened(tab, address, "failed")
-    assert not tab.get_by_text("Explore its networks").is_visible()
+    assert not tab.get_by_text("Explore the networks").is_visible()
     tab.goto(tab.url + "/explore")
     tab.reload()
     tab.get_by_text("has no checkpoint").wait_for()

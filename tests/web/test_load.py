@@ -1,4 +1,4 @@
-"""THE LOAD: fifty before the page at once, some slow, deaf or rude, and strangers; the training knows of nothing."""
+"""Load: fifty clients at once, some slow or unauthenticated. The training computes the same as without them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import load_page
 import pytest
 from load_page import Address, Found, Held
 
-from sparring import training
-from sparring.recipe import Recipe
-from sparring.run import Run
-from sparring.web import patience, server
+from sparring.recipes.recipe import Recipe
+from sparring.runs.run import Run
+from sparring.training import train as training
+from sparring.web import server, timeouts
 
 pytest.importorskip("starlette", reason="needs the extra `watch`")
 pytest.importorskip("uvicorn", reason="needs the extra `watch`")
@@ -30,16 +30,16 @@ Result = TypeVar("Result")
 
 
 def awaited(work: Coroutine[Any, Any, Result]) -> Result:
-    """Its result; in a thread of its own, for in this one a browser's events may be waited for."""
+    """Run a coroutine in a separate thread, because this one may run Playwright's event loop."""
     with ThreadPoolExecutor(1) as apart:
         return apart.submit(asyncio.run, work).result()
 
 
 def watched(recipe: Recipe, run: Run, viewers: int, seconds: float) -> Found:
-    """What so many viewers meet, beside a training of that recipe."""
+    """Return what `viewers` clients observe during a training of the recipe."""
     run.path.mkdir(parents=True)
     found = Found()
-    with server.beside(run.path.parent) as printed:
+    with server.serve_in_background(run.path.parent) as printed:
         page = Address.of(printed)
         trainer = threading.Thread(target=training.train, args=[recipe], kwargs={"out": run.path})
         trainer.start()
@@ -58,7 +58,7 @@ def watched(recipe: Recipe, run: Run, viewers: int, seconds: float) -> Found:
 
 
 def check(found: Found, run: Run, alone: Run) -> None:
-    """Nothing is wrong, and the training is what it would have been alone."""
+    """Check that no client had a problem and that the training is unchanged."""
     assert not found.trouble()
     assert found.told and found.rude and found.answers and set(found.answers) == {"HTTP/1.1 403 Forbidden"}
     assert found.held["most"].threads < found.held["before"].threads + 4
@@ -84,7 +84,7 @@ def test_fifty_viewers_change_nothing_in_a_minute(tiny_recipe: Recipe, tmp_path:
     run = Run(tmp_path / "runs" / "run")
     found = watched(recipe, run, 50, 60.0)
     check(found, run, alone)
-    assert found.cut >= 10, "who never reads, and who takes a byte a second of a large file, is cut off"
+    assert found.cut >= 10, "clients that read nothing or one byte per second are disconnected"
     assert sorted(found.waits)[len(found.waits) // 2] < 1.0
 
 
@@ -92,7 +92,7 @@ def test_fifty_viewers_change_nothing_in_a_minute(tiny_recipe: Recipe, tmp_path:
 
 
 class Transport:
-    """Stands in for a connection of asyncio."""
+    """A fake asyncio transport."""
 
     ended = ""
 
@@ -100,7 +100,7 @@ class Transport:
         return None
 
     def set_write_buffer_limits(self, high: int) -> None:
-        assert high == 0, "writing is to pause as soon as somebody does not read"
+        assert high == 0, "writing must pause as soon as a client does not read"
 
     def abort(self) -> None:
         self.ended = "cut off"
@@ -114,23 +114,23 @@ class Transport:
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "READING_SECONDS", 0.2)
-    monkeypatch.setattr(patience, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(timeouts, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(timeouts, "MAX_CONNECTIONS", 3)
 
 
-def connection(state: Any) -> tuple[patience.Impatient, Transport]:
-    """A new one, and what it stands on."""
+def connection(state: Any) -> tuple[timeouts.TimeoutProtocol, Transport]:
+    """Return a new connection and its transport."""
     import uvicorn
 
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
-    made = patience.Impatient(uvicorn.Config(app, lifespan="off", log_level="critical"), state, {})
+    made = timeouts.TimeoutProtocol(uvicorn.Config(app, lifespan="off", log_level="critical"), state, {})
     transport: Any = Transport()
     made.connection_made(transport)
     return made, transport
 
 
-def test_who_does_not_read_is_cut_off_and_who_does_is_not(brief: None) -> None:
+def test_a_client_that_does_not_read_is_disconnected(brief: None) -> None:
     from uvicorn.server import ServerState
 
     async def read_and_not() -> tuple[str, str]:
@@ -149,7 +149,7 @@ def test_who_does_not_read_is_cut_off_and_who_does_is_not(brief: None) -> None:
     assert awaited(read_and_not()) == ("cut off", "")
 
 
-def test_who_asked_for_nothing_makes_room(brief: None) -> None:
+def test_connections_without_a_request_are_closed_first(brief: None) -> None:
     from uvicorn.server import ServerState
 
     async def crowded() -> tuple[list[str], list[str]]:
@@ -164,10 +164,10 @@ def test_who_asked_for_nothing_makes_room(brief: None) -> None:
 
 
 def test_unfinished_requests_take_little_memory_in_all(brief: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A head may be a mebibyte, for the cookies of others; four hundred of these are not held."""
+    """Headers may have 1 MiB, because of foreign cookies. Four hundred of these must not be held in memory."""
     from uvicorn.server import ServerState
 
-    monkeypatch.setattr(patience, "MOST_HEADS", 1000)
+    monkeypatch.setattr(timeouts, "MAX_HEADER_BYTES", 1000)
 
     async def begun() -> list[str]:
         state = ServerState()
@@ -181,9 +181,9 @@ def test_unfinished_requests_take_little_memory_in_all(brief: None, monkeypatch:
     assert awaited(begun()) == ["closed", "closed", "cut off"]
 
 
-def test_a_file_is_never_held_for_who_does_not_read(copied_run: Run) -> None:
-    """Thirty that never read 4.7 MB each: the page holds a piece of them for each, no more."""
-    with server.beside(copied_run.path) as printed, contextlib.ExitStack() as open_ones:
+def test_a_file_is_not_held_in_memory_for_a_slow_client(copied_run: Run) -> None:
+    """Thirty clients never read a file of 4.7 MB. The server holds one chunk for each."""
+    with server.serve_in_background(copied_run.path) as printed, contextlib.ExitStack() as open_ones:
         page = Address.of(printed)
         awaited(load_page.crowd(page, 1, 1.0, Found()))
         process = load_page.page_process(page.port)

@@ -1,4 +1,4 @@
-"""THE PAGE where something is wrong: marks in names, cookies of others, a server that is gone, other faults."""
+"""Faults of the page: markup in names, foreign cookies, a server that has ended, and others."""
 
 import shutil
 import socket
@@ -11,27 +11,27 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tabs import SECONDS, opened, pixels, same, until, until_said, until_same, until_settled
+from tabs import SECONDS, opened, pixels, same, until, until_same, until_settled, until_text
 
-from sparring import sealed
-from sparring.run import Run
+from sparring.files import checksummed
+from sparring.runs.run import Run
 from sparring.web import server
 
 # ------------------------------------------------------------------------------------------------ others' marks
 
 
-def test_marks_in_names_are_text_in_every_chart(tab: Any, runs: Path, tmp_path: Path) -> None:
-    """Plotly makes links of `<a href>` and applies `<b>`, in names of runs and of classes, and in alarms."""
+def test_markup_in_names_is_text_in_every_chart(tab: Any, runs: Path, tmp_path: Path) -> None:
+    """Plotly interprets `<a href>` and `<b>`. They occur in names of runs and classes, and in alarms."""
     evil = "<a href='evil'>7<b>x</b>&lt;"
     for name in (evil, "other"):
         run = Run(Path(shutil.copytree(runs / "judged", tmp_path / "runs" / name)))
         run.add_event("alarm", 30, kind="flat", text=f"flat {evil}")
-        about = sealed.read(run.environment_file)
+        about = checksummed.read(run.environment_file)
         about["data"]["classes"] = {f"{evil}{i}": 20 for i in range(10)}
         for path in (run.environment_file, run.path / "environment.copy.json"):
-            sealed.write(path, about)
+            checksummed.write(path, about)
     marks = "c => Array.from(c.querySelectorAll('a, [style*=bold]')).map(e => e.outerHTML)"
-    with server.beside(tmp_path / "runs") as told:
+    with server.serve_in_background(tmp_path / "runs") as told:
         opened(tab, told, evil)
         places = [
             tab.get_by_label("Distance (Frechet): samples", exact=False),
@@ -41,14 +41,14 @@ def test_marks_in_names_are_text_in_every_chart(tab: Any, runs: Path, tmp_path: 
             place.scroll_into_view_if_needed()
             place.locator(".main-svg").first.wait_for()
             place.evaluate("c => Plotly.Fx.hover(c, {xval: c.data[0].x.length > 5 ? 3 : 30}, 'xy')")
-            until_said(tab, place, shown)
+            until_text(tab, place, shown)
             assert place.evaluate(marks) == []
         tab.goto(told)
         for name in (evil, "other"):
             tab.get_by_label(f"compare {name}", exact=True).check()
         tab.get_by_role("button", name="Compare 2 runs").click()
         place = tab.get_by_label("Losses: ", exact=False)
-        until_said(tab, place, f"{evil}: discriminator")
+        until_text(tab, place, f"{evil}: discriminator")
         assert place.evaluate(marks) == []
 
 
@@ -56,8 +56,8 @@ def test_marks_in_names_are_text_in_every_chart(tab: Any, runs: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("attributes", ["Path=/", "Path=/; Secure", "Path=/; HttpOnly; SameSite=Strict"])
-def test_cookies_of_another_port_keep_the_owner_in(attributes: str, tab: Any, address: str) -> None:
-    """Its page sets one of our name, and as many large ones as the browser keeps."""
+def test_cookies_of_another_port_do_not_lock_out_the_user(attributes: str, tab: Any, address: str) -> None:
+    """The other server sets a cookie of our name, and as many large ones as the browser keeps."""
     name = f"sparring-{urlsplit(address).port}"
 
     class Other(BaseHTTPRequestHandler):
@@ -92,9 +92,9 @@ def lost(tab: Any) -> Any:
     return tab.locator("#lost")
 
 
-def test_a_server_that_ended_is_said_in_every_view(browser: Any, runs: Path) -> None:
+def test_every_view_reports_a_server_that_ended(browser: Any, runs: Path) -> None:
     context = browser.new_context()
-    with server.beside(runs) as told:
+    with server.serve_in_background(runs) as told:
         tabs = {part: context.new_page() for part in ("list", "run", "explore", "compare")}
         for tab in tabs.values():
             tab.set_default_timeout(SECONDS)
@@ -116,26 +116,26 @@ def test_a_server_that_ended_is_said_in_every_view(browser: Any, runs: Path) -> 
     context.close()
 
 
-def test_a_server_that_was_started_anew_is_said(tab: Any, runs: Path) -> None:
-    with server.beside(runs) as told:
+def test_a_restarted_server_is_reported(tab: Any, runs: Path) -> None:
+    with server.serve_in_background(runs) as told:
         opened(tab, told, "plain")
         port = urlsplit(told).port
     with socket.create_server(("127.0.0.1", port or 0)) as listening:
         listening.close()
-        command = [sys.executable, "-m", "sparring.cli", "watch", str(runs), "--port", str(port)]
+        command = [sys.executable, "-m", "sparring.cli.main", "watch", str(runs), "--port", str(port)]
         again = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         tab.get_by_text("Open the address that it printed").wait_for()
-        assert "started anew" in lost(tab).inner_text()
+        assert "restarted" in lost(tab).inner_text()
     finally:
         again.terminate()
         again.communicate()
 
 
 def test_a_page_goes_on_when_the_server_answers_again(tab: Any, runs: Path, tmp_path: Path) -> None:
-    """As after a pause, or where the way to another machine was cut."""
+    """As after a suspend or a network failure."""
     run = Run(Path(shutil.copytree(runs / "plain", tmp_path / "runs" / "plain")))
-    with server.beside(tmp_path / "runs") as told:
+    with server.serve_in_background(tmp_path / "runs") as told:
         tab.goto(told)
         tab.get_by_role("heading", name="plain", exact=True).wait_for()
         tab.route("**/api/**", lambda route: route.abort())
@@ -175,15 +175,15 @@ def test_a_hidden_tab_asks_nothing_and_a_shown_one_at_once(tab: Any, address: st
     until(tab, lambda: len(asked) > 0)
 
 
-def test_a_killed_training_is_said_at_once(tab: Any, tiny_run: Run, tmp_path: Path) -> None:
+def test_a_killed_training_is_shown_at_once(tab: Any, tiny_run: Run, tmp_path: Path) -> None:
     if not Path("/proc/locks").exists():
         pytest.skip("needs Linux")
     run = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "runs" / "live")))
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom sparring.run import Run\nrun = Run(Path(sys.argv[1]))\n"
+        "import sys, time\nfrom pathlib import Path\nfrom sparring.runs.run import Run\nrun = Run(Path(sys.argv[1]))\n"
         "with run.lock():\n    run.add_event('resumed', 30)\n    time.sleep(100)\n"
     )
-    with server.beside(run.path.parent) as told:
+    with server.serve_in_background(run.path.parent) as told:
         trainer = subprocess.Popen([sys.executable, "-c", code, str(run.path)])
         tab.goto(told)
         tab.locator(".state.running").wait_for()
@@ -203,7 +203,7 @@ def test_the_name_is_shown_before_the_charts_are_there(tab: Any, address: str) -
     tab.get_by_role("heading", name="judged", exact=True).wait_for()
     assert tab.get_by_alt_text("samples after step 30").is_visible()
     assert not tab.get_by_text("No samples yet").is_visible()
-    assert not tab.get_by_text("the newest").is_visible()
+    assert not tab.get_by_text("; newest").is_visible()
 
 
 def test_pictures_have_their_place_before_they_are_there(tab: Any, address: str) -> None:
@@ -220,7 +220,7 @@ def test_nine_runs_are_compared_as_eight(tab: Any, address: str) -> None:
     opened(tab, address, "judged")
     other = tab.url.rpartition("/")[2]
     tab.goto(f"{base}#/compare/{','.join([one, other] * 4 + [one])}")
-    tab.get_by_text("Of 9 runs the first 8 are compared").wait_for()
+    tab.get_by_text("The first 8 of 9 runs are compared").wait_for()
     tab.locator(".differs").first.wait_for()
     cells = tab.locator("tr").evaluate_all("rows => rows.map(row => row.children.length)")
     assert set(cells) == {9}
@@ -241,13 +241,13 @@ def test_a_chosen_sample_is_the_one_that_is_shown(tab: Any, address: str) -> Non
     tab.get_by_text("16 samples").wait_for()
     tab.get_by_label("direction 2", exact=True).press("Home")
     for chosen in (6, 2, 2, 11, 6):
-        tab.get_by_label(f"choose sample {chosen}", exact=True).click()
-        until_same(tab, "the chosen picture", f"sample {chosen}")
-        assert "B" in tab.get_by_label(f"choose sample {chosen}", exact=True).inner_text()
+        tab.get_by_label(f"select sample {chosen}", exact=True).click()
+        until_same(tab, "the selected image", f"sample {chosen}")
+        assert "B" in tab.get_by_label(f"select sample {chosen}", exact=True).inner_text()
     tab.get_by_role("button", name="Walk").click()
-    tab.get_by_label("choose sample 9").click()
-    until_settled(tab, "the chosen picture")
-    assert same(tab, "the chosen picture", "sample 9"), "a walk under way ends"
+    tab.get_by_label("select sample 9").click()
+    until_settled(tab, "the selected image")
+    assert same(tab, "the selected image", "sample 9"), "a walk under way ends"
 
 
 def test_a_walk_between_classes_ends_at_its_ends(tab: Any, address: str) -> None:
@@ -256,10 +256,10 @@ def test_a_walk_between_classes_ends_at_its_ends(tab: Any, address: str) -> None
     way = tab.get_by_label("from sample A to sample B")
     for a, b in ((3, 4), (4, 5), (5, 6), (6, 7)):
         for sample in (a, b):
-            tab.get_by_label(f"choose sample {sample}", exact=True).click()
+            tab.get_by_label(f"select sample {sample}", exact=True).click()
         for key, sample in (("Home", a), ("End", b)):
             way.press(key)
-            until_same(tab, "the chosen picture", f"sample {sample}")
+            until_same(tab, "the selected image", f"sample {sample}")
     words = tab.locator("figcaption").first.inner_text()
     assert "from A" in words and "as " in words
     tab.get_by_role("button", name="7", exact=True).click()
@@ -269,19 +269,19 @@ def test_a_walk_between_classes_ends_at_its_ends(tab: Any, address: str) -> None
 def test_clear_leaves_nothing_and_nothing_comes_after_it(tab: Any, address: str) -> None:
     opened(tab, address, "plain", "explore")
     tab.get_by_text("16 samples").wait_for()
-    blank = pixels(tab, "draw here; or drop a picture")
+    blank = pixels(tab, "draw here, or drop an image")
     for waits in (True, False):
-        tab.get_by_role("button", name="Take the picture above").click()
+        tab.get_by_role("button", name="Use the generated image").click()
         if waits:
-            tab.get_by_text("the nearest picture that G was found to make").wait_for()
-            assert pixels(tab, "the nearest picture that G makes")[..., 3].any()
+            tab.get_by_text("the nearest generated image that was found").wait_for()
+            assert pixels(tab, "the nearest generated image")[..., 3].any()
         tab.get_by_role("button", name="Clear").click()
         tab.wait_for_timeout(3000)
         assert "Draw something" in tab.locator(".answer").inner_text()
-        assert not tab.get_by_text("the nearest picture that").or_(tab.get_by_text("searching")).is_visible()
-        for label in ("which pixels decide", "the nearest picture that G makes"):
+        assert not tab.get_by_text("that was found").or_(tab.get_by_text("searching")).is_visible()
+        for label in ("gradient of the logit", "the nearest generated image"):
             assert not pixels(tab, label).any()
-        assert (pixels(tab, "draw here; or drop a picture") == blank).all()
+        assert (pixels(tab, "draw here, or drop an image") == blank).all()
 
 
 def test_a_picture_that_is_dropped_beside_the_board_is_not_opened(tab: Any, address: str) -> None:
@@ -301,9 +301,9 @@ def test_the_board_is_white_where_the_data_are(tab: Any, address: str) -> None:
         answer = route.fetch()
         route.fulfill(response=answer, json=answer.json() | {"background": [250]})
 
-    tab.route("**/player", on_white)
+    tab.route("**/explorer", on_white)
     opened(tab, address, "plain", "explore")
-    board = "draw here; or drop a picture"
+    board = "draw here, or drop an image"
     tab.get_by_label(board).scroll_into_view_if_needed()
     assert (pixels(tab, board) == [250, 250, 250, 255]).all()
     tab.get_by_label(board).click()

@@ -1,4 +1,4 @@
-"""THE TAIL of events: whatever is half-written, cut off or begun anew, what is whole is told once and in order."""
+"""The tail of events: complete lines are read once and in order, even if the file is truncated or replaced."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparring import sealed
-from sparring.run import Run
-from sparring.sealed import Lines
+from sparring.files import checksummed
+from sparring.files.checksummed import Lines
+from sparring.runs.run import Run
 from sparring.web import tail
 from sparring.web.tail import Event, Tail
 
@@ -45,7 +45,7 @@ def test_only_what_is_new_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_line_is_read_when_it_is_whole(run: Run) -> None:
     made = Tail(run.events_file)
     run.add_event("started", 0)
-    line = sealed.line({"event": "log", "step": 10, "d_loss": 0.5}).encode()
+    line = checksummed.line({"event": "log", "step": 10, "d_loss": 0.5}).encode()
     for place in range(len(line)):
         with run.events_file.open("ab") as file:
             file.write(line[place : place + 1])
@@ -91,13 +91,13 @@ def test_a_link_is_not_followed(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_not_waited_for(run: Run) -> None:
+def test_a_pipe_does_not_block(run: Run) -> None:
     os.mkfifo(run.events_file)
     assert Tail(run.events_file).read() == []
 
 
 def test_a_long_file_is_read_bit_by_bit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tail, "MOST_BYTES", 200)
+    monkeypatch.setattr(tail, "MAX_READ_BYTES", 200)
     for step in range(20):
         run.add_event("log", step)
     made, seen = Tail(run.events_file), []

@@ -1,4 +1,4 @@
-"""THE VIEW: the page is told what the run's files say, in every state that they can be in."""
+"""The view: JSON about a run in every state that its files can have."""
 
 import asyncio
 import json
@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from starlette.exceptions import HTTPException
 
-from sparring import sealed
-from sparring.run import Run
+from sparring.files import checksummed
+from sparring.runs.run import Run
 from sparring.web import view
-from sparring.web.app import Page
+from sparring.web.reader import RunReader
 from sparring.web.tail import Event, Tail
 
 Result = TypeVar("Result")
 
 
 def awaited(work: Coroutine[Any, Any, Result]) -> Result:
-    """Its result; in a thread of its own, for in this one a browser's events may be waited for."""
+    """Run a coroutine in a separate thread, because this one may run Playwright's event loop."""
     with ThreadPoolExecutor(1) as apart:
         return apart.submit(asyncio.run, work).result()
 
@@ -33,51 +33,49 @@ def card(run: Run) -> dict[str, Any]:
 
 
 def whole(run: Run) -> dict[str, Any]:
-    return view.whole("name", "key", run, Tail(run.events_file).read())
+    return view.details("name", "key", run, Tail(run.events_file).read())
 
 
 def test_a_finished_run(tiny_run: Run) -> None:
-    told = whole(tiny_run)
-    assert (told["state"], told["step"], told["steps"], told["left"]) == ("finished", 30, 30, None)
-    assert told["grids"]["steps"] == [0, 10, 20, 30] and told["grid"] == 30 and told["real"]
-    assert told["recipe"] == "mlp-256" and told["settings"]["generator.hidden"] == [8]
-    assert told["image_shape"] == [28, 28, 1] and told["explorable"]
-    assert told["score"] is None and told["classes"] is None and told["closest"] is None
+    found = whole(tiny_run)
+    assert (found["state"], found["step"], found["steps"], found["left"]) == ("finished", 30, 30, None)
+    assert found["grids"]["steps"] == [0, 10, 20, 30] and found["grid"] == 30 and found["real"]
+    assert found["recipe"] == "mlp-256" and found["settings"]["generator.hidden"] == [8]
+    assert found["image_shape"] == [28, 28, 1] and found["explorable"]
+    assert found["score"] is None and found["classes"] is None and found["closest"] is None
     logged = [event for event in tiny_run.events() if event["event"] == "log"]
-    losses = next(chart for chart in told["charts"] if chart["title"] == "Losses")
+    losses = next(chart for chart in found["charts"] if chart["title"] == "Losses")
     assert [line["steps"] for line in losses["lines"]] == [[event["step"] for event in logged]] * 2
     assert losses["lines"][0]["values"] == pytest.approx([event["d_loss"] for event in logged], rel=1e-4)
     assert losses["lines"][0]["seconds"] == pytest.approx([event["seconds"] for event in logged], abs=0.006)
 
 
 def test_a_run_that_has_just_begun(new_run: Run) -> None:
-    told = whole(new_run)
-    assert (told["state"], told["words"], told["step"]) == ("running", "starting", 0)
-    assert told["grids"] == {"steps": [], "seconds": []} and told["charts"] == [] and not told["explorable"]
+    found = whole(new_run)
+    assert (found["state"], found["words"], found["step"]) == ("running", "starting", 0)
+    assert found["grids"] == {"steps": [], "seconds": []} and found["charts"] == [] and not found["explorable"]
 
 
-def test_the_end_of_a_run_is_told_with_its_reason(new_run: Run) -> None:
+def test_the_end_of_a_run_has_its_reason(new_run: Run) -> None:
     for event, state, words in (
         ("finished", "finished", ""),
-        ("stopped", "stopped", "go on"),
-        ("flat", "finished", "better"),
+        ("stopped", "stopped", "can be resumed"),
+        ("flat", "finished", "no longer improved"),
         ("failed", "failed", "the losses are no longer finite at step 7"),
     ):
         new_run.add_event(event, 7, reason="the losses are no longer finite at step 7")
-        told = card(new_run)
-        assert told["state"] == state and words in told["words"]
+        found = card(new_run)
+        assert found["state"] == state and words in found["words"]
     new_run.add_event("resumed", 7)
     assert card(new_run)["state"] == "running"
 
 
-def test_who_is_seen_to_hold_the_lock_trains_and_who_is_silent_without_it_was_killed(
-    new_run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_run_is_training_and_a_silent_one_was_killed(new_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     new_run.add_event("log", 5)
     assert card(new_run)["state"] == "running", "it wrote something just now"
     monkeypatch.setattr(view, "QUIET_SECONDS", -1.0)
-    told = card(new_run)
-    assert told["state"] == "killed" and "killed" in told["words"]
+    found = card(new_run)
+    assert found["state"] == "killed" and "killed" in found["words"]
     if Path("/proc/locks").exists():
         with new_run.lock():
             assert card(new_run)["state"] == "running"
@@ -88,27 +86,27 @@ def test_who_is_seen_to_hold_the_lock_trains_and_who_is_silent_without_it_was_ki
 def test_a_trainer_that_was_seen_here_is_known_to_be_killed_at_once(
     new_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sparring.web.app.SAME_SECONDS", -1.0)
-    page = Page(new_run.path)
-    key = next(iter(page.shelf.runs()))
+    monkeypatch.setattr("sparring.web.reader.CACHE_SECONDS", -1.0)
+    page = RunReader(new_run.path)
+    key = next(iter(page.index.runs()))
 
-    def told() -> tuple[str, str, str, str]:
-        one, every = (json.loads(awaited(page.told(which))) for which in (key, None))
+    def found() -> tuple[str, str, str, str]:
+        one, every = (json.loads(awaited(page.read(which))) for which in (key, None))
         return one["state"], every["runs"][0]["state"], awaited(page.stamp(key)), awaited(page.stamp(None))
 
     with new_run.lock():
         new_run.add_event("log", 5)
-        assert told()[:2] == ("running", "running")
-        before = told()
-    assert told()[:2] == ("killed", "killed")
-    assert told()[2] != before[2] and told()[3] != before[3], "open tabs have to hear of it"
+        assert found()[:2] == ("running", "running")
+        before = found()
+    assert found()[:2] == ("killed", "killed")
+    assert found()[2] != before[2] and found()[3] != before[3], "open tabs must be notified"
     with new_run.lock():
-        assert told()[:2] == ("running", "running"), "it goes on"
+        assert found()[:2] == ("running", "running"), "it goes on"
     monkeypatch.setattr(view, "HELD_SECONDS", -60.0)
-    assert told()[0] == "running", "it was written since: another machine trains it"
+    assert found()[0] == "running", "it was written since: another machine trains it"
 
 
-def test_the_size_of_pictures_is_told_before_they_are_there(tiny_run: Run, copied_run: Run) -> None:
+def test_the_size_of_a_grid_is_known_in_advance(tiny_run: Run, copied_run: Run) -> None:
     assert card(tiny_run)["grid_size"] == [2 * (3 * 29 + 1), 2 * (2 * 29 + 1)]
     for content in (b"", b"no picture", b"\x89PNG" + b"\xff" * 30, b"\x89PNG" + bytes(30)):
         copied_run.all_grids()[-1][1].write_bytes(content)
@@ -131,18 +129,18 @@ def test_the_time_left_follows_the_latest_rate(new_run: Run) -> None:
 
 
 def test_judgements_alarms_and_classes(new_run: Run, tiny_run: Run) -> None:
-    sealed.write(new_run.environment_file, tiny_run.environment())
+    checksummed.write(new_run.environment_file, tiny_run.environment())
     judged = {"floor": 1.5, "measure": "frechet", "histogram": [50] * 5 + [0] * 5, "variation": 0.5, "cost": 1}
     for step, score in ((10, 9.0), (20, 4.0), (30, 5.0)):
         new_run.add_event("judged", step, score=score, **judged)
     new_run.add_event("alarm", 20, kind="collapse", text="<b>half of the digits</b>")
-    told = whole(new_run)
-    assert (told["score"], told["best_step"], told["floor"]) == (4.0, 20, 1.5)
-    assert told["alarms"] == [{"step": 20, "text": "<b>half of the digits</b>"}]
-    distance = told["charts"][0]
-    assert distance["best"] == {"step": 20, "value": 4.0} and distance["alarms"] == told["alarms"]
+    found = whole(new_run)
+    assert (found["score"], found["best_step"], found["floor"]) == (4.0, 20, 1.5)
+    assert found["alarms"] == [{"step": 20, "text": "<b>half of the digits</b>"}]
+    distance = found["charts"][0]
+    assert distance["best"] == {"step": 20, "value": 4.0} and distance["alarms"] == found["alarms"]
     assert distance["level"] == {"label": "real images", "value": 1.5}
-    classes = told["classes"]
+    classes = found["classes"]
     assert classes["names"] == [str(i) for i in range(10)] and classes["due"] == [0.1] * 10
     assert classes["shares"] == [0.2] * 5 + [0.0] * 5 and classes["samples"] == 250
     for low, high in classes["bands"]:
@@ -151,25 +149,25 @@ def test_judgements_alarms_and_classes(new_run: Run, tiny_run: Run) -> None:
 
 @pytest.mark.parametrize("histogram", [[1, 2], None, [0] * 10, ["a"] * 10, [-1] * 10, [True] * 10, 7])
 def test_what_is_no_histogram_is_not_shown(histogram: Any, new_run: Run, tiny_run: Run) -> None:
-    sealed.write(new_run.environment_file, tiny_run.environment())
+    checksummed.write(new_run.environment_file, tiny_run.environment())
     new_run.add_event("judged", 10, score=1.0, histogram=histogram)
     assert whole(new_run)["classes"] is None
 
 
-def test_damaged_files_are_told_as_far_as_they_go(copied_run: Run) -> None:
+def test_a_damaged_run_is_shown_in_part(copied_run: Run) -> None:
     for path in (copied_run.recipe_file, copied_run.environment_file):
         path.write_text("{")
         path.with_suffix(".copy.json").unlink()
-    told = whole(copied_run)
-    assert told["recipe"] is None and told["settings"] == {} and told["data"] == ""
-    assert told["charts"], "the curves are there still"
+    found = whole(copied_run)
+    assert found["recipe"] is None and found["settings"] == {} and found["data"] == ""
+    assert found["charts"], "the curves are there still"
 
 
-def test_all_that_is_told_is_json_without_nan(new_run: Run) -> None:
+def test_the_json_contains_no_nan(new_run: Run) -> None:
     for value in (float("nan"), float("inf"), "text", None, [1], 10**400):
         line = {"event": "log", "step": 1, "time": value, "seconds": value, "d_loss": value, "g_loss": 1.0}
         with new_run.events_file.open("a") as file:
-            file.write(sealed.line(line))
+            file.write(checksummed.line(line))
         new_run.add_event("judged", 2, score=value, floor=value, histogram=value)
     json.dumps(whole(new_run), allow_nan=False)
 
@@ -177,7 +175,7 @@ def test_all_that_is_told_is_json_without_nan(new_run: Run) -> None:
 def test_one_run_that_cannot_be_read_hides_no_other(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For it is just being removed, say."""
+    """It may be deleted at the moment, for example."""
     shutil.copytree(tiny_run.path, tmp_path / "good")
     odd = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "odd")))
     card = view.card
@@ -188,17 +186,17 @@ def test_one_run_that_cannot_be_read_hides_no_other(
         return card(name, key, run, events)
 
     monkeypatch.setattr(view, "card", gone)
-    page = Page(tmp_path)
-    cards = json.loads(awaited(page.told(None)))["runs"]
-    told = {card["name"]: card for card in cards}
-    assert told["good"]["state"] == "finished" and set(told) == {"good", "odd"}
+    page = RunReader(tmp_path)
+    cards = json.loads(awaited(page.read(None)))["runs"]
+    found = {card["name"]: card for card in cards}
+    assert found["good"]["state"] == "finished" and set(found) == {"good", "odd"}
     with pytest.raises(HTTPException) as refused:
-        awaited(page.told(told["odd"]["id"]))
+        awaited(page.read(found["odd"]["id"]))
     assert refused.value.detail == "this run cannot be read"
-    assert set(told["good"]) == set(told["odd"]) == set(view.unreadable("name", "key"))
+    assert set(found["good"]) == set(found["odd"]) == set(view.unreadable("name", "key"))
 
 
-def test_long_curves_are_told_in_groups(new_run: Run) -> None:
+def test_long_curves_are_grouped(new_run: Run) -> None:
     random = np.random.default_rng(0)
     with new_run.events_file.open("a") as file:
         for step in range(1, 20_001):
@@ -206,9 +204,9 @@ def test_long_curves_are_told_in_groups(new_run: Run) -> None:
                 json.dumps({"event": "log", "step": step, "seconds": step / 50, "d_loss": random.normal()}) + "\n"
             )
     began = time.perf_counter()
-    told = whole(new_run)
+    found = whole(new_run)
     assert time.perf_counter() - began < 5
-    (line,) = told["charts"][0]["lines"]
+    (line,) = found["charts"][0]["lines"]
     assert len(line["steps"]) == 120 and line["seconds"][-1] == pytest.approx(line["steps"][-1] / 50, abs=0.02)
     assert all(low < mean < high for low, mean, high in zip(line["low"], line["values"], line["high"], strict=True))
 
@@ -227,6 +225,6 @@ def test_the_stamp_changes_with_the_run(copied_run: Run) -> None:
 
 def test_no_pair_is_called_suspicious_where_none_is(new_run: Run) -> None:
     assert whole(new_run)["suspicious"] is None
-    for values, told in (({"copies": 0.0}, 0), ({"copies": 0.1}, None), ({"copies": 0.1, "suspicious": 3}, 3)):
+    for values, found in (({"copies": 0.0}, 0), ({"copies": 0.1}, None), ({"copies": 0.1, "suspicious": 3}, 3)):
         new_run.add_event("judged", 5, score=1.0, **values)
-        assert whole(new_run)["suspicious"] == told
+        assert whole(new_run)["suspicious"] == found

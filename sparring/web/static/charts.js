@@ -1,4 +1,4 @@
-// CHARTS by Plotly, whose script is in the installed package: curves of a run, of several runs, and shares of classes.
+// Charts: curves of one run or several, and class shares. Plotly comes from the installed Python package.
 
 import { Problem, number, whole } from "./parts.js";
 
@@ -37,7 +37,7 @@ function layout({ percent, atLeast = 0, xTitle = "step", end }) {
   };
 }
 
-// Plotly reads marks like <b> and <a href> in all texts, and names come from folders and files: it gets none.
+// Plotly interprets markup such as <b> and <a href> in all text. Names of runs and classes are untrusted: escape them.
 function plain(value) {
   if (typeof value === "string") return value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
   if (Array.isArray(value)) return value.map(plain);
@@ -49,7 +49,7 @@ const react = (Plotly, place, traces, made) => Plotly.react(place, plain(traces)
 
 const upright = (at, colour, dash) => ({ type: "line", x0: at, x1: at, y0: 0, y1: 1, yref: "paper", line: { color: colour, width: 1, dash } });
 
-// One chart of a run; `at` is the step that is looked at.
+// Draws one chart of a run. `at` marks the step that is shown.
 export async function curves(place, chart, { end, at }) {
   const Plotly = await plotly(), traces = [];
   chart.lines.forEach((line, i) => {
@@ -76,32 +76,32 @@ export async function curves(place, chart, { end, at }) {
   describe(place, chart.title, chart.lines.map((line) => [line.label, line.values]), chart.percent);
 }
 
-// The same chart of several runs, over steps or seconds.
+// Draws the same chart of several runs, over steps or seconds.
 export async function beside(place, title, runs, by) {
-  const Plotly = await plotly(), traces = [], told = [];
+  const Plotly = await plotly(), traces = [], described = [];
   let chosen = null;
   runs.forEach(({ name, chart }, i) => {
     if (!chart) return;
     chosen = chart;
     chart.lines.forEach((line, j) => {
       const label = chart.lines.length > 1 ? `${name}: ${line.label}` : name;
-      told.push([label, line.values]);
+      described.push([label, line.values]);
       traces.push({ x: line[by], y: line.values, name: label, mode: line.steps.length < 40 ? "lines+markers" : "lines",
         line: { color: style(COLOURS[i % COLOURS.length]), dash: DASHES[j % 3], width: 2 }, marker: { symbol: SYMBOLS[i % 8], size: 5 } });
     });
   });
   const made = layout({ percent: chosen.percent, atLeast: chosen.at_least, xTitle: by === "steps" ? "step" : "seconds of training" });
   await react(Plotly, place, traces, made);
-  describe(place, title, told, chosen.percent);
+  describe(place, title, described, chosen.percent);
 }
 
-// What share of the samples each class has, what the data have, and between which shares chance leaves a perfect balance.
+// Draws the class shares of samples and data, with the 95% bands of a perfectly balanced generator.
 export async function classes(place, { names, shares, due, bands }) {
   const Plotly = await plotly(), made = layout({ percent: true, xTitle: "" });
   made.xaxis.type = "category";
   const traces = [
     { type: "bar", x: names, y: shares, name: "samples", marker: { color: style("--one") } },
-    { type: "scatter", mode: "markers", x: names, y: due, name: "data, and what chance leaves", marker: { color: style("--ink"), symbol: "line-ew-open", size: 14, line: { width: 2 } },
+    { type: "scatter", mode: "markers", x: names, y: due, name: "data, with 95% band", marker: { color: style("--ink"), symbol: "line-ew-open", size: 14, line: { width: 2 } },
       error_y: { type: "data", symmetric: false, array: bands.map(([, high], i) => high - due[i]), arrayminus: bands.map(([low], i) => due[i] - low), color: style("--soft"), thickness: 1.5 } },
   ];
   await react(Plotly, place, traces, made);
@@ -115,5 +115,5 @@ function describe(place, title, lines, percent) {
     `${label} from ${number(values[0], percent)} to ${number(values.at(-1), percent)}`).join("; "));
 }
 
-// Forget a chart that is no longer shown.
+// Frees a chart that is no longer shown.
 export const forget = (place) => window.Plotly && window.Plotly.purge(place);

@@ -1,11 +1,11 @@
-// THE CONNECTION to the program: asks each second whether something has changed, and says so where nobody answers.
-// Each question is a request of its own: a stream that stays open would use up the six connections of a browser.
+// The connection to the server: polls for changes every second, and shows a notice if the server does not respond.
+// Each poll is a separate request. Open streams would use up the six connections that a browser has for a server.
 
-import { Problem, get, h, say } from "./parts.js";
+import { Problem, get, h, notify } from "./parts.js";
 
-const ASK = 1000, TIMEOUT = 3000; // milliseconds
+const POLL_MILLISECONDS = 1000, TIMEOUT_MILLISECONDS = 3000;
 const lost = document.getElementById("lost");
-let again = "sparring watch", since = null;
+let command = "sparring watch", since = null;
 
 function connected() {
   since = null;
@@ -15,38 +15,37 @@ function connected() {
 function disconnected(error) {
   since ??= new Date();
   const why = error.status === 403
-    ? ["Sparring was started anew, so this address is no longer valid. Open the address that it printed."]
-    : ["Sparring does not answer. If it has ended, start it again with ", h("code", {}, again), " and open the address that it prints."];
+    ? ["Sparring was restarted, so this address is no longer valid. Open the address that it printed."]
+    : ["Sparring does not respond. If it has ended, restart it with ", h("code", {}, command), " and open the address that it prints."];
   lost.hidden = false;
   const words = h("span", {}, `Not connected since ${since.toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit", hour12: false })}; the last state is shown. `, ...why);
   if (lost.textContent !== words.textContent) lost.replaceChildren(words);
 }
 
-// Fetches now, and whenever something has changed; a hidden tab asks nothing. `fetch` resolves to how to draw what takes
-// long. That is not done so often that it takes more than 1% of the time, for then the browser paints, and the training
-// waits. Returns how to stop.
+// Calls `fetch` now and after every change. A hidden tab does not poll. `fetch` resolves to a function that draws; drawing
+// takes at most 1% of the time, because it slows down a training on the same machine. Returns a function that stops.
 export function follow(address, fetch = async () => null) {
   let stopped = false, busy = false, showing = false, shown = null, due = null, wait = 0, timer = null;
 
-  async function ask() {
+  async function poll() {
     if (stopped || busy || document.hidden) return;
     busy = true;
     try {
-      const found = await get(address, { signal: AbortSignal.timeout(TIMEOUT) });
-      again = found.again;
+      const found = await get(address, { signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS) });
+      command = found.again;
       if (!stopped) {
         connected();
         show(found.stamp);
       }
     } catch (error) {
       if (!stopped) {
-        shown = null; // what comes after is looked at again
+        shown = null; // fetch again after reconnecting
         disconnected(error);
       }
     }
     busy = false;
     clearTimeout(timer);
-    timer = setTimeout(ask, ASK);
+    timer = setTimeout(poll, POLL_MILLISECONDS);
   }
 
   async function show(stamp) {
@@ -65,17 +64,17 @@ export function follow(address, fetch = async () => null) {
     } catch (error) {
       shown = null;
       if (!(error instanceof Problem)) throw error;
-      if (!stopped && error.status !== undefined) say(error.message); // else the next question finds that nobody answers
+      if (!stopped && error.status !== undefined) notify(error.message); // the next poll reports a lost connection
     } finally {
       showing = false;
     }
   }
 
-  document.addEventListener("visibilitychange", ask);
-  ask();
+  document.addEventListener("visibilitychange", poll);
+  poll();
   return () => {
     stopped = true;
     clearTimeout(timer);
-    document.removeEventListener("visibilitychange", ask);
+    document.removeEventListener("visibilitychange", poll);
   };
 }

@@ -1,22 +1,22 @@
-// THE NETWORKS to play with: new samples, a walk between two, what changes a picture most; and what D finds of a drawing.
+// The explore view: samples, interpolation, principal directions, truncation, and the discriminator on a drawing.
 
 import { between, normal } from "./latents.js";
 import { follow } from "./connection.js";
 import { duration, get, h, newestOnly, number, whole } from "./parts.js";
 
-const SAMPLES = 16, PEN = 0.055; // radius of the pen, as a share of the picture's width
+const SAMPLES = 16, PEN = 0.055; // radius of the pen, as a share of the image's width
 
 export function exploreView(main, trail, key) {
   const base = `api/runs/${key}`, gone = new AbortController();
   document.title = "Sparring: explore";
   trail.replaceChildren(h("a", { href: "#/" }, "runs"), " / ", h("a", { href: `#/run/${key}` }, "run"), " / explore");
-  main.replaceChildren(h("h1", {}, "Explore"), h("p", { class: "quiet" }, "Making the networks ready, which takes some seconds …"));
-  Promise.all([get(`${base}/player`, { signal: gone.signal }), get(base, { signal: gone.signal })]).then(
-    ([player, run]) => {
+  main.replaceChildren(h("h1", {}, "Explore"), h("p", { class: "quiet" }, "Loading the networks, which takes a few seconds …"));
+  Promise.all([get(`${base}/explorer`, { signal: gone.signal }), get(base, { signal: gone.signal })]).then(
+    ([explorer, run]) => {
       trail.lastElementChild.textContent = run.name;
-      const generator = generatorPart(base, player, gone.signal);
-      const asking = askingPart(base, player, generator.picture, gone.signal);
-      main.replaceChildren(h("h1", {}, `Explore ${run.name}`), h("p", { class: "quiet" }, `Its networks after step ${whole(player.step)}. `,
+      const generator = generatorPart(base, explorer, gone.signal);
+      const asking = discriminatorPart(base, explorer, generator.picture, gone.signal);
+      main.replaceChildren(h("h1", {}, `Explore ${run.name}`), h("p", { class: "quiet" }, `The networks after step ${whole(explorer.step)}. `,
         h("a", { href: `#/run/${key}` }, "Back to the run")), generator.element, asking);
     },
     (error) => error.name === "AbortError" || main.replaceChildren(h("h1", {}, "Explore"), h("p", {}, error.message), h("p", {}, h("a", { href: `#/run/${key}` }, "Back to the run"))),
@@ -27,37 +27,37 @@ export function exploreView(main, trail, key) {
 
 // ------------------------------------------------------------------------------------------------ the generator
 
-const canvasOf = (player, attributes) => h("canvas", { width: player.width, height: player.height, role: "img", ...attributes });
+const canvasOf = (explorer, attributes) => h("canvas", { width: explorer.width, height: explorer.height, role: "img", ...attributes });
 
-function generatorPart(base, player, signal) {
-  const { size, std } = player.latent, latent = () => Array.from({ length: size }, () => normal(std));
-  let latents = Array.from({ length: SAMPLES }, latent), labels = Array(SAMPLES).fill(0), ends = [0, 1], label = null, walking = null, usual = 1;
+function generatorPart(base, explorer, signal) {
+  const { size, std } = explorer.latent, latent = () => Array.from({ length: size }, () => normal(std));
+  let latents = Array.from({ length: SAMPLES }, latent), labels = Array(SAMPLES).fill(0), ends = [0, 1], label = null, walking = null, truncation = 1;
   const tiles = latents.map((_, i) => {
-    const canvas = canvasOf(player, { "aria-label": `sample ${i + 1}` });
-    return { canvas, button: h("button", { type: "button", "aria-label": `choose sample ${i + 1}`, onclick: () => choose(i) }, canvas) };
+    const canvas = canvasOf(explorer, { "aria-label": `sample ${i + 1}` });
+    return { canvas, button: h("button", { type: "button", "aria-label": `select sample ${i + 1}`, onclick: () => select(i) }, canvas) };
   });
-  const big = canvasOf(player, { "aria-label": "the chosen picture" }), status = h("p", { class: "note", role: "status" }), caption = h("figcaption");
+  const big = canvasOf(explorer, { "aria-label": "the selected image" }), status = h("p", { class: "note", role: "status" }), caption = h("figcaption");
   const way = h("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, "aria-label": "from sample A to sample B" });
-  const short = h("input", { type: "range", min: 0, max: 1.5, step: 0.05, value: 1, "aria-label": "truncation" }), shortWords = h("span");
-  const sliders = player.directions.map((_, i) => h("input", { type: "range", min: -3, max: 3, step: 0.05, value: 0, "aria-label": `direction ${i + 1}` }));
+  const truncate = h("input", { type: "range", min: 0, max: 1.5, step: 0.05, value: 1, "aria-label": "truncation" }), truncationText = h("span");
+  const sliders = explorer.directions.map((_, i) => h("input", { type: "range", min: -3, max: 3, step: 0.05, value: 0, "aria-label": `direction ${i + 1}` }));
   const play = h("button", { type: "button", "aria-pressed": "false", onclick: () => (walking ? stop() : walk()) }, "Walk");
 
-  const chosenLabel = () => (label ?? labels[ends[Number(way.value) < 0.5 ? 0 : 1]]); // half way it becomes B's
-  const scaled = (z) => z.map((value) => value * usual);
+  const chosenLabel = () => (label ?? labels[ends[Number(way.value) < 0.5 ? 0 : 1]]); // the class changes half way from A to B
+  const scaled = (z) => z.map((value) => value * truncation);
   function current() {
     const point = scaled(between(latents[ends[0]], latents[ends[1]], Number(way.value)));
-    sliders.forEach((slider, i) => { const along = Number(slider.value) * std; if (along) player.directions[i].forEach((value, j) => { point[j] += along * value; }); });
+    sliders.forEach((slider, i) => { const along = Number(slider.value) * std; if (along) explorer.directions[i].forEach((value, j) => { point[j] += along * value; }); });
     return point;
   }
 
   async function ask(wanted, marks) {
-    const blob = await get(`${base}/pictures`, { body: { latents: wanted, labels: player.classes.length ? marks : null }, blob: true, signal });
+    const blob = await get(`${base}/images`, { body: { latents: wanted, labels: explorer.classes.length ? marks : null }, blob: true, signal });
     return createImageBitmap(blob, { premultiplyAlpha: "none", colorSpaceConversion: "none" });
   }
   const put = (canvas, sheet, place) => {
     const context = canvas.getContext("2d");
-    context.clearRect(0, 0, player.width, player.height);
-    context.drawImage(sheet, 0, place * player.height, player.width, player.height, 0, 0, player.width, player.height);
+    context.clearRect(0, 0, explorer.width, explorer.height);
+    context.drawImage(sheet, 0, place * explorer.height, explorer.width, explorer.height, 0, 0, explorer.width, explorer.height);
   };
   const drawTiles = newestOnly(async () => {
     const sheet = await ask(latents.map(scaled), label === null ? labels : labels.map(() => label));
@@ -78,8 +78,8 @@ function generatorPart(base, player, signal) {
     });
     showClasses();
   }
-  // A sample becomes B, and is what is shown; what was B is A from then on.
-  function choose(i) {
+  // The selected sample becomes B and is shown. The previous B becomes A.
+  function select(i) {
     stop();
     if (i !== ends[1]) ends = [ends[1], i];
     way.value = 1;
@@ -88,12 +88,12 @@ function generatorPart(base, player, signal) {
     drawBig();
   }
   function showClasses() {
-    const names = ends.map((i) => player.classes[label ?? labels[i]]);
-    caption.textContent = !player.classes.length ? "from A to B" : names[0] === names[1] ? `from A to B, all as ${names[0]}` : `from A as ${names[0]} to B as ${names[1]}`;
+    const names = ends.map((i) => explorer.classes[label ?? labels[i]]);
+    caption.textContent = !explorer.classes.length ? "from A to B" : names[0] === names[1] ? `from A to B, all as ${names[0]}` : `from A as ${names[0]} to B as ${names[1]}`;
   }
   function fresh() {
     latents = latents.map(latent);
-    labels = labels.map(() => Math.floor(Math.random() * Math.max(1, player.classes.length)));
+    labels = labels.map(() => Math.floor(Math.random() * Math.max(1, explorer.classes.length)));
     showClasses();
     drawTiles();
     drawBig();
@@ -120,10 +120,10 @@ function generatorPart(base, player, signal) {
   }
   way.addEventListener("input", drawBig);
   sliders.forEach((slider) => slider.addEventListener("input", drawBig));
-  short.addEventListener("input", () => { usual = Number(short.value); showShort(); drawTiles(); drawBig(); });
-  const showShort = () => { shortWords.textContent = `truncation ${number(usual)}`; };
-  const group = h("fieldset", { class: "row", hidden: !player.classes.length }, h("legend", {}, "Class"));
-  [["any", null], ...player.classes.slice(0, 100).map((name, i) => [name, i])].forEach(([name, value]) => {
+  truncate.addEventListener("input", () => { truncation = Number(truncate.value); showTruncation(); drawTiles(); drawBig(); });
+  const showTruncation = () => { truncationText.textContent = `truncation ${number(truncation)}`; };
+  const group = h("fieldset", { class: "row", hidden: !explorer.classes.length }, h("legend", {}, "Class"));
+  [["any", null], ...explorer.classes.slice(0, 100).map((name, i) => [name, i])].forEach(([name, value]) => {
     const button = h("button", { type: "button", "aria-pressed": String(value === null), onclick: () => {
       for (const other of group.querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button));
       label = value;
@@ -134,37 +134,37 @@ function generatorPart(base, player, signal) {
     group.append(button);
   });
   showEnds();
-  showShort();
+  showTruncation();
   fresh();
   const element = h("section", { "aria-label": "the generator" }, h("h2", {}, "The generator"), h("div", { class: "row" }, h("button", { type: "button", onclick: fresh }, "New samples"), play,
     h("button", { type: "button", onclick: () => { sliders.forEach((slider) => { slider.value = 0; }); way.value = 0; drawBig(); } }, "Back to sample A"), h("button", { type: "button", onclick: save }, "Download PNG")), group,
     h("div", { class: "play" }, h("figure", {}, big, caption, way),
-      h("div", {}, h("p", { class: "note" }, "Choose a sample to see it; the last two that you chose are the ends of the walk, A and B."), h("div", { class: "tiles" }, ...tiles.map(({ button }) => button)), status)),
-    h("h2", {}, "What changes the picture most"),
-    h("p", { class: "note" }, "The directions of the latents along which the pictures of this generator change most, the first most of all; and how long latents are: with shorter ones (truncation) pictures become more usual and more alike."),
-    h("div", { class: "sliders" }, h("label", { class: "note" }, shortWords, short), ...sliders.map((slider, i) => h("label", { class: "note" }, `direction ${i + 1}, strength ${number(player.strengths[i])}`, slider))));
+      h("div", {}, h("p", { class: "note" }, "Select a sample to see it. The last two selected samples, A and B, are the ends of the walk."), h("div", { class: "tiles" }, ...tiles.map(({ button }) => button)), status)),
+    h("h2", {}, "Principal directions and truncation"),
+    h("p", { class: "note" }, "The directions of the latents along which the images change most, strongest first. Truncation shortens the latents: images become more typical and less diverse."),
+    h("div", { class: "sliders" }, h("label", { class: "note" }, truncationText, truncate), ...sliders.map((slider, i) => h("label", { class: "note" }, `direction ${i + 1}, strength ${number(explorer.strengths[i])}`, slider))));
   return { element, picture: () => ({ canvas: big, label: chosenLabel() }) };
 }
 
 // ------------------------------------------------------------------------------------------------ the discriminator
 
-// The colour of a pen that is seen on that ground: the values of one pixel, 0 to 255.
+// Returns a pen colour that is visible on this background pixel (values from 0 to 255).
 const inkOn = ([r, g = r, b = r]) => (0.299 * r + 0.587 * g + 0.114 * b < 128 ? "#ffffff" : "#000000");
 
-function askingPart(base, player, sample, signal) {
-  const { width, height, channels } = player, colour = channels > 1, draw = canvasOf(player, { class: "draw", tabindex: 0, "aria-label": "draw here; or drop a picture" });
-  const context = draw.getContext("2d", { willReadFrequently: true }), slope = canvasOf(player, { "aria-label": "which pixels decide" }), nearest = canvasOf(player, { "aria-label": "the nearest picture that G makes" });
-  const answer = h("p", { class: "answer", role: "status" }), far = h("figcaption"), ink = inkOn(player.background), pen = h("input", { type: "color", value: ink, "aria-label": "colour of the pen", hidden: !colour });
-  const label = h("select", { "aria-label": "shown as", hidden: !player.classes.length, onchange: () => changed() }, h("option", { value: "" }, "as what it takes it for"), ...player.classes.map((name, i) => h("option", { value: i }, `as ${name}`)));
+function discriminatorPart(base, explorer, sample, signal) {
+  const { width, height, channels } = explorer, colour = channels > 1, draw = canvasOf(explorer, { class: "draw", tabindex: 0, "aria-label": "draw here, or drop an image" });
+  const context = draw.getContext("2d", { willReadFrequently: true }), gradient = canvasOf(explorer, { "aria-label": "gradient of the logit" }), nearest = canvasOf(explorer, { "aria-label": "the nearest generated image" });
+  const answer = h("p", { class: "answer", role: "status" }), distance = h("figcaption"), ink = inkOn(explorer.background), pen = h("input", { type: "color", value: ink, "aria-label": "colour of the pen", hidden: !colour });
+  const label = h("select", { "aria-label": "class label", hidden: !explorer.classes.length, onchange: () => changed() }, h("option", { value: "" }, "as its most likely class"), ...explorer.classes.map((name, i) => h("option", { value: i }, `as ${name}`)));
   let last = null, asking = new AbortController();
 
   function blank() {
-    const [r, g = r, b = r, alpha = 255] = player.background;
+    const [r, g = r, b = r, alpha = 255] = explorer.background;
     context.clearRect(0, 0, width, height);
     context.fillStyle = `rgb(${r} ${g} ${b} / ${alpha / 255})`;
     context.fillRect(0, 0, width, height);
   }
-  // Nothing of the drawing stays, and nothing that was asked about it comes any more.
+  // Removes the drawing and its results, and cancels requests about it.
   function clear() {
     asking.abort();
     asking = new AbortController();
@@ -172,15 +172,15 @@ function askingPart(base, player, sample, signal) {
     search.forget();
     last = null;
     blank();
-    for (const canvas of [slope, nearest]) canvas.getContext("2d").clearRect(0, 0, width, height);
-    far.textContent = "";
-    answer.textContent = "Draw something, and the discriminator says how real it finds it.";
+    for (const canvas of [gradient, nearest]) canvas.getContext("2d").clearRect(0, 0, width, height);
+    distance.textContent = "";
+    answer.textContent = "Draw something to see how real the discriminator finds it.";
   }
   function line(from, to) {
     Object.assign(context, { strokeStyle: colour ? pen.value : ink, lineWidth: 2 * PEN * width, lineCap: "round" });
     context.beginPath();
     context.moveTo(...from);
-    context.lineTo(to[0] + 0.001, to[1]); // a line of no length is not drawn, and a click is a dot
+    context.lineTo(to[0] + 0.001, to[1]); // a line of length 0 is not drawn, and a click should draw a dot
     context.stroke();
   }
   const at = (event) => { const box = draw.getBoundingClientRect(); return [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height]; };
@@ -192,7 +192,7 @@ function askingPart(base, player, sample, signal) {
   draw.addEventListener("dragover", (event) => event.preventDefault());
   draw.addEventListener("drop", (event) => { event.preventDefault(); const file = event.dataTransfer.files[0]; if (file) load(file); });
 
-  // A picture from a file, its middle, at our size.
+  // Draws the centre of an image file at the size of the data.
   async function load(file) {
     const mine = asking;
     try {
@@ -205,7 +205,7 @@ function askingPart(base, player, sample, signal) {
       context.drawImage(picture, (picture.width - w) / 2, (picture.height - hi) / 2, w, hi, 0, 0, width, height);
       changed();
     } catch {
-      if (mine === asking) answer.textContent = "The browser cannot read this file as a picture; try a PNG, JPEG or WebP.";
+      if (mine === asking) answer.textContent = "The browser cannot read this file as an image. Try PNG, JPEG or WebP.";
     }
   }
   function pixels() {
@@ -220,12 +220,12 @@ function askingPart(base, player, sample, signal) {
   const ask = (what) => get(`${base}/${what}`, { body: body(), signal: AbortSignal.any([signal, asking.signal]) });
   const percent = (share) => `${Math.round(100 * share)}%`;
   const judge = newestOnly(async () => {
-    const found = await ask("opinion");
+    const found = await ask("discriminator");
     const real = found.above_real == null ? "" : `, and than ${percent(found.above_real)} of the real images`;
-    const taken = player.classes.length ? `As ${player.classes[found.label]}: more` : "More";
+    const taken = explorer.classes.length ? `As ${explorer.classes[found.label]}: more` : "More";
     answer.textContent = `${taken} real than ${percent(found.above_samples)} of the generator's samples${real} (logit ${number(found.logit)}).`;
-    const most = slope.getContext("2d"), image = most.createImageData(width, height), under = context.getImageData(0, 0, width, height).data;
-    found.slope.flat().forEach((value, i) => { // the drawing, dark, and over it what decides
+    const most = gradient.getContext("2d"), image = most.createImageData(width, height), under = context.getImageData(0, 0, width, height).data;
+    found.gradient.flat().forEach((value, i) => { // the darkened drawing, with the gradient over it
       const colour = value > 0 ? [255, 140, 0] : [40, 130, 255], share = Math.min(1, 1.5 * Math.abs(value));
       image.data.set([...colour.map((part, c) => share * part + 0.4 * (1 - share) * under[4 * i + c]), 255], 4 * i);
     });
@@ -233,7 +233,7 @@ function askingPart(base, player, sample, signal) {
   });
   const search = newestOnly(async () => {
     const began = performance.now();
-    far.textContent = "searching …";
+    distance.textContent = "searching …";
     const found = await ask("nearest");
     const place = nearest.getContext("2d"), image = place.createImageData(width, height);
     for (let i = 0; i < width * height; i++) {
@@ -241,23 +241,23 @@ function askingPart(base, player, sample, signal) {
       image.data.set(channels === 1 ? [one[0], one[0], one[0], 255] : [one[0], one[1], one[2], channels === 4 ? one[3] : 255], 4 * i);
     }
     place.putImageData(image, 0, 0);
-    far.textContent = `the nearest picture that G was found to make, ${number(found.difference)} gray levels away (${duration((performance.now() - began) / 1000)})`;
+    distance.textContent = `the nearest generated image that was found, ${number(found.difference)} gray levels away (${duration((performance.now() - began) / 1000)})`;
   });
   const changed = () => { judge(); search(); };
   function take() {
     const { canvas, label: shown } = sample();
     context.clearRect(0, 0, width, height);
     context.drawImage(canvas, 0, 0);
-    if (player.classes.length) label.value = String(shown);
+    if (explorer.classes.length) label.value = String(shown);
     changed();
   }
   const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp,image/gif,image/bmp,image/avif", hidden: true, onchange: () => {
     if (file.files[0]) load(file.files[0]);
-    file.value = ""; // so that the same file can be taken again
+    file.value = ""; // so that the same file can be opened again
   } });
   clear();
-  return h("section", { "aria-label": "the discriminator" }, h("h2", {}, "Ask the discriminator"), h("div", { class: "row" }, h("button", { type: "button", onclick: clear }, "Clear"),
-    h("button", { type: "button", onclick: take }, "Take the picture above"), h("button", { type: "button", onclick: () => file.click() }, "Take a file"), pen, label, file), answer,
-    h("div", { class: "ask" }, h("figure", {}, draw, h("figcaption", {}, "draw with mouse or finger, or drop a picture")),
-      h("figure", {}, slope, h("figcaption", {}, "which pixels decide: orange ones it wants brighter, blue ones darker")), h("figure", {}, nearest, far)));
+  return h("section", { "aria-label": "the discriminator" }, h("h2", {}, "The discriminator"), h("div", { class: "row" }, h("button", { type: "button", onclick: clear }, "Clear"),
+    h("button", { type: "button", onclick: take }, "Use the generated image"), h("button", { type: "button", onclick: () => file.click() }, "Open a file"), pen, label, file), answer,
+    h("div", { class: "ask" }, h("figure", {}, draw, h("figcaption", {}, "draw with a mouse or a finger, or drop an image")),
+      h("figure", {}, gradient, h("figcaption", {}, "gradient of the logit: brighter orange pixels would look more real, and darker blue ones")), h("figure", {}, nearest, distance)));
 }

@@ -1,6 +1,6 @@
-// THE PAGE: which view is shown, by what stands after the # of the address; and the first view, the list of runs.
+// Chooses the view by the part of the address after #, and implements the list of runs.
 
-import { MOST_COMPARED, compareView } from "./compare.js";
+import { MAX_COMPARED, compareView } from "./compare.js";
 import { exploreView } from "./explore.js";
 import { follow } from "./connection.js";
 import { duration, get, h, number, stateWords, whole } from "./parts.js";
@@ -13,7 +13,7 @@ let leave = () => {};
 function show() {
   leave();
   leave = () => {};
-  main.replaceChildren(h("p", { class: "quiet" }, "Reading …"));
+  main.replaceChildren(h("p", { class: "quiet" }, "Loading …"));
   const [, what = "", key = "", part = ""] = location.hash.split("/"), keys = key.split(",").filter(isKey);
   trail.replaceChildren();
   if (what === "run" && isKey(key)) leave = (part === "explore" ? exploreView : runView)(main, trail, key);
@@ -27,17 +27,17 @@ function show() {
 
 function runsView() {
   document.title = "Sparring: runs";
-  const list = h("ul", { class: "cards" }), title = h("h1", {}, "Runs"), chosen = new Set(), cards = new Map();
-  const compare = h("button", { type: "button", onclick: () => { location.hash = `#/compare/${[...chosen].join(",")}`; } }, "Compare");
-  const bar = h("div", { class: "bar row", hidden: true }, compare, h("span", { class: "quiet" }, "the chosen runs, side by side"));
+  const list = h("ul", { class: "cards" }), title = h("h1", {}, "Runs"), selected = new Set(), cards = new Map();
+  const compare = h("button", { type: "button", onclick: () => { location.hash = `#/compare/${[...selected].join(",")}`; } }, "Compare");
+  const bar = h("div", { class: "bar row", hidden: true }, compare, h("span", { class: "quiet" }, "shows the selected runs side by side"));
   const empty = h("p", { class: "quiet" });
   let first = true;
 
-  function chose(key, box) {
-    if (box.checked) chosen.add(key); else chosen.delete(key);
-    bar.hidden = chosen.size === 0;
-    compare.disabled = chosen.size < 2 || chosen.size > MOST_COMPARED;
-    compare.textContent = chosen.size < 2 ? "Choose two or more" : chosen.size > MOST_COMPARED ? `Choose ${MOST_COMPARED} at most` : `Compare ${chosen.size} runs`;
+  function select(key, box) {
+    if (box.checked) selected.add(key); else selected.delete(key);
+    bar.hidden = selected.size === 0;
+    compare.disabled = selected.size < 2 || selected.size > MAX_COMPARED;
+    compare.textContent = selected.size < 2 ? "Select two or more" : selected.size > MAX_COMPARED ? `Select at most ${MAX_COMPARED}` : `Compare ${selected.size} runs`;
   }
 
   async function look() {
@@ -47,19 +47,19 @@ function runsView() {
 
   function showAll({ folder, runs }) {
     if (runs.length === 1 && first) {
-      location.replace(`#/run/${runs[0].id}`); // the one run that there is
+      location.replace(`#/run/${runs[0].id}`); // the only run
       return;
     }
     first = !runs.length;
     title.textContent = runs.length ? `${runs.length} run${runs.length > 1 ? "s" : ""} in ${folder}` : `No runs in ${folder} yet`;
-    empty.textContent = runs.length ? "" : "sparring train makes one, and it appears here as soon as it starts.";
+    empty.textContent = runs.length ? "" : "Start one with sparring train; it appears here at once.";
     for (const key of [...cards.keys()]) if (!runs.some((run) => run.id === key)) {
       cards.get(key).element.remove();
       cards.delete(key);
-      if (chosen.delete(key)) bar.hidden = chosen.size === 0;
+      if (selected.delete(key)) bar.hidden = selected.size === 0;
     }
     runs.forEach((run, i) => {
-      if (!cards.has(run.id)) cards.set(run.id, card(chose));
+      if (!cards.has(run.id)) cards.set(run.id, card(select));
       const one = cards.get(run.id);
       one.update(run);
       if (list.children[i] !== one.element) list.insertBefore(one.element, list.children[i] ?? null);
@@ -70,7 +70,7 @@ function runsView() {
   return follow("api/changes", look);
 }
 
-function card(chose) {
+function card(select) {
   const picture = h("img", { loading: "lazy", hidden: true }), blank = h("div", { class: "blank" }, "no samples yet");
   const link = h("a"), box = h("input", { type: "checkbox" }), state = h("span", { class: "state" });
   const about = h("p", { class: "note" }), progress = h("progress", { max: 1, "aria-label": "progress" }), score = h("p", { class: "note" });
@@ -82,13 +82,13 @@ function card(chose) {
     const words = stateWords(run), address = `#/run/${run.id}`;
     link.textContent = run.name;
     link.href = element.querySelector(".face").href = address;
-    box.onchange = () => chose(run.id, box);
+    box.onchange = () => select(run.id, box);
     box.setAttribute("aria-label", `compare ${run.name}`);
     state.className = `state ${run.state}`;
     state.textContent = run.state === "failed" ? `failed: ${run.words}` : words.text;
     progress.value = run.steps ? run.step / run.steps : 0;
     about.textContent = `${run.recipe ?? "unreadable recipe"} on ${run.data || "?"}; ${words.more}${run.seconds == null ? "" : `, ${duration(run.seconds)} trained`}`;
-    score.textContent = (run.score == null ? "not judged yet" : `best distance ${number(run.score)} at step ${whole(run.best_step)}${run.floor == null ? "" : ` (real images ${number(run.floor)})`}`)
+    score.textContent = (run.score == null ? "not evaluated yet" : `best distance ${number(run.score)} at step ${whole(run.best_step)}${run.floor == null ? "" : ` (real images ${number(run.floor)})`}`)
       + (run.alarms ? `; ▲ ${run.alarms} alarm${run.alarms > 1 ? "s" : ""}` : "");
     const source = run.grid == null ? "" : `api/runs/${run.id}/grids/${run.grid}.png?v=${run.began}`;
     if (source !== shown) {
@@ -96,7 +96,7 @@ function card(chose) {
       picture.hidden = !source;
       blank.hidden = Boolean(source);
       picture.alt = `samples of ${run.name} after step ${run.grid}`;
-      if (run.grid_size) [picture.width, picture.height] = run.grid_size; // keeps its place until it is there
+      if (run.grid_size) [picture.width, picture.height] = run.grid_size; // reserves its place until it has loaded
       if (source) picture.src = source;
     }
   }
@@ -104,7 +104,7 @@ function card(chose) {
   return { element, update };
 }
 
-// A picture that is dropped beside the place for it would otherwise take the place of the page.
+// Without this, the browser would open an image that is dropped outside of the drawing canvas.
 for (const type of ["dragover", "drop"]) addEventListener(type, (event) => {
   if (event.defaultPrevented) return;
   event.preventDefault();

@@ -1,6 +1,6 @@
-// SMALL PARTS that every view of the page uses: elements, requests, words.
+// Elements, requests and text formats that every view uses.
 
-// h("p", {class: "note", onclick: f}, "text", child): an element. What begins with "on" is a listener.
+// Creates an element: h("p", {class: "note", onclick: f}, "text", child). Attributes that begin with "on" are listeners.
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -19,7 +19,7 @@ export class Problem extends Error {
   }
 }
 
-// The JSON (or the blob) that an address gives; with `body` it is sent there. Throws a Problem in words for people.
+// Fetches JSON, or a blob. Posts `body` if there is one. Throws a Problem with a message for users.
 export async function get(address, { body, blob = false, signal } = {}) {
   const sent = body && { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
   let answer;
@@ -27,15 +27,15 @@ export async function get(address, { body, blob = false, signal } = {}) {
     answer = await fetch(address, { ...sent, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem("Sparring does not answer; is it still running?");
+    throw new Problem("Sparring does not respond. Check that it is still running.");
   }
-  if (!answer.ok) throw new Problem((await answer.text()).trim() || `refused (${answer.status})`, answer.status);
+  if (!answer.ok) throw new Problem((await answer.text()).trim() || `the request failed with status ${answer.status}`, answer.status);
   return blob ? answer.blob() : answer.json();
 }
 
 export const whole = (value) => Math.round(value).toLocaleString("en");
 
-// A name of several parts, which may be broken between them.
+// Allows line breaks between the parts of a name.
 export const breakable = (name) => name.split(/(?<=[_.])/).flatMap((part) => [part, h("wbr")]);
 
 export function number(value, percent = false) {
@@ -53,7 +53,7 @@ export function duration(seconds) {
   return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
 }
 
-// The state of a run in words.
+// Describes the state of a run.
 export function stateWords({ state, words, step, steps, left }) {
   const share = steps ? `step ${whole(step)} of ${whole(steps)}` : `step ${whole(step)}`;
   const more = left == null ? "" : `, ${duration(left)} left`;
@@ -61,15 +61,15 @@ export function stateWords({ state, words, step, steps, left }) {
 }
 
 let fading;
-export function say(text) {
-  const place = document.getElementById("said");
+export function notify(text) {
+  const place = document.getElementById("notice");
   place.textContent = text;
   clearTimeout(fading);
   fading = setTimeout(() => { place.textContent = ""; }, 6000);
 }
 
-// A function that runs `work` with the newest arguments, one at a time: those in between are left out.
-// `forget` drops what waits.
+// Returns a function that runs `work` one call at a time. Of the calls that arrive meanwhile, only the newest runs.
+// `forget` drops the waiting call.
 export function newestOnly(work) {
   let busy = false, waiting = null;
   run.forget = () => { waiting = null; };
@@ -80,7 +80,7 @@ export function newestOnly(work) {
     try {
       await work(...given);
     } catch (error) {
-      if (error.name !== "AbortError") say(error.message);
+      if (error.name !== "AbortError") notify(error.message);
     }
     busy = false;
     if (waiting) { const next = waiting; waiting = null; run(...next); }

@@ -1,4 +1,4 @@
-// ONE RUN, live: its pictures through the time of its training, its curves, classes, alarms, and the closest pairs.
+// The view of one run: samples during training, curves, classes, alarms, and the closest training images.
 
 import { classes, curves, forget, plotly } from "./charts.js";
 import { follow } from "./connection.js";
@@ -8,11 +8,11 @@ export function runView(main, trail, key) {
   const base = `api/runs/${key}`;
   const title = h("h1"), state = h("span", { class: "state" }), more = h("span", { class: "quiet" });
   const progress = h("progress", { max: 1, "aria-label": "progress" }), facts = h("dl", { class: "facts" });
-  const explore = h("a", { class: "button", href: `#/run/${key}/explore`, hidden: true }, "Explore its networks");
+  const explore = h("a", { class: "button", href: `#/run/${key}/explore`, hidden: true }, "Explore the networks");
   const alarms = h("section", { class: "alarms", hidden: true });
   const samples = h("img", { hidden: true }), real = h("img", { alt: "real images", hidden: true }), none = h("p", { class: "quiet", hidden: true });
-  const caption = h("figcaption"), slider = h("input", { type: "range", min: 0, value: 0, "aria-label": "time of training" });
-  const time = h("div", { hidden: true }, h("label", { class: "note" }, "Through the training ", slider));
+  const caption = h("figcaption"), slider = h("input", { type: "range", min: 0, value: 0, "aria-label": "step of the samples" });
+  const time = h("div", { hidden: true }, h("label", { class: "note" }, "Step ", slider));
   const charts = h("div", { class: "charts" }), classChart = h("div", { class: "chart" }), classNote = h("p", { class: "note" });
   const classPart = h("section", { hidden: true }, h("h2", {}, "Classes"), classNote, classChart);
   const pairs = h("img", { alt: "samples, each with its nearest training image on the right" });
@@ -24,7 +24,7 @@ export function runView(main, trail, key) {
   let run = null, follows = true, shownGrid = "", shownReal = "", shownPairs = null, timer = null, chartsDue = new Set();
 
   main.replaceChildren(title, h("p", {}, state, " ", more), progress, facts, h("div", { class: "row" }, explore), alarms,
-    h("section", { "aria-label": "pictures" }, h("h2", {}, "What becomes of the same noise"), none, time,
+    h("section", { "aria-label": "samples" }, h("h2", {}, "Samples of the same latents during training"), none, time,
       h("div", { class: "pictures" }, h("figure", { class: "picture" }, samples, caption), h("figure", { class: "picture" }, real, h("figcaption", {}, "real images")))),
     h("section", { "aria-label": "curves" }, h("h2", {}, "Curves"), charts), classPart, pairPart,
     h("section", {}, h("h2", {}, "Settings"), settings));
@@ -42,7 +42,7 @@ export function runView(main, trail, key) {
   function showGrid() {
     const count = run.grids.steps.length;
     none.hidden = count > 0;
-    none.textContent = run.state === "running" ? "No samples yet: they come with the first step." : "This run has no samples.";
+    none.textContent = run.state === "running" ? "No samples yet. They appear at the first step." : "This run has no samples.";
     time.hidden = samples.hidden = count === 0;
     if (!count) return;
     slider.max = count - 1;
@@ -53,22 +53,22 @@ export function runView(main, trail, key) {
       samples.src = shownGrid = source;
       samples.alt = `samples after step ${step()}`;
     }
-    if (run.grid_size) for (const picture of [samples, real]) [picture.width, picture.height] = run.grid_size; // keeps their place
-    caption.replaceChildren(`samples after step `, h("b", {}, whole(step())), `, ${duration(run.grids.seconds[slider.value])} of training${follows && run.state === "running" ? "; the newest" : ""}`);
+    if (run.grid_size) for (const picture of [samples, real]) [picture.width, picture.height] = run.grid_size; // reserves their place
+    caption.replaceChildren(`samples after step `, h("b", {}, whole(step())), `, ${duration(run.grids.seconds[slider.value])} of training${follows && run.state === "running" ? "; newest" : ""}`);
   }
 
-  function moved() {
+  function onSlide() {
     follows = Number(slider.value) === run.grids.steps.length - 1;
     showGrid();
     clearTimeout(timer);
-    timer = setTimeout(() => drawn.forEach(({ place }) => mark(place)), 250); // the line in the curves follows when the slider rests
+    timer = setTimeout(() => drawn.forEach(({ place }) => mark(place)), 250); // moves the line in the curves once the slider rests
   }
-  slider.addEventListener("input", moved);
+  slider.addEventListener("input", onSlide);
 
-  function goTo(wanted) {
-    const near = run.grids.steps.findIndex((one) => one >= wanted);
+  function showStep(target) {
+    const near = run.grids.steps.findIndex((one) => one >= target);
     slider.value = near < 0 ? run.grids.steps.length - 1 : near;
-    moved();
+    onSlide();
     slider.focus();
   }
 
@@ -110,13 +110,13 @@ export function runView(main, trail, key) {
     state.textContent = words.text;
     more.textContent = words.more + (run.words && run.state !== "running" ? `; ${run.words}` : "");
     progress.value = run.steps ? run.step / run.steps : 0;
-    const score = run.score == null ? "not judged yet" : `${number(run.score)} at step ${whole(run.best_step)}${run.floor == null ? "" : ` (real images ${number(run.floor)})`}`;
-    facts.replaceChildren(...[["recipe", run.recipe ?? "cannot be read"], ["data", run.data || "?"], ["trained", duration(run.seconds)], ["best distance", score]]
+    const score = run.score == null ? "not evaluated yet" : `${number(run.score)} at step ${whole(run.best_step)}${run.floor == null ? "" : ` (real images ${number(run.floor)})`}`;
+    facts.replaceChildren(...[["recipe", run.recipe ?? "unreadable"], ["data", run.data || "?"], ["training time", duration(run.seconds)], ["best distance", score]]
       .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
     explore.hidden = !run.explorable;
     alarms.hidden = !run.alarms.length;
     alarms.replaceChildren(h("h2", {}, `▲ ${run.alarms.length} alarm${run.alarms.length > 1 ? "s" : ""}`), h("ul", {}, ...run.alarms.map((alarm) =>
-      h("li", {}, h("button", { type: "button", class: "link", onclick: () => goTo(alarm.step) }, `step ${whole(alarm.step)}`), `: ${alarm.text}`))));
+      h("li", {}, h("button", { type: "button", class: "link", onclick: () => showStep(alarm.step) }, `step ${whole(alarm.step)}`), `: ${alarm.text}`))));
     if (!settings.children.length) settings.append(...Object.entries(run.settings).map(([name, value]) =>
       h("div", {}, h("dt", {}, ...breakable(name)), h("dd", {}, value === null ? "–" : String(value)))));
   }
@@ -125,12 +125,12 @@ export function runView(main, trail, key) {
     const source = run.real ? `${base}/real.png?v=${run.began}` : "";
     if (source !== shownReal) { shownReal = source; real.hidden = !source; if (source) real.src = source; }
     if (run.closest !== shownPairs) { shownPairs = run.closest; pairPart.hidden = run.closest == null; if (run.closest != null) pairs.src = `${base}/closest.png?v=${run.closest}`; }
-    pairNote.textContent = "The samples of the newest judgement that are closest to a training image, the closest first; on the right of each its nearest one."
-      + (run.suspicious == null ? "" : run.suspicious ? ` The first ${run.suspicious === 1 ? "pair is" : `${run.suspicious} pairs are`} suspiciously close: hardly any unseen real image comes as close.`
-        : " None is suspiciously close: unseen real images come as close.");
+    pairNote.textContent = "The samples of the newest evaluation that are closest to a training image, closest first. Each has its nearest training image on the right."
+      + (run.suspicious == null ? "" : run.suspicious ? ` The first ${run.suspicious === 1 ? "pair is" : `${run.suspicious} pairs are`} suspiciously close: almost no validation image is as close to a training image.`
+        : " None is suspiciously close: validation images are as close.");
     classPart.hidden = !run.classes;
     if (!run.classes) return;
-    classNote.textContent = `What the judge takes ${whole(run.classes.samples)} samples of step ${whole(run.judged_step)} for. The upright lines are where samples in perfect balance end in 95% of cases.`;
+    classNote.textContent = `Classes that the classifier assigns to ${whole(run.classes.samples)} samples of step ${whole(run.judged_step)}. The vertical lines are the 95% bands of a perfectly balanced generator.`;
     await classes(classChart, run.classes);
   }
 
@@ -150,7 +150,7 @@ export function runView(main, trail, key) {
   function showGone() {
     state.className = "state failed";
     state.textContent = "gone";
-    more.textContent = "this run is not there any more; what is seen here is the last of it";
+    more.textContent = "this run was deleted; its last state is shown";
     if (!run) title.textContent = "There is no such run";
   }
 

@@ -1,0 +1,75 @@
+"""FREE MEMORY on the devices, and errors for what does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from sparring.errors import OutOfMemory
+from sparring.system.machine import free_here as free_here
+from sparring.system.machine import within_address_space
+from sparring.training.devices import Devices
+
+COMPILING = 800_000_000
+"""Bytes of address space to compile the smallest recipe (890 million were enough, 690 million were not)."""
+SHARE = 0.5
+"""Share of the memory that training images may take."""
+
+
+def room(used: Devices) -> int | None:
+    """Bytes that training images may take on each of these devices; None if unknown."""
+    devices = jax.local_devices()[:1] if used.mesh is None else list(used.mesh.local_devices)
+    limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
+    own = [int(limit) for limit in limits if limit]
+    if len(own) < len(devices):  # CPU devices share the machine's memory
+        free = free_here()
+        own += [] if free is None else [free // len(devices)]
+    return int(SHARE * min(own)) if own else None
+
+
+def free_on(used: Devices) -> int | None:
+    """Bytes that are free on each of these devices; None if unknown."""
+    devices = jax.local_devices()[:1] if used.mesh is None else list(used.mesh.local_devices)
+    found = [device.memory_stats() or {} for device in devices]
+    own = [int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0)) for stats in found if "bytes_limit" in stats]
+    if len(own) < len(devices):  # CPU devices share the machine's memory
+        free = free_here()
+        own += [] if free is None else [free // len(devices)]
+    return min(own, default=None)
+
+
+def refuse_too_large(state: Any, used: Devices, copies: int = 1) -> None:
+    """Raise `OutOfMemory` if `copies` of a training state (arrays, or their shapes) do not fit."""
+    size = copies * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    if (free := free_on(used)) is not None and size > free:
+        raise OutOfMemory(
+            f"the state of the networks takes {size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are "
+            "free: take smaller networks or images"
+        )
+
+
+def refuse_to_compile() -> None:
+    """Raise `OutOfMemory` if a limit of address space leaves too little to compile: JAX would abort."""
+    for free in within_address_space(Path("/")):
+        if free < COMPILING:
+            raise OutOfMemory(
+                f"JAX takes {COMPILING / 1e6:,.0f} MB of address space to compile, and the limit (ulimit -v) leaves "
+                f"{free / 1e6:,.0f} MB: raise it"
+            )
+
+
+def refuse_to_begin(begin: jax.stages.Compiled, used: Devices) -> None:
+    """Raise `OutOfMemory` if the program that makes the first state does not fit: JAX might wait for ever."""
+    if (free := free_on(used)) is not None and needed(begin) > free:
+        raise OutOfMemory(
+            f"initialising the networks takes {needed(begin) / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are "
+            "free: take smaller networks or images"
+        )
+
+
+def needed(program: jax.stages.Compiled) -> int:
+    """Bytes that a compiled program needs on each device, besides its arguments."""
+    sizes: Any = program.memory_analysis()
+    return 0 if sizes is None else sizes.temp_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes

@@ -1,0 +1,308 @@
+"""THE SWEEP: every trial is trained once, judged and ranked, whoever stops, kills or shares it."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparring import data
+from sparring.cli.main import main
+from sparring.errors import DataError, MissingExtra, RecipeError, ResumeError, RunError
+from sparring.evaluation import validation_judge
+from sparring.evaluation.features import shipped_classifier
+from sparring.files import checksummed
+from sparring.recipes.recipe import Recipe
+from sparring.runs import checkpoint
+from sparring.runs.run import Run
+from sparring.sweeps import study as sweeping
+from sparring.sweeps.folder import SweepFolder
+from sparring.sweeps.space import Range
+from sparring.training import train as training
+from sparring.training.reporter import Reporter, Silence
+from sparring.training.score import judge
+
+RATE = "generator_optimizer.learning_rate"
+
+
+@pytest.fixture
+def recipe(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    """The tiny recipe with 60 of the 200 digits held out, judged by the shipped judge."""
+    judge = shipped_classifier("mnist")
+    monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: judge)
+    return tiny_recipe.replace(held_out=0.3, steps=10)
+
+
+def runs(path: Path) -> list[Run]:
+    return [Run(folder) for folder in sorted(path.glob("trial-*"))]
+
+
+def count(run: Run, name: str) -> int:
+    return sum(event["event"] == name for event in run.events())
+
+
+def optuna_states(path: Path) -> list[str]:
+    """What Optuna's own tools say of the trials."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    storage = JournalStorage(JournalFileBackend(str(SweepFolder(path).journal)))
+    return [trial.state.name for trial in storage.get_all_trials(storage.get_study_id_from_name("sweep"))]
+
+
+class Teller(Silence):
+    """Keeps what is said, and does something at some of it."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.at: dict[str, Any] = {}
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+        for words, act in list(self.at.items()):
+            if words in text:
+                del self.at[words]
+                act()
+
+
+# ---------------------------------------------------------------------------------------------- a whole sweep
+
+
+def test_a_grid_is_trained_judged_and_ranked(recipe: Recipe, tmp_path: Path) -> None:
+    told = Teller()
+    done = sweeping.sweep(
+        recipe, {"seed": (0, 1), RATE: (1e-3, 3e-2)}, out=tmp_path / "s", reporter=told, batch_size=10
+    )
+    trained = runs(tmp_path / "s")
+    settings = [(run.recipe().seed, run.recipe().generator_optimizer.learning_rate) for run in trained]
+    assert settings == [(0, 1e-3), (0, 3e-2), (1, 1e-3), (1, 3e-2)]
+    assert all(run.ended() == "finished" and run.recipe().batch_size == 10 for run in trained)
+    assert not done.stopped and [place.rank for place in done.places] == [1, 2]
+    scores = {trial.number: trial.about["value"] for place in done.places for trial in place.trials}
+    assert done.places[0].score == min(scores[0] + scores[2], scores[1] + scores[3]) / 2
+    stages: list[str] = []
+    assert scores[1] == judge(trained[1], lambda what, done=0, total=0: stages.append(what))["score"]
+    assert len(set(stages)) == len(stages) > 2
+    assert "trial 2 of 4: seed 0, generator_optimizer.learning_rate 0.03" in told.said
+    assert any(text.startswith("trial-0001: distance ") for text in told.said)
+
+    before = {path: path.stat().st_mtime_ns for run in trained for path in run.path.rglob("*")}
+    again = sweeping.resume(tmp_path / "s", reporter=told)
+    assert again == done, "nothing is left to do"
+    assert {path: path.stat().st_mtime_ns for run in trained for path in run.path.rglob("*")} == before
+    with pytest.raises(ResumeError, match=r"seed was 0,1 and is now 0,2"):
+        sweeping.sweep(recipe, {"seed": (0, 2), RATE: (1e-3, 3e-2)}, out=tmp_path / "s", batch_size=10)
+
+
+def test_what_there_is_to_say_of_the_data_is_said_once(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = data.load
+    monkeypatch.setattr(
+        data, "load", lambda source, **how: dataclasses.replace(load(source, **how), notice="only a few")
+    )
+    told = Teller()
+    sweeping.sweep(recipe, {"seed": (0, 1)}, steps=2, out=tmp_path / "s", reporter=told)
+    assert told.said.count("only a few") == 1
+    training.train(recipe.replace(steps=2), out=tmp_path / "run", reporter=told)
+    assert told.said.count("only a few") == 2
+
+
+def test_drawn_trials_are_the_same_whenever_they_are_drawn(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "train", lambda recipe, out, **options: pytest.fail("not needed"))
+    wanted = {RATE: Range(1e-5, 1e-1), "latent_size": Range(4, 16)}
+    for name in ("a", "b"):
+        with pytest.raises(pytest.fail.Exception):
+            sweeping.sweep(recipe, wanted, trials=5, draw_seed=3, out=tmp_path / name, reporter=Silence())
+    drawn = SweepFolder(tmp_path / "a").setup()
+    assert drawn == SweepFolder(tmp_path / "b").setup() and len(drawn.points) == 5
+
+
+def test_a_diverging_trial_fails_and_the_sweep_goes_on(recipe: Recipe, tmp_path: Path) -> None:
+    told = Teller()
+    rates = {"discriminator_optimizer.learning_rate": (1e30, 1e-3)}
+    done = sweeping.sweep(recipe, rates, out=tmp_path / "s", reporter=told)
+    assert [(place.rank, place.trials[0].state) for place in done.places] == [(1, "finished"), (None, "failed")]
+    assert "a loss is NaN or infinite" in done.places[1].trials[0].about["reason"]
+    assert any(text.startswith("trial-0000 failed: a loss is NaN or infinite") for text in told.said)
+    assert sweeping.resume(tmp_path / "s", reporter=told) == done, "it would fail again"
+
+
+@pytest.mark.ci
+def test_another_error_ends_the_sweep_and_gives_the_trial_back(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(run: Run, reporter: Reporter) -> dict[str, Any]:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sweeping, "judge_with_progress", broken)
+        with pytest.raises(ZeroDivisionError):
+            sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s", reporter=Silence())
+    assert optuna_states(tmp_path / "s") == ["WAITING"]
+    done = sweeping.resume(tmp_path / "s", reporter=Silence())
+    assert {trial.state for place in done.places for trial in place.trials} == {"finished"}
+    assert count(runs(tmp_path / "s")[0], "finished") == 1, "it was trained before, and only judged now"
+
+
+@pytest.mark.ci
+def test_what_was_killed_before_there_was_a_run_begins_anew(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "s" / "trial-0001" / "grids").mkdir(parents=True)
+    checksummed.write(tmp_path / "s" / "trial-0001" / "environment.json", {"device": "CPU"})
+    with pytest.raises(RunError, match="neither empty nor a sweep"):
+        sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s", reporter=Silence())
+    (tmp_path / "s" / "trial-0001").rename(tmp_path / "kept")
+    told = Teller()
+    told.at["trial 2 of 2"] = lambda: (tmp_path / "kept").rename(tmp_path / "s" / "trial-0001")
+    done = sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s", reporter=told)
+    assert {trial.state for place in done.places for trial in place.trials} == {"finished"}
+
+
+@pytest.mark.ci
+def test_without_a_folder_an_unfinished_sweep_goes_on_and_a_finished_one_does_not(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    told = Teller()
+    told.at["trial 1 of 2"] = lambda: signal.raise_signal(signal.SIGINT)
+    first = sweeping.sweep(recipe, {"seed": (0, 1)}, sweeps=tmp_path, reporter=told)
+    assert first.stopped and first.best is None and len(told.said) >= 1
+    assert [run.ended() for run in runs(first.path)] == ["stopped"]
+    other = sweeping.sweep(recipe, {"seed": (0, 2)}, sweeps=tmp_path, reporter=Silence())
+    assert other.path != first.path
+    second = sweeping.sweep(recipe, {"seed": (0, 2)}, sweeps=tmp_path, reporter=Silence())
+    assert second.path not in (first.path, other.path), "that one was finished"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_unfinished_sweep_is_found_again(recipe: Recipe, tmp_path: Path) -> None:
+    told = Teller()
+    told.at["trial-0000: distance"] = lambda: signal.raise_signal(signal.SIGINT)
+    first = sweeping.sweep(recipe, {"seed": (0, 1)}, sweeps=tmp_path, reporter=told)
+    assert first.stopped and [run.ended() for run in runs(first.path)] == ["finished"], "between two trials"
+    second = sweeping.sweep(recipe, {"seed": (0, 1)}, sweeps=tmp_path, reporter=Silence())
+    assert second.path == first.path and not second.stopped
+    assert [count(run, "finished") for run in runs(first.path)] == [1, 1]
+
+
+def test_ctrl_c_while_a_run_is_finished_off_stops_the_sweep(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is as finished as can be by then, but the next one is not begun."""
+    from sparring.reports import plots
+
+    monkeypatch.setattr(plots, "write_plots", lambda run: signal.raise_signal(signal.SIGINT))
+    done = sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s", reporter=Silence())
+    assert done.stopped and len(runs(tmp_path / "s")) == 1
+    assert done.places[0].finished[0].number == 0
+
+
+# -------------------------------------------------------------------------------------------------- refused
+
+
+def test_what_cannot_be_trained_or_judged_is_refused_before_anything_is_made(recipe: Recipe, tmp_path: Path) -> None:
+    for wanted, settings, kind, sentence in (
+        ({"seed": (0, 1)}, {"held_out": 0.0}, RecipeError, r"needs 50 of them or more; held_out 0 of 200 images is 0"),
+        ({"seed": (0, 1)}, {"held_out": 0.2}, RecipeError, r"held_out 0.2 of 200 images is 40"),
+        ({"batch_size": (20, 141)}, {}, DataError, r"holds 140 images to train on, but a step takes 141"),
+        ({"batch_size": (20, 0)}, {}, RecipeError, r"the trial with batch_size 0 is impossible: batch_size must be"),
+        ({"batch_sise": (20, 10)}, {}, RecipeError, r"has no setting 'batch_sise'; did you mean 'batch_size'"),
+    ):
+        with pytest.raises(kind, match=sentence):
+            sweeping.sweep(recipe, wanted, out=tmp_path / "s", reporter=Silence(), **settings)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_optuna_one_is_told_what_to_install(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(
+        MissingExtra, match=r"needs the package optuna; install it with: pip install 'sparring\[sweep\]'"
+    ):
+        sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s")
+
+
+# ----------------------------------------------------------------------------------------------- the command
+
+
+@pytest.fixture
+def words(digits: Path, tmp_path: Path) -> list[str]:
+    options = (
+        "mlp-256 --held-out 0.3 --batch-size 10 --log-every 10 --grid-every 1000 --grid-rows 2 --grid-columns 2 "
+        "--discriminator.hidden 8 --steps 1500 --data-order replacement --generator.hidden 8,8-16 "
+        "--generator-optimizer.learning-rate=1e-3,3e-3"
+    )
+    return ["sweep", *options.split(), "--data", str(digits), "--out", str(tmp_path / "s"), "--checkpoint-seconds=0.05"]
+
+
+def start(words: list[str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "sparring.cli.main", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_checkpoint(run: Run, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while checkpoint.newest_step(run.checkpoints) < 1:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.ci
+def test_killed_and_then_shared_by_two_processes_each_trial_is_trained_once(words: list[str], tmp_path: Path) -> None:
+    killed = start(words)
+    first = Run(tmp_path / "s" / "trial-0000")
+    wait_for_checkpoint(first, killed)
+    killed.kill()
+    killed.communicate(timeout=60)
+    assert first.ended() is None and first.reached() < 1500
+
+    both = [start(words), start(["sweep", "--resume", str(tmp_path / "s")])]
+    ends = [process.communicate(timeout=400) for process in both]
+    assert [err for _, err in ends] == ["", ""] and [process.returncode for process in both] == [0, 0]
+    trained = runs(tmp_path / "s")
+    assert [run.recipe().generator.hidden for run in trained] == [(8,), (8,), (8, 16), (8, 16)]  # type: ignore[union-attr]
+    assert [count(run, "finished") for run in trained] == [1, 1, 1, 1]
+    assert [count(run, "started") for run in trained] == [1, 1, 1, 1]
+    assert [count(run, "resumed") for run in trained] == [1, 0, 0, 0], "it went on where it was killed"
+    checksums = {run.environment()["data"]["checksum"] for run in trained}
+    assert checksums == {SweepFolder(tmp_path / "s").setup().checksum}
+    began = [out.count(" of 4: ") for out, _ in ends]
+    assert sum(began) == 4 and min(began) >= 1, began
+    assert main(["sweep", "--resume", str(tmp_path / "s"), "--json"]) == 0
+
+
+def test_ctrl_c_stops_run_and_sweep_and_says_how_to_go_on(words: list[str], tmp_path: Path) -> None:
+    process = start(_with_steps(words, "100000000"))
+    run = Run(tmp_path / "s" / "trial-0000")
+    wait_for_checkpoint(run, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (130, "")
+    assert run.ended() == "stopped"
+    assert out.strip().endswith(f"Go on with: sparring sweep --resume {tmp_path / 's'}")
+    assert "not finished: 4 of 4 trials" in out
+
+
+def _with_steps(words: list[str], steps: str) -> list[str]:
+    place = words.index("--steps") + 1
+    return [*words[:place], steps, *words[place + 1 :]]
+
+
+@pytest.mark.ci
+def test_json_is_all_that_is_printed(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*_with_steps(words, "10"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    places = json.loads(out)
+    assert [place["rank"] for place in places] == [1, 2, 3, 4]
+    assert [place["score"] for place in places] == sorted(place["score"] for place in places)
+    assert {tuple(place["settings"]["generator.hidden"]) for place in places} == {(8,), (8, 16)}
+    assert "trial 4 of 4: generator.hidden 8-16, generator_optimizer.learning_rate 0.003" in err
+    assert {Path(place["trials"][0]["run"]) for place in places} == {run.path for run in runs(tmp_path / "s")}

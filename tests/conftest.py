@@ -52,10 +52,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nothing_lives_forever() -> Iterator[None]:
-    """After the tests of a file, drop what JAX compiled for them, and keep Python from searching the rest for garbage.
+def drop_compiled_programs() -> Iterator[None]:
+    """After the tests of a file, drop JAX's compiled programs, and exclude what is left from garbage collection.
 
-    Without this the last tests of a session take twice as long as they do alone."""
+    Without this, the last tests of a session take twice as long as they do alone.
+    """
     yield
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()

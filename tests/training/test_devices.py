@@ -424,7 +424,8 @@ def test_where_one_fails_all_end_with_a_sentence(two: Two, digits: Path) -> None
         (2, "DeviceError: 2 processes train on all of their 2 devices, so not on 1"),
     ):
         assert first[both] == second[both] == start
-    assert first[3].startswith(f"RunError: {digits} is neither empty nor a run of Sparring: it holds ")
+    foreign = "it holds 'train-images-idx3-ubyte'; choose another folder"
+    assert first[3] == f"RunError: {digits} is neither empty nor a run of Sparring: {foreign}"
     assert second[3] == f"ProcessError: process 0 failed: {first[3].removeprefix('RunError: ')}"
     assert first[4] == "DiskError: no space left on the device"
     assert second[4] == "ProcessError: process 0 failed: no space left on the device"

@@ -60,7 +60,7 @@ def prepared(name: str, count: int) -> Callable[[int], float]:
     state = devices.place(jax.jit(lambda key: init_state(gan, key))(random_key(recipe.seed, "weights")))
     placed = Batch(jnp.asarray(devices.place(images)))
     permutation = devices.place(batches.permutation(random_key(recipe.seed, "permutations"), 0, len(images)))
-    chunk = compile_chunk(gan, recipe, state, placed, devices)
+    chunk = compile_chunk(gan, state, placed, recipe.seed, devices)
 
     def run(steps: int) -> float:
         nonlocal state

@@ -75,7 +75,7 @@ def recipe(folder: Path) -> Recipe:
     """As small as it goes."""
     return named_recipe("mlp-256").replace(
         data=str(folder / "images.npz"), batch_size=20, steps=STEPS, grid_every=10, grid_rows=1, grid_columns=2,
-        log_every=5, held_out=0.3, judge_every=10, latent_size=3, **{"generator.hidden": (4,),
+        log_every=5, validation=0.3, judge_every=10, latent_size=3, **{"generator.hidden": (4,),
         "discriminator.hidden": (4,)},
     )  # fmt: skip
 

@@ -53,7 +53,7 @@ WRONG: tuple[Any, ...] = (
     {"x": 1},
 )
 OWN = ("sweep.json", "journal.log", "workers", "sweep.lock", "trial-0000", "trial-0002", "trial-0003")
-SETTINGS = "--steps 4 --batch-size 10 --held-out 0.3 --grid-rows 2 --grid-columns 2 --log-every 2 --seed 0,1,2,3"
+SETTINGS = "--steps 4 --batch-size 10 --validation 0.3 --grid-rows 2 --grid-columns 2 --log-every 2 --seed 0,1,2,3"
 
 
 # ------------------------------------------------------------------------------------------------ the command

@@ -66,7 +66,7 @@ DEPTHS = [0, 0, 0, 1, 2]
 """Of five trainings of small networks one is real, and one ends at the compiler."""
 SIDE, IMAGES = 12, 200
 """Pixels and number of the images that are learnt from."""
-TINY = "--batch-size 20 --steps 3 --grid-every 2 --grid-rows 1 --grid-columns 2 --log-every 2 --held-out 0.3"
+TINY = "--batch-size 20 --steps 3 --grid-every 2 --grid-rows 1 --grid-columns 2 --log-every 2 --validation 0.3"
 """Settings with which every recipe is quick."""
 SMALLEST = {"hidden": "4", "channels": "4", "dense": "4", "blocks": "1", "latent_size": "3", "judge_every": "0"}
 """The same of settings that only some recipes have."""

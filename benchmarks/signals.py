@@ -48,7 +48,7 @@ COMMANDS: dict[str, str] = {
     "train --watch": f"{TRAIN} {LONG} --out run --watch",
     "replicas": f"{TRAIN} {LONG} --out runs --replicas 2",
     "together": f"{TRAIN} {LONG} --out run --processes 2 --coordinator 127.0.0.1:PORT --process PLACE",
-    "sweep": f"sweep mlp-256 {TINY} --steps 200 --held-out 0.3 --seed 0,1,2 --out sweep",
+    "sweep": f"sweep mlp-256 {TINY} --steps 200 --validation 0.3 --seed 0,1,2 --out sweep",
     "sample folder": "sample ../run --count 2000 --out made",
     "sample npz": "sample ../run --count 4000 --out made.npz",
     "sample png": "sample ../run --count 400 --out made.png",

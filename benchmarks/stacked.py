@@ -87,7 +87,7 @@ def protocol(verdict: Verdict) -> str:
     usual = "" if sum(verdict.modes.histogram) == SAMPLES else f" (the protocol has {SAMPLES:,})"
     return (
         f"Data: {verdict.data['training']:,} of {stacked.COUNTS['train']:,} stacked images to train on (the others are "
-        f"held out). Modes: {protocol_words(verdict.modes)}{usual}. The judge is {verdict.extractor['name']}. "
+        f"validation images). Modes: {protocol_words(verdict.modes)}{usual}. The judge is {verdict.extractor['name']}. "
         f"{verdict.extractor['caveat']} Distance and clear pictures: {verdict.samples:,} samples against "
         f"{verdict.data['unseen']:,} {verdict.data['split']} images. ± is the standard deviation over training seeds, "
         "or of one run its standard error."

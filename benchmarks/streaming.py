@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.gan.batch import Batch
-from sparring.gan.gan import make_gan
+from sparring.gan.gan import GAN, make_gan
 from sparring.gan.randomness import random_key
 from sparring.gan.state import init_state
 from sparring.recipes import RECIPES, named_recipe
@@ -51,7 +51,7 @@ def main() -> None:
         images = random_file(Path(folder) / "pixels", given.images)
         for name in given.recipes:
             recipe = named_recipe(name).replace(steps=10**7)
-            steps = steps_in_window(images, recipe, ONE_DEVICE, given.window)
+            steps = steps_in_window(images, recipe.reals_per_step, recipe.steps, ONE_DEVICE, given.window)
             if steps is None:
                 parser.error(f"{given.images:,} images fit into {given.window} MiB; take more, or a smaller --window")
             held, streamed = timed(recipe, images, steps, given.rounds)
@@ -74,12 +74,13 @@ def random_file(path: Path, count: int) -> NDArray[np.uint8]:
 
 def timed(recipe: Recipe, images: NDArray[np.uint8], steps: int, rounds: int) -> tuple[list[float], list[float]]:
     """Milliseconds a step of each round, (with all images on the device, with windows of so many steps)."""
-    data, order = Batch(images), Order(recipe, len(images))
+    gan = make_gan(recipe, (SIDE, SIDE, CHANNELS))
+    data, order = Batch(images), Order(gan.batches, len(images), recipe.seed)
     feeds = (
         ResidentFeed(ONE_DEVICE.put(data), order, ONE_DEVICE),
         StreamedFeed(data, order, steps, recipe.steps, ONE_DEVICE),
     )
-    runs = [loop(recipe, feed) for feed in feeds]
+    runs = [loop(gan, recipe.seed, feed) for feed in feeds]
     runs[1](1)
     length = max(2, min(CAPACITY, int(SECONDS / min(runs[0](3) / 3 for _ in range(3)))))
     found: tuple[list[float], list[float]] = ([], [])
@@ -89,11 +90,10 @@ def timed(recipe: Recipe, images: NDArray[np.uint8], steps: int, rounds: int) ->
     return found
 
 
-def loop(recipe: Recipe, feed: Feed) -> Callable[[int], float]:
+def loop(gan: GAN, seed: int, feed: Feed) -> Callable[[int], float]:
     """Steps -> the seconds that they took, in chunks that end with the epochs."""
-    gan = make_gan(recipe, (SIDE, SIDE, CHANNELS))
-    state = jax.jit(lambda key: init_state(gan, key))(random_key(recipe.seed, "weights"))
-    chunk = compile_chunk(gan, recipe, state, feed.data, streamed=feed.streamed)
+    state = jax.jit(lambda key: init_state(gan, key))(random_key(seed, "weights"))
+    chunk = compile_chunk(gan, state, feed.data, seed, streamed=feed.streamed)
     step = 0
 
     def run(steps: int) -> float:

@@ -20,9 +20,18 @@ Images = NDArray[np.uint8]
 """(N, H, W, C), 0 to 255; C is 1 (gray), 3 (colour) or 4 (colour and alpha)."""
 
 
+LEVELS_PER_UNIT = 127.5
+"""Gray levels of a difference of 1 between values in [-1, 1]."""
+
+
+def from_uint8(images: Any) -> Any:
+    """Scale 0..255 to float32 in [-1, 1]. Takes an array of NumPy or JAX and returns the same kind."""
+    return images.astype(np.float32) / LEVELS_PER_UNIT - 1
+
+
 def to_uint8(images: NDArray[np.floating[Any]]) -> Images:
     """Scale [-1, 1] to 0..255, rounded."""
-    rounded: Images = np.clip(np.rint((images + 1) * 127.5), 0, 255).astype(np.uint8)
+    rounded: Images = np.clip(np.rint((images + 1) * LEVELS_PER_UNIT), 0, 255).astype(np.uint8)
     return rounded
 
 

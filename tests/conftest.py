@@ -103,7 +103,7 @@ def tiny_recipe(digits: Path) -> Recipe:
         grid_rows=2,
         grid_columns=3,
         log_every=5,
-        held_out=0.0,
+        validation=0.0,
         judge_every=0,
         **{"generator.hidden": (8,), "discriminator.hidden": (8,)},
     )

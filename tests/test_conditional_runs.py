@@ -26,7 +26,7 @@ from sparring.training.reporter import Silence
 
 @pytest.fixture(scope="module")
 def recipe(tiny_recipe: Recipe) -> Recipe:
-    return tiny_recipe.replace(conditional=True, average_half_life=5.0, held_out=0.3, steps=14, batch_size=10)
+    return tiny_recipe.replace(conditional=True, ema_half_life=5.0, validation=0.3, steps=14, batch_size=10)
 
 
 @pytest.fixture(scope="module")

@@ -49,11 +49,22 @@ def test_a_recipe_a_loss_an_architecture_and_a_data_source(extended: Path, digit
     rows = np.random.default_rng(0).integers(0, 256, (60, 1 + 3 * 32 * 32), np.uint8)
     rows[:, 0] %= 10
     rows.tofile(extended / "batch.bin")
-    options = ["--data", "batch.bin", "--steps", "3", "--batch-size", "8", "--held-out", "0", "--loss", "smoothed"]
+    options = [
+        "--data",
+        "batch.bin",
+        "--steps",
+        "3",
+        "--batch-size",
+        "8",
+        "--validation",
+        "0",
+        "--loss",
+        "smoothed",
+    ]
     code = (
         "import sys, sparring\nfrom sparring.recipes.parts import WavesGenerator\n"
         "settings = dict(generator=WavesGenerator(waves=3), data='batch.bin', steps=3, batch_size=8)\n"
-        "run = sparring.train('mlp-256', held_out=0.0, out='waves', **settings)\n"
+        "run = sparring.train('mlp-256', validation=0.0, out='waves', **settings)\n"
         "print(sparring.load(run.path).sample(2).shape)"
     )
     environment = os.environ | {"PYTHONPATH": str(extended)}

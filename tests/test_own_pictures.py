@@ -44,7 +44,7 @@ class Listener(Silence):
 
 
 def recipe_for(tiny_recipe: Recipe, folder: Path, **changes: Any) -> Recipe:
-    return tiny_recipe.replace(data=str(folder), steps=6, grid_every=3, held_out=0.2, size=16, **changes)
+    return tiny_recipe.replace(data=str(folder), steps=6, grid_every=3, validation=0.2, size=16, **changes)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_from_a_folder_to_a_verdict(
     if depth < 4:
         return  # it takes its time, and channels are all that differs
     verdict = measuring.measure(run.path)
-    assert verdict.data["split"] == "held-out"
+    assert verdict.data["split"] == "validation"
     assert verdict.extractor["name"].startswith("a classifier of the labels of")
     assert verdict.balance is not None and len(verdict.balance.histogram) == 2
     assert scoring.judge(run)

@@ -66,7 +66,7 @@ def test_the_commands(elsewhere: Path, capsys: pytest.CaptureFixture[str], monke
     for program, *words in used:
         assert program == "sparring"
         short = ["--steps", "4", "--grid-every", "2"] if words[0] in ("train", "sweep") else []
-        short += ["--held-out", "0.4"] if words[0] == "sweep" else []  # of so few digits
+        short += ["--validation", "0.4"] if words[0] == "sweep" else []  # of so few digits
         assert main([*words, *short]) == 0, capsys.readouterr().err
     assert {path.name for path in (elsewhere / "runs").iterdir()} == {"first", "second"}
     assert {"grid.png", "contact-sheet.png"} <= {path.name for path in elsewhere.iterdir()}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from sparring.recipes import named_recipe
-from sparring.recipes.recipe import FEW_IMAGES, Recipe
+from sparring.recipes.recipe import Recipe
+from sparring.recipes.settings import FEW_IMAGES
 from sparring.runs.run import Run
 from sparring.training import train as training
 from sparring.training.reporter import Silence
@@ -39,7 +40,7 @@ def test_our_own_recipes_augment_few_images_and_the_others_none() -> None:
 
 @pytest.mark.ci
 def test_a_run_says_and_keeps_what_was_decided_and_goes_on_exactly(tiny_recipe: Recipe, tmp_path: Path) -> None:
-    recipe = tiny_recipe.replace(augment="auto", steps=12, average_half_life=3.0)
+    recipe = tiny_recipe.replace(augment="auto", steps=12, ema_half_life=3.0)
     told = Listener()
     whole = training.train(recipe, out=tmp_path / "whole", reporter=told)
     assert sum("D sees them changed" in text for text in told.said) == 1

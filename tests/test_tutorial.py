@@ -62,7 +62,10 @@ def test_the_commands_of_the_tutorial(digits: Path, tmp_path: Path, monkeypatch:
     used = commands("tutorial.md")
     assert len(used) > 15
     for _, *words in used:
-        short = {"train": ["--steps", "2", "--grid-every", "1"], "sweep": ["--steps", "2", "--held-out", "0.4"]}
+        short = {
+            "train": ["--steps", "2", "--grid-every", "1"],
+            "sweep": ["--steps", "2", "--validation", "0.4"],
+        }
         if words[0] != "watch":
             assert main([*words, *short.get(words[0], [])]) == 0
     made = {"digits.png", "learning.gif", "walk.webp", "sevens.png", "own.png", "own.html", "own", "contact-sheet.png"}

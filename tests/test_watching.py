@@ -67,7 +67,7 @@ def test_a_requested_port_is_used_or_reported_as_in_use(tmp_path: Path) -> None:
 
 def test_a_training_is_watched_as_long_as_it_takes(digits: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = ["--data", str(digits), "--steps", "2000000", "--batch-size", "20", "--held-out", "0"]
+    options = ["--data", str(digits), "--steps", "2000000", "--batch-size", "20", "--validation", "0"]
     process = started("train", "mlp-256", "--watch", "--out", str(out), *options)
     address = address_in(process)
     assert answers(address)
@@ -119,7 +119,7 @@ def state(address: str) -> str:
 
 @pytest.fixture
 def options(digits: Path) -> list[str]:
-    return ["train", "mlp-256", "--watch", "--data", str(digits), "--batch-size", "20", "--held-out", "0"]
+    return ["train", "mlp-256", "--watch", "--data", str(digits), "--batch-size", "20", "--validation", "0"]
 
 
 def test_in_a_terminal_the_page_stays_after_the_training_until_ctrl_c(options: list[str], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 from sparring.cli.parsing import Flag, optional, parse, wants_help
 from sparring.errors import UsageError
 from sparring.recipes import named_recipe
-from sparring.recipes.recipe import Channels, Fit
+from sparring.recipes.settings import Channels, Fit
 from sparring.terminal.output import plain_console, print_block, print_line
 
 

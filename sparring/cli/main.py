@@ -23,6 +23,7 @@ from sparring.cli import animate, bench, compare, data_check, export, measure, r
 from sparring.cli.parsing import wants_help
 from sparring.cli.train import INTERRUPTED
 from sparring.errors import DamageWarning, ProcessLost, SparringError, UsageError, without_addresses
+from sparring.recipes.renamed import accept_old_options
 from sparring.terminal.output import print_block, print_line, printable
 from sparring.training.stopping import is_left_alone
 
@@ -159,6 +160,9 @@ def _dispatch(words: list[str]) -> int:
         near = difflib.get_close_matches(words[0], [*COMMANDS, "--help", "--version"], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the commands are {', '.join(COMMANDS)}"
         raise UsageError(f"there is no command {words[0]!r}; {hint}")
+    words, notices = accept_old_options(words)
+    for notice in notices:
+        print_line(f"sparring: {notice}", stderr=True)
     if wants_help(words):
         return COMMANDS[words[0]](words[1:])
     from sparring.system import numerics

@@ -1,8 +1,9 @@
 """Parsing of a command's words into a dataclass, by tyro. Every mistake is a `UsageError` of one sentence.
 
 tyro reports a mistake by printing a box and exiting. Its only other way is the hook in `tyro._errors`, which passes the
-mistake as data. That module is private, so only this file uses it, pyproject.toml limits the version of tyro, and
-tests/cli covers each kind of mistake.
+mistake as data. It also keeps the line breaks of docstrings in the help, unless they are removed in `tyro._docstrings`.
+These modules are private, so only this file uses them, pyproject.toml limits the version of tyro, and tests/cli covers
+each kind of mistake and the help.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
-from tyro import _errors
+from tyro import _docstrings, _errors
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
@@ -51,6 +52,7 @@ def parse(
     options = [*option_names(kind), *known]
     if wants_help(words):
         default = _printable_texts(default)
+        _join_lines(kind, default)
     with _errors.on_parse_error(lambda event: _refuse(event, program, options)):
         return tyro.cli(
             kind,
@@ -126,6 +128,17 @@ def check_seconds(value: float) -> None:
     """Raise `UsageError` for a negative value of --checkpoint-seconds, or NaN."""
     if not value >= 0:
         raise UsageError(f"--checkpoint-seconds cannot be {value:g}; it should be 0 or more")
+
+
+def _join_lines(kind: type, default: Any) -> None:
+    """Remove line breaks from the docstrings of a dataclass's fields, and of those of the dataclasses in it."""
+    for owner in filter(dataclasses.is_dataclass, kind.__mro__):
+        texts = _docstrings.parse_docstring_from_object(owner)
+        texts |= {name: " ".join(text.split()) for name, text in texts.items()}
+    for field in dataclasses.fields(kind):
+        part = getattr(default, field.name, None)
+        if dataclasses.is_dataclass(part):
+            _join_lines(type(part), part)
 
 
 # ------------------------------------------------------------------------------------------------ mistakes

@@ -128,10 +128,10 @@ def command(collection: Collection, shaping: Shaping, recipe: Recipe) -> str | N
     words += ["--channels", shaping.channels] if shaping.channels != Shaping().channels else []
     words += ["--range", range_words(shaping.range)] if shaping.range is not None else []
     words += ["--follow-links"] if shaping.follow_links else []
-    share = recipe.held_out
+    share = recipe.validation
     if int(share * collection.count) < LEAST_VALIDATION:
         share = min(LARGEST_SHARE, math.ceil(100 * LEAST_VALIDATION / collection.count) / 100)
-        words += ["--held-out", f"{share:g}"]
+        words += ["--validation", f"{share:g}"]
     left = collection.count - int(share * collection.count)
     if left < recipe.reals_per_step:
         fits = (2**i for i in range(19, 0, -1) if recipe.replace(batch_size=2**i).reals_per_step <= left)

@@ -23,6 +23,7 @@ from sparring.data import ImageSet
 from sparring.errors import DataError
 from sparring.gan.gan import ImageShape
 from sparring.gan.randomness import random_key
+from sparring.images import from_uint8
 from sparring.networks.features import FEATURES
 from sparring.runs import checkpoint
 from sparring.terminal.progress import Count
@@ -57,7 +58,7 @@ class Classifier:
     def features(self, images: Array) -> Array:
         """Images (N, H, W, C), uint8 -> features (N, 128)."""
         network = networks.features(self.image_shape)
-        scaled = images.astype(jnp.float32) / 127.5 - 1
+        scaled = from_uint8(images)
         return network.apply(self.weights["network"], self.weights["statistics"], scaled, train=False)[0]
 
     def logits(self, features: Array) -> Array:
@@ -115,7 +116,7 @@ def train_classifier(
         def body(step: Array, carry: Any) -> Any:
             trained, batch_stats, state = carry
             how = keys_of(step)[1]
-            batch = _vary(how, chunk_images[step - start].astype(jnp.float32) / 127.5 - 1, augmentation)
+            batch = _vary(how, from_uint8(chunk_images[step - start]), augmentation)
             labels = chunk_labels[step - start]
             gradients, batch_stats = jax.grad(objective, has_aux=True)(trained, batch_stats, batch, labels)
             updates, state = optimizer.update(gradients, state, trained)

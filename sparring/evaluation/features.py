@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
@@ -37,7 +36,7 @@ from sparring.files import atomic, ownership
 from sparring.files.cache_folder import cache_folder
 from sparring.gan.gan import ImageShape
 from sparring.gan.randomness import random_key
-from sparring.images import Images
+from sparring.images import Images, from_uint8
 from sparring.networks.batched import batched
 from sparring.runs import checkpoint
 from sparring.system import extras
@@ -246,8 +245,7 @@ def random_features(image_shape: ImageShape) -> Extractor:
 
     @jax.jit
     def apply(images: Array) -> Array:
-        scaled = images.astype(jnp.float32) / 127.5 - 1
-        return network.apply(params, batch_stats, scaled, train=False)[0]
+        return network.apply(params, batch_stats, from_uint8(images), train=False)[0]
 
     caveat = (
         "The images have no labels, so they are compared by a network with random weights. It is sensitive to "

@@ -58,7 +58,7 @@ class RealImages:
     unseen: ImageSet
     """Images that were not trained on. The samples are compared with these."""
     split: str
-    """Which images `unseen` are: "test" or "held-out" (validation)."""
+    """Which images `unseen` are: "test" or "validation"."""
     notice: str | None
     """Why `unseen` are not test images."""
     own: RealImages | None = None
@@ -86,20 +86,20 @@ class Samples:
     """The classes (N,) that a conditional generator was asked for."""
 
 
-def real_images(source: str, held_out: float, shaping: Shaping = AS_THEY_ARE) -> RealImages:
-    """Load the data set `source`, of which the share `held_out` are validation images.
+def real_images(source: str, validation_share: float, shaping: Shaping = AS_THEY_ARE) -> RealImages:
+    """Load the data set `source`, of which a share are validation images.
 
     Raises `DataError` if the data cannot be loaded, or if all of them are training images.
     """
     whole = data.load(source, shaping=shaping)
-    images, notice = split_images(whole, held_out), None
+    images, notice = split_images(whole, validation_share), None
     training, validation = images.training, images.validation
     try:
         unseen, split = data.load(source, "test", shaping), "test"
     except DataError as error:
         if validation is None:
             raise DataError(f"there are no unseen images to judge by: no validation images, and {error}") from error
-        unseen, split = validation, "held-out"
+        unseen, split = validation, "validation"
         notice = f"judged against {len(unseen.images):,} validation images, because there are no test images ({error})"
     if unseen.images.shape[1:] != training.images.shape[1:]:
         raise DataError(f"the test images of {source} have another shape than its training images")
@@ -309,7 +309,7 @@ def _notices(count: int, counted: Modes | None, real: RealImages) -> list[str]:
         )
     if len(real.unseen.images) < FEW_UNSEEN:
         found.append(
-            f"{len(real.unseen.images)} unseen images are few, so all numbers are rough; a larger --held-out gives more"
+            f"{len(real.unseen.images)} unseen images are few, so all numbers are rough; a larger --validation helps"
         )
     if count < FEW_SAMPLES:
         found.append(

@@ -19,7 +19,7 @@ from sparring.evaluation.metrics.frechet import frechet_distance, frechet_error,
 from sparring.evaluation.metrics.kernel import kernel_distance
 from sparring.evaluation.metrics.memorisation import Memorisation, lookup, memorisation
 from sparring.evaluation.metrics.modes import modes
-from sparring.gan.gan import GAN, Latents
+from sparring.gan.gan import GAN
 from sparring.gan.randomness import random_key
 from sparring.gan.state import TrainState
 from sparring.images import Images, some_places, to_uint8
@@ -36,10 +36,10 @@ FRECHET_LEAST = 500
 class ValidationJudge:
     """Judges states of one run. Making it computes what all judgements share, in about a second."""
 
-    def __init__(self, gan: GAN, latents: Latents, seed: int, images: SplitImages) -> None:
+    def __init__(self, gan: GAN, seed: int, images: SplitImages) -> None:
         training, validation = images.training, images.validation
         assert validation is not None
-        self._noise = np.asarray(latents.draw(random_key(seed, "glances"), SAMPLES))
+        self._noise = np.asarray(gan.latents.draw(random_key(seed, "glances"), SAMPLES))
         self._labels = usual_labels(SAMPLES, training.class_counts) if gan.classes else None
         self._generate = jax.jit(
             lambda params, batch_stats, z: gan.generator.apply(params, batch_stats, *z, train=False)[0]

@@ -17,6 +17,10 @@ from sparring.runs import schemas
 FORMAT = schemas.Measures.FORMAT
 
 
+OLD_SPLIT = "held-out"
+"""What older versions called the split "validation"."""
+
+
 @dataclass(frozen=True)
 class Measure:
     """One number."""
@@ -112,7 +116,7 @@ class Verdict:
     """What was judged: {"kind": "run", "path", "recipe", "seed", "step", "best", "seconds", "command"} or {"kind":
     "samples", "path", "command"}."""
     data: dict[str, Any]
-    """The real images: {"name", "checksum", "training": how many, "unseen": how many, "split": test or held-out}."""
+    """The real images: {"name", "checksum", "training": how many, "unseen": how many, "split": test or validation}."""
     extractor: dict[str, Any]
     """{"name", "sha256", "caveat"}."""
     samples: int
@@ -141,7 +145,8 @@ class Verdict:
     def from_json(cls, value: dict[str, Any]) -> Verdict:
         """Read what `to_json` wrote. Raises `RunError` for anything else."""
         try:
-            schemas.check(value, schemas.Measures)
+            if schemas.check(value, schemas.Measures).data.split == OLD_SPLIT:
+                value = value | {"data": value["data"] | {"split": "validation"}}
             verdict = schemas.check(value, cls)
             rows = [] if verdict.asked is None else [*dataclasses.astuple(verdict.asked)[-3:], verdict.asked.names]
             if len({len(row) for row in rows}) > 1:

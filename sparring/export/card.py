@@ -116,9 +116,9 @@ def _data_words(name: str, recipe: Recipe | None, environment: dict[str, Any] | 
         return name
     data = environment["data"]
     count = int(data["shape"][0])
-    held_out = 0 if recipe is None else validation_count(count, recipe.held_out)
-    kept = f" ({held_out:,} more are validation images, which were not trained on)" if held_out else ""
-    return f"{name}, {count - held_out:,} images{kept}, SHA-256 of all {data['checksum'][:12]}..."
+    unseen = 0 if recipe is None else validation_count(count, recipe.validation)
+    kept = f" ({unseen:,} more are validation images, which were not trained on)" if unseen else ""
+    return f"{name}, {count - unseen:,} images{kept}, SHA-256 of all {data['checksum'][:12]}..."
 
 
 def _version_words(environment: dict[str, Any] | None) -> str:

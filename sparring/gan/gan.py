@@ -1,4 +1,7 @@
-"""THE GAN: networks, losses and optimizers, made once from a recipe; training changes none of them."""
+"""THE GAN: networks, losses, optimizers and batches, made once from a recipe; training changes none of them.
+
+This is the only place where a recipe is taken apart: the loop and the step read the GAN.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from sparring.gan.losses import LOSSES, LossFunction
 from sparring.gan.optimizers import optimizer
 from sparring.gan.schedules import Schedule
 from sparring.networks import Network
-from sparring.recipes.recipe import Augment, Recipe
+from sparring.recipes.recipe import Recipe
+from sparring.recipes.settings import Augment, DataOrder
 
 ImageShape = tuple[int, int, int]
 """Height, width and channels."""
@@ -38,6 +42,25 @@ class Latents:
 
 
 @dataclass(frozen=True)
+class BatchPlan:
+    """What a step takes."""
+
+    size: int
+    """Fakes of the generator's update."""
+    real: int
+    """Real images, and as many fakes, of all the discriminator's updates of a step."""
+    order: DataOrder
+    mirror: bool
+    """Mirror half of the real images."""
+    reuse_noise: bool
+    """The generator's update takes the latents of the discriminator's fakes again."""
+
+    def resized(self, size: int) -> BatchPlan:
+        """The same plan for batches of another size."""
+        return dataclasses.replace(self, size=size, real=self.real * size // self.size)
+
+
+@dataclass(frozen=True)
 class Penalties:
     """Weights of the gradient penalties; 0 for none."""
 
@@ -54,10 +77,12 @@ class Penalties:
 
 @dataclass(frozen=True)
 class GAN:
-    """Both networks, with their losses, optimizers, penalties and schedules."""
+    """Both networks, with their latents, batches, losses, optimizers, penalties and schedules."""
 
     generator: Network
     discriminator: Network
+    latents: Latents
+    batches: BatchPlan
     generator_optimizer: optax.GradientTransformation
     discriminator_optimizer: optax.GradientTransformation
     discriminator_losses: tuple[LossFunction, ...]
@@ -113,6 +138,14 @@ def make_gan(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> GAN:
             classes=classes,
         ),
         discriminator=discriminator,
+        latents=Latents(recipe.latent_size, recipe.latent_std),
+        batches=BatchPlan(
+            size=recipe.batch_size,
+            real=recipe.reals_per_step,
+            order=recipe.data_order,
+            mirror=recipe.mirror,
+            reuse_noise=recipe.generator_noise == "reuse",
+        ),
         generator_optimizer=optimizer(recipe.generator_optimizer),
         discriminator_optimizer=optimizer(recipe.discriminator_optimizer),
         discriminator_losses=separate if recipe.discriminator_updates == "separate" else (loss.discriminator,),
@@ -127,7 +160,7 @@ def make_gan(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> GAN:
         ),
         rate=Schedule(recipe.schedule_steps, recipe.learning_rate_end),
         discriminator_steps=recipe.discriminator_steps,
-        ema_half_life=recipe.average_half_life,
+        ema_half_life=recipe.ema_half_life,
         augment=recipe.augment,
         classes=classes,
         fakes_train=recipe.discriminator_fakes == "training",

@@ -1,7 +1,9 @@
 """RECIPES: functions that return a typed `Recipe`; the dictionaries below list them.
 
-recipe.py     every setting that decides what a run learns; to and from JSON
+recipe.py     the recipe: its checks, changes, and to and from JSON
+settings.py   its settings, in groups
 roles.py      what each setting decides
+renamed.py    settings by their old names
 digest.py     the checksum of the settings that a checkpoint was trained with
 parts.py      the settings of networks and optimizers
 checks.py     checks of settings

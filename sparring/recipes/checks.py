@@ -22,6 +22,11 @@ def check_count(name: str, value: int, most: int = LARGEST_COUNT) -> None:
         raise RecipeError(f"{name} must be at most {most}, not {value}")
 
 
+def check_count_or_zero(name: str, value: int) -> None:
+    if not 0 <= value <= LARGEST_COUNT:
+        raise RecipeError(f"{name} must lie between 0 and {LARGEST_COUNT}, not {value}")
+
+
 def check_widths(name: str, value: tuple[int, ...], length: int | None = None, largest: int = LARGEST_WIDTH) -> None:
     if not isinstance(value, tuple) or not value or (length is not None and len(value) != length):
         raise RecipeError(f"{name} must be {length or 'one or more'} whole numbers, not {value!r}")

@@ -6,7 +6,8 @@ ours: some ten minutes of two CPU cores each, on 28 x 28 gray images. What else 
 """
 
 from sparring.recipes.parts import Adam, DCGANDiscriminator, DCGANGenerator
-from sparring.recipes.recipe import HELD_OUT, Recipe
+from sparring.recipes.recipe import Recipe
+from sparring.recipes.settings import VALIDATION_SHARE
 
 EPOCH = 900
 """Batches of 64 in MNIST's 57,600 digits."""
@@ -83,6 +84,6 @@ def _classic(name: str, source: str, adam: Adam, *, steps: int, milliseconds: fl
         log_every=20,
         milliseconds_per_step=milliseconds,
         discriminator_fakes="training",
-        held_out=HELD_OUT,
+        validation=VALIDATION_SHARE,
         judge_every=steps // 20,
     )

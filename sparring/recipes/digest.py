@@ -10,16 +10,18 @@ from typing import Any
 
 from sparring.recipes import roles
 from sparring.recipes.recipe import Recipe
+from sparring.recipes.renamed import with_old_names
 
 
 def digest_of(recipe: Recipe) -> str:
     """SHA-256 of the settings with a role in `DIGESTED`.
 
-    Settings that have their default are left out, so that the digest stays the same when a version adds settings.
+    Settings that have their default are left out, so that the digest stays the same when a version adds settings;
+    a renamed one counts by its old name.
     """
     names = roles.names_of(Recipe, *roles.DIGESTED)
     counted = {name: value for name, value in _set(recipe, "") if name.partition(".")[0] in names}
-    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(with_old_names(counted), sort_keys=True).encode()).hexdigest()
 
 
 def _set(part: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,8 @@ images the discriminator's images are augmented (`sparring.gan.augmentation`). T
 """
 
 from sparring.recipes.parts import Adam, PatchDiscriminator, PatchGenerator
-from sparring.recipes.recipe import HELD_OUT, Recipe
+from sparring.recipes.recipe import Recipe
+from sparring.recipes.settings import VALIDATION_SHARE
 
 
 def quick() -> Recipe:
@@ -60,10 +61,10 @@ def _ours(name: str, *, steps: int, batch_size: int, learning_rate: float) -> Re
         r2=1.0,
         penalty_values=28 * 28,
         penalty_one_in=4,
-        average_half_life=1000.0,
+        ema_half_life=1000.0,
         schedule_steps=steps,
         learning_rate_end=0.1,
         augment="auto",
-        held_out=HELD_OUT,
+        validation=VALIDATION_SHARE,
         judge_every=steps // 20,
     )

@@ -1,12 +1,13 @@
 """The five tutorial systems, to the letter. Each function names its source and what decides its outcome.
 
-In one thing we differ: the tutorials train on all 60,000 digits; here 2,400 of them are held out, for nothing could be
-decided honestly without them. `--held-out 0` trains on all.
+One thing differs: the tutorials train on all 60,000 digits; here 2,400 of them are validation images, without which
+nothing could be decided honestly. `--validation 0` trains on all.
 Times are of two CPU cores, measured as `docs/results.md` says.
 """
 
 from sparring.recipes.parts import SGD, Adam, DCGANTanhDiscriminator, DCGANTanhGenerator, MLPDiscriminator, MLPGenerator
-from sparring.recipes.recipe import HELD_OUT, Recipe
+from sparring.recipes.recipe import Recipe
+from sparring.recipes.settings import VALIDATION_SHARE
 
 
 def mlp_128() -> Recipe:
@@ -36,7 +37,7 @@ def mlp_128() -> Recipe:
         grid_columns=4,
         log_every=50,
         milliseconds_per_step=1.4,
-        held_out=HELD_OUT,
+        validation=VALIDATION_SHARE,
         judge_every=1000,
     )
 
@@ -71,7 +72,7 @@ def mlp_sgd() -> Recipe:
         grid_columns=5,
         log_every=25,
         milliseconds_per_step=3.0,
-        held_out=HELD_OUT,
+        validation=VALIDATION_SHARE,
         judge_every=500,
     )
 
@@ -106,7 +107,7 @@ def mlp_adam() -> Recipe:
         grid_columns=4,
         log_every=50,
         milliseconds_per_step=4.8,
-        held_out=HELD_OUT,
+        validation=VALIDATION_SHARE,
         judge_every=500,
     )
 
@@ -114,7 +115,7 @@ def mlp_adam() -> Recipe:
 def dcgan_tanh() -> Recipe:
     """A. Ball, "Making up Numbers - DCGAN and the MNIST dataset" (2019): convolutions, tanh everywhere, SGD.
 
-    The data are walked in order, whole batches only, for 100 epochs: 900 batches each, 937 with no digit held out. D
+    The data are walked in order, whole batches only, for 100 epochs: 900 batches each, 937 with no validation images. D
     trains once on 64 real and 64 fake images mixed; the noise is normal with standard deviation .3.
 
     Run: `sparring train dcgan-tanh` (hours; `--steps 9000` is a tenth of it).
@@ -137,7 +138,7 @@ def dcgan_tanh() -> Recipe:
         grid_columns=5,
         log_every=5,
         milliseconds_per_step=140.0,
-        held_out=HELD_OUT,
+        validation=VALIDATION_SHARE,
         judge_every=900,
     )
 
@@ -145,8 +146,8 @@ def dcgan_tanh() -> Recipe:
 def mlp_256() -> Recipe:
     """N. Neto, "A Simple GAN" (2022), after A. Persson: PyTorch's layers, initialisation and Adam(3e-4).
 
-    The data are shuffled each epoch, for 50 epochs: 1,800 batches of 32, 1,875 with no digit held out. D trains on the
-    mean of both losses; G's update scores the very fakes that D has just trained on, with D's new weights.
+    The data are shuffled each epoch, for 50 epochs: 1,800 batches of 32, 1,875 with no validation images. D trains on
+    the mean of both losses; G's update scores the very fakes that D has just trained on, with D's new weights.
 
     Run: `sparring train mlp-256`.
     """
@@ -168,6 +169,6 @@ def mlp_256() -> Recipe:
         grid_columns=8,
         log_every=120,
         milliseconds_per_step=0.63,
-        held_out=HELD_OUT,
+        validation=VALIDATION_SHARE,
         judge_every=3600,
     )

@@ -34,7 +34,8 @@ from sparring.files import checksummed, marks
 from sparring.images import Images, some_places
 from sparring.recipes import arguments
 from sparring.recipes.checks import parse_range
-from sparring.recipes.recipe import HELD_OUT, Channels, Recipe
+from sparring.recipes.recipe import Recipe
+from sparring.recipes.settings import VALIDATION_SHARE, Channels
 from sparring.reports import report
 from sparring.runs import generator as sampling
 from sparring.runs.checkpoint import newest_step, read_manifest
@@ -189,7 +190,7 @@ def _real_images(run: Run, recipe: Recipe, data: str | None) -> RealImages:
     shaping = shaping_of(recipe)
     if data != recipe.data:
         shaping = replace(shaping, range=None)  # the recipe's range is that of its own images
-    return protocol.real_images(data, recipe.held_out, shaping)
+    return protocol.real_images(data, recipe.validation, shaping)
 
 
 @contextlib.contextmanager
@@ -207,7 +208,7 @@ def _warn(text: str) -> None:
 
 def _own_images(run: Run, recipe: Recipe) -> RealImages:
     """Load the images that the run was trained on."""
-    load = partial(protocol.real_images, held_out=recipe.held_out, shaping=shaping_of(recipe))
+    load = partial(protocol.real_images, validation_share=recipe.validation, shaping=shaping_of(recipe))
     real = load_again(run, recipe.data, load, lambda real: real.checksum)
     return real if real.name in NAMES else replace(real, name=str(run.environment()["data"].get("name", real.name)))
 
@@ -258,7 +259,7 @@ def _judge_samples(
     options.tell("real images")
     data = options.data or DEFAULT_DATA
     shaping = _shaping_like(samples) if has_pictures(data) else AS_THEY_ARE
-    real = protocol.real_images(data, HELD_OUT, replace(shaping, follow_links=options.follow_links))
+    real = protocol.real_images(data, VALIDATION_SHARE, replace(shaping, follow_links=options.follow_links))
     protocol.check_samples(samples, real)
     judged = Samples(samples, {"kind": "samples", "path": path, "command": command})
     verdict = protocol.judge(judged, real, _extractor(real, options.onnx, options.tell), None, options.tell)

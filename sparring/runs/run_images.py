@@ -53,7 +53,7 @@ def load_split(run: Run, recipe: Recipe, strict: bool = False) -> SplitImages:
     images = load_again(run, recipe.data, load, ImageSet.checksum)
     if images.name not in NAMES:  # the images may have another path now, but keep their name
         images = replace(images, name=str(run.environment()["data"].get("name", images.name)))
-    return split_images(images, recipe.held_out)
+    return split_images(images, recipe.validation)
 
 
 def place_of(given: str, folder: Path) -> str:

@@ -18,6 +18,7 @@ from sparring.errors import ResumeError, RunError
 from sparring.files import atomic, checksummed
 from sparring.files.untrusted import special_kind
 from sparring.recipes.recipe import Recipe, settings_of
+from sparring.recipes.renamed import with_new_names
 from sparring.recipes.roles import Role, names_of
 from sparring.runs.run import Run, read_json
 from sparring.sweeps import space
@@ -67,7 +68,7 @@ class Setup:
     def from_json(cls, value: Any) -> Setup:
         """Read what `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
         recipe = Recipe.from_json(value["recipe"])
-        tried = {name: space.axis_from_json(axis) for name, axis in value["space"].items()}
+        tried = {name: space.axis_from_json(axis) for name, axis in with_new_names(value["space"]).items()}
         match value:
             case {
                 "trials": int() | None as trials,
@@ -82,7 +83,7 @@ class Setup:
                 )
                 if any(isinstance(number, bool) or not least <= number <= most for number, least, most in numbers):
                     raise ValueError("the number of trials, or the seed that draws them, is out of range")
-                points = tuple(space.point_from_json(point, tried) for point in some)
+                points = tuple(space.point_from_json(with_new_names(point), tried) for point in some)
                 return cls(recipe, tried, trials, seed, checksum, points)
         raise TypeError("the list of trials is missing")
 

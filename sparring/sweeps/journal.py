@@ -16,7 +16,7 @@ from typing import Any
 from sparring.errors import RunError
 from sparring.files import atomic, checksummed
 from sparring.files.untrusted import open_plain
-from sparring.sweeps.space import Point, simple
+from sparring.sweeps.space import Point, stored
 
 STUDY = "sweep"
 LARGEST_JOURNAL = 64 << 20
@@ -36,7 +36,7 @@ class Journal:
 
     def __init__(self, path: Path, points: Sequence[Point], kinds: Mapping[str, Any]) -> None:
         self._path, self._lines = path, checksummed.Lines()
-        self._points = [{name: simple(value) for name, value in point.items()} for point in points]
+        self._points = [stored(point) for point in points]
         self._kinds = kinds
         self._records: list[Record] = []
         self._read = 0

@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, TypeGuard
 
 from sparring.files.untrusted import open_plain
+from sparring.recipes.renamed import with_old_names
 from sparring.sweeps.folder import Setup, SweepFolder
 from sparring.sweeps.journal import STUDY, Journal
-from sparring.sweeps.space import Point, distributions, load_optuna, simple
+from sparring.sweeps.space import Point, distributions, load_optuna, stored
 
 try:
     import fcntl
@@ -60,7 +61,7 @@ class Trials:
     def __init__(self, folder: SweepFolder, setup: Setup, worker: Worker) -> None:
         self._optuna = load_optuna()
         self._folder, self._setup, self._worker = folder, setup, worker
-        self._kinds = distributions(setup.space)
+        self._kinds = with_old_names(distributions(setup.space))
         self._storage, self._study = _open_study(folder, setup, self._kinds)
 
     def claim(self) -> int | None:
@@ -77,7 +78,7 @@ class Trials:
                 if len(known) == len(self._setup.points):
                     return None
                 point = self._setup.points[len(known)]
-                self._study.enqueue_trial({name: simple(value) for name, value in point.items()})
+                self._study.enqueue_trial(stored(point))
             trial = self._study.ask(self._kinds)
             trial.set_user_attr("worker", self._worker.name)
             return int(trial.number)

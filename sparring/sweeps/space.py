@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from sparring.errors import RecipeError, UsageError
 from sparring.recipes.arguments import parse_whole, plain, shown
 from sparring.recipes.recipe import Recipe, settings_of
+from sparring.recipes.renamed import accept_old_names, with_old_names
 from sparring.recipes.roles import Role, names_of
 
 MOST_TRIALS = 1000
@@ -74,7 +75,7 @@ def make_space(recipe: Recipe, wanted: Mapping[str, Sequence[Any] | Range]) -> S
     space: Space = {}
     if not isinstance(wanted, Mapping):
         raise UsageError(f"the space should be a dictionary of settings and values to try, not {shown(wanted)}")
-    for name, given_values in wanted.items():
+    for name, given_values in accept_old_names(wanted).items():
         values, hint = _values(given_values), hint_of(recipe, name)
         if name in JUDGED_BY and (isinstance(values, Range) or (isinstance(values, tuple) and len(values) > 1)):
             raise RecipeError(f"{name} cannot be swept: runs judged by different images cannot be ranked")
@@ -200,12 +201,12 @@ def _draw(space: Space, trials: int, seed: int) -> list[Point]:
 
 
 def distributions(space: Space) -> dict[str, Any]:
-    """The space as Optuna's distributions. Tuples become texts, because Optuna has no tuples."""
+    """The space as Optuna's distributions."""
     optuna = load_optuna()
 
     def of(axis: Axis) -> Any:
         if not isinstance(axis, Range):
-            return optuna.distributions.CategoricalDistribution([simple(value) for value in axis])
+            return optuna.distributions.CategoricalDistribution([_simple(value) for value in axis])
         if axis.is_whole:
             return optuna.distributions.IntDistribution(int(axis.low), int(axis.high))
         return optuna.distributions.FloatDistribution(axis.low, axis.high, log=axis.is_logarithmic)
@@ -213,15 +214,20 @@ def distributions(space: Space) -> dict[str, Any]:
     return {name: of(axis) for name, axis in space.items()}
 
 
-def simple(value: Any) -> Any:
-    """A value as stored by Optuna."""
+def stored(point: Point) -> dict[str, Any]:
+    """A trial as Optuna stores it. Renamed settings keep their old names there, so that older sweeps can be resumed."""
+    return with_old_names({name: _simple(value) for name, value in point.items()})
+
+
+def _simple(value: Any) -> Any:
+    """A value without tuples, which Optuna does not have."""
     return value_words(value) if isinstance(value, tuple) else value
 
 
 def _undo(axis: Axis, drawn: Any) -> Any:
     """Convert a value drawn by Optuna to a value of the setting."""
     if not isinstance(axis, Range):
-        return next(value for value in axis if simple(value) == drawn and type(simple(value)) is type(drawn))
+        return next(value for value in axis if _simple(value) == drawn and type(_simple(value)) is type(drawn))
     if axis.is_whole:
         return int(drawn)
     return min(max(float(f"{drawn:.{DIGITS}g}"), axis.low), axis.high)

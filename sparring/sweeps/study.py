@@ -178,7 +178,7 @@ def _set_up(
     if not images.can_judge:
         raise RecipeError(
             f"a sweep is ranked by validation images and needs {LEAST_VALIDATION} of them or more; "
-            f"held_out {first.held_out:g} of {len(images.whole.images):,} images is {images.validation_count}"
+            f"validation {first.validation:g} of {len(images.whole.images):,} images is {images.validation_count}"
         )
     ready_extractor(images.training)  # refuses images that it cannot judge
     largest = max(base.replace(**point).reals_per_step for point in points)

@@ -151,7 +151,7 @@ def _work(recipe: Recipe) -> Any:
         recipe.generator_noise,
         recipe.loss == "relativistic",  # D also sees real images in the generator's update
         (recipe.r1 > 0, recipe.r2 > 0, recipe.gradient_penalty > 0, recipe.penalty_one_in),
-        recipe.average_half_life > 0,
+        recipe.ema_half_life > 0,
     )
 
 
@@ -169,11 +169,11 @@ class Loop:
         orders = [batches.permutation(random_key(seed, "permutations"), 0, len(images)) for seed in seeds]
         if replicas == 1:
             self.state, self._permutation = states[0], orders[0]
-            self._chunk = compile_chunk(gan, recipe, self.state, self._data)
+            self._chunk = compile_chunk(gan, self.state, self._data, recipe.seed)
         else:
             self.state = stack_states(states)
             self._permutation = jnp.stack(orders)
-            self._chunk = compile_chunk(gan, recipe, self.state, self._data, seeds=seeds)
+            self._chunk = compile_chunk(gan, self.state, self._data, seeds)
 
     def run(self, steps: int) -> NDArray[np.float32]:
         """Train `steps` steps and wait for them. Returns the `METRICS` of the last one (..., 6)."""

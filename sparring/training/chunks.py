@@ -1,5 +1,6 @@
 """CHUNKS: many steps in one compiled call. The result does not depend on the length of the chunks."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import jax
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 from sparring.data import batches
 from sparring.errors import OutOfMemory
 from sparring.gan.batch import Batch
-from sparring.gan.gan import GAN, Latents
+from sparring.gan.gan import GAN
 from sparring.gan.randomness import random_key, step_keys
 from sparring.gan.state import TrainState
 from sparring.gan.step import METRICS, train_step
-from sparring.recipes.recipe import LONGEST_LOG_INTERVAL, Recipe
+from sparring.images import from_uint8
+from sparring.recipes.settings import LONGEST_LOG_INTERVAL
 from sparring.training import memory
 from sparring.training.devices import ONE_DEVICE, Devices
 
@@ -38,11 +40,10 @@ which the window begins instead of the permutation."""
 
 def compile_chunk(
     gan: GAN,
-    recipe: Recipe,
     state: TrainState,
     data: Batch,
+    seed: int | Sequence[int],
     devices: Devices = ONE_DEVICE,
-    seeds: Sequence[int] | None = None,
     streamed: bool = False,
 ) -> Chunk:
     """Compile the loop over `data`. One compilation serves all lengths, because the trip count is traced.
@@ -51,22 +52,27 @@ def compile_chunk(
 
     If `streamed`, the data come in windows (`sparring.training.feed`), and their shapes and types are enough.
 
-    With `seeds`, that many replicas are trained at once: states and permutations are stacked, one for each seed, and
-    the metrics are (steps, seeds, 6).
+    With several seeds, that many replicas are trained at once: states and permutations are stacked, one for each seed,
+    and the metrics are (steps, seeds, 6).
 
     Raises `OutOfMemory`, with a batch size that fits, if the program needs more memory than is free.
     """
-    # The seed is an argument, not a constant, so that one compilation serves all seeds.
-    keys = np.stack([jax.random.key_data(random_key(seed, "steps")) for seed in seeds or [recipe.seed]])
-    seed_key = keys if seeds else keys[0]
 
-    def compiled_for(recipe: Recipe) -> jax.stages.Compiled:
-        chunk, where = _chunk(gan, recipe, len(data.images), devices, seeds, streamed)
+    def key_of(seed: int) -> NDArray[np.uint32]:
+        return np.asarray(jax.random.key_data(random_key(seed, "steps")))
+
+    # The key is an argument, not a constant, so that one compilation serves all seeds.
+    replicas = None if isinstance(seed, int) else len(seed)
+    seed_key = key_of(seed) if isinstance(seed, int) else np.stack([key_of(each) for each in seed])
+
+    def compiled_for(size: int) -> jax.stages.Compiled:
+        resized = dataclasses.replace(gan, batches=gan.batches.resized(size))
+        chunk, where = _chunk(resized, len(data.images), devices, replicas, streamed)
         return jax.jit(chunk, donate_argnums=0).lower(state, data, where, seed_key, np.int32(1)).compile()
 
-    compiled = compiled_for(recipe)
+    compiled = compiled_for(gan.batches.size)
     if (free := memory.free_on(devices)) is not None and memory.needed(compiled) > free:
-        raise OutOfMemory(_too_large(recipe, memory.needed(compiled), free, compiled_for))
+        raise OutOfMemory(_too_large(gan.batches.size, memory.needed(compiled), free, compiled_for))
 
     def run(state: TrainState, data: Batch, where: Array, steps: int) -> tuple[TrainState, Rows]:
         if not 1 <= steps <= CAPACITY:
@@ -77,45 +83,41 @@ def compile_chunk(
     return run
 
 
-def _too_large(recipe: Recipe, needed: int, free: int, compiled_for: Callable[[Recipe], jax.stages.Compiled]) -> str:
+def _too_large(batch: int, needed: int, free: int, compiled_for: Callable[[int], jax.stages.Compiled]) -> str:
     """The message of `OutOfMemory`, with the largest of some smaller batches that fits."""
-    sizes = (
-        f"a step with batches of {recipe.batch_size:,} takes {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
-    )
-    batch, size = recipe.batch_size, needed
+    sizes = f"a step with batches of {batch:,} takes {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
+    size = needed
     while batch > 2 and size > SPARE * free:
         batch = max(2, int(0.95 * batch * SPARE * free / size) // 2 * 2)  # even, because half of it may be real images
-        size = memory.needed(compiled_for(recipe.replace(batch_size=batch)))
+        size = memory.needed(compiled_for(batch))
     if size > free:
         return f"{sizes}; not even batches of {batch} would fit ({size / 1e6:,.0f} MB): take smaller networks or images"
     return f"{sizes}; --batch-size {batch} would fit ({size / 1e6:,.0f} MB)"
 
 
 def _chunk(
-    gan: GAN, recipe: Recipe, count: int, devices: Devices, seeds: Sequence[int] | None, streamed: bool
+    gan: GAN, count: int, devices: Devices, replicas: int | None, streamed: bool
 ) -> tuple[Callable[..., tuple[TrainState, Array]], Array]:
     """The loop as a function of (state, data, permutation, seeds, steps), and an example of the permutation."""
-    draw = batches.in_window if streamed else batches.DRAWS[recipe.data_order]
-    latents = Latents(recipe.latent_size, recipe.latent_std)
-    real_batch, fake_batch = recipe.reals_per_step, recipe.batch_size
-    reuse = recipe.generator_noise == "reuse"
+    plan, latents = gan.batches, gan.latents
+    draw = batches.in_window if streamed else batches.DRAWS[plan.order]
 
     def one_step(state: TrainState, data: Batch, where: Array, seed_key: Array) -> tuple[TrainState, Array]:
         which, first, second, rest = step_keys(seed_key, state.step)
-        indices = draw(which, state.step, where, count, real_batch)
+        indices = draw(which, state.step, where, count, plan.real)
         images, labels = jax.tree.map(lambda rows: devices.share(rows[indices]), data)
-        if recipe.mirror:
-            turned = jax.random.bernoulli(jax.random.fold_in(which, MIRRORED), 0.5, (real_batch, 1, 1, 1))
+        if plan.mirror:
+            turned = jax.random.bernoulli(jax.random.fold_in(which, MIRRORED), 0.5, (plan.real, 1, 1, 1))
             images = jnp.where(turned, images[:, :, ::-1], images)
-        real = Batch(images.astype(jnp.float32) / 127.5 - 1, labels)  # uint8 => [-1, 1]
-        noise = devices.share(latents.draw(first, real_batch))
-        again = noise if reuse else devices.share(latents.draw(second, fake_batch))
+        real = Batch(from_uint8(images), labels)
+        noise = devices.share(latents.draw(first, plan.real))
+        again = noise if plan.reuse_noise else devices.share(latents.draw(second, plan.size))
         trained: tuple[TrainState, Array] = devices.gather(train_step(gan, state, real, noise, again, rest))
         return trained
 
     several = (0, 1, None, 0) if streamed else (0, None, 0, 0)  # a permutation, or a part of the window, each
-    step = one_step if seeds is None else jax.vmap(one_step, in_axes=several)
-    rows = (CAPACITY, len(METRICS)) if seeds is None else (CAPACITY, len(seeds), len(METRICS))
+    step = one_step if replicas is None else jax.vmap(one_step, in_axes=several)
+    rows = (CAPACITY, len(METRICS)) if replicas is None else (CAPACITY, replicas, len(METRICS))
 
     def chunk(state: TrainState, data: Batch, where: Array, seed_key: Array, steps: Array) -> tuple[TrainState, Array]:
         def body(i: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
@@ -126,5 +128,5 @@ def _chunk(
         trained: tuple[TrainState, Array] = jax.lax.fori_loop(0, steps, body, (state, jnp.zeros(rows)))
         return trained
 
-    orders = (count,) if seeds is None else (len(seeds), count)
+    orders = (count,) if replicas is None else (replicas, count)
     return chunk, devices.place(np.zeros(() if streamed else orders, np.int32))

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from sparring.data import batches
 from sparring.data.selection import ManyImages, aligned, select
 from sparring.gan.batch import Batch
+from sparring.gan.gan import BatchPlan
 from sparring.gan.randomness import random_key, step_keys
-from sparring.recipes.recipe import Recipe
 from sparring.system.numerics import in_thread
 from sparring.training import memory, processes
 from sparring.training.devices import Devices
@@ -64,11 +64,11 @@ class Feed(Protocol):
 class Order:
     """The places of the images in each batch: a function of seed and step, as in the compiled chunk."""
 
-    def __init__(self, recipe: Recipe, count: int, seeds: Sequence[int] | None = None) -> None:
-        """For `count` images, and the seed of the recipe or of several replicas."""
-        self._name, self._count, self._batch = recipe.data_order, count, recipe.reals_per_step
-        self._replicas = seeds is not None
-        self._seeds = [recipe.seed] if seeds is None else list(seeds)
+    def __init__(self, plan: BatchPlan, count: int, seed: int | Sequence[int]) -> None:
+        """For `count` images, and the seed of a run or those of several replicas."""
+        self._name, self._count, self._batch = plan.order, count, plan.real
+        self._replicas = not isinstance(seed, int)
+        self._seeds = [seed] if isinstance(seed, int) else list(seed)
         self._keys = [np.asarray(jax.random.key_data(random_key(seed, "steps"))) for seed in self._seeds]
         self._no_orders = np.zeros((len(self._seeds), 1), np.int32)
         self.permutation = lru_cache(maxsize=1)(self._permutation)  # sorting takes about 30 ms
@@ -211,10 +211,10 @@ def _on_cpu() -> Any:
 # ------------------------------------------------------------------------------------------------ which of the two
 
 
-def steps_in_window(
-    images: ManyImages, recipe: Recipe, used: Devices, mebibytes: int | None, replicas: int = 1
-) -> int | None:
+def steps_in_window(images: ManyImages, batch: int, steps: int, used: Devices, mebibytes: int | None) -> int | None:
     """The steps of one window; None if all images may stay on the devices. The same in all processes.
+
+    `batch` is the number of real images of a step, of all replicas together, `steps` the length of the training.
 
     They may stay if they take at most `mebibytes`, or, if that is None, at most `memory.room`.
     """
@@ -224,13 +224,13 @@ def steps_in_window(
     if not known or images.size <= min(known):
         return None
     both = min(known) if mebibytes is not None else min(min(known), WINDOW_BYTES)
-    step = replicas * recipe.reals_per_step * images.size // len(images)
-    return max(1, min(both // 2 // step, recipe.steps))
+    step = batch * images.size // len(images)
+    return max(1, min(both // 2 // step, steps))
 
 
-def words(images: ManyImages, recipe: Recipe, steps: int, replicas: int = 1) -> str:
+def words(images: ManyImages, batch: int, steps: int) -> str:
     """A line for the user."""
-    window = steps * replicas * recipe.reals_per_step * images.size // len(images)
+    window = steps * batch * images.size // len(images)
     return (
         f"the {images.size / MIB:,.0f} MiB of images do not stay on the device: they are streamed there in windows of "
         f"{steps:,} step{'s'[: steps > 1]}, {window / MIB:,.0f} MiB each"

@@ -7,7 +7,6 @@ from jax import Array
 from numpy.typing import NDArray
 
 from sparring.data.classes import grid_labels
-from sparring.gan.gan import Latents
 from sparring.gan.randomness import random_key
 from sparring.gan.state import TrainState
 from sparring.images import Images, grid, grid_scale, some_places, to_uint8
@@ -23,8 +22,7 @@ class SampleGrids:
         self._setup, self._columns, self._rows = setup, recipe.grid_columns, recipe.grid_rows
         self._labels = grid_labels(classes, recipe.grid_columns) if classes else None
         count = recipe.grid_rows * recipe.grid_columns if self._labels is None else len(self._labels)
-        latents = Latents(recipe.latent_size, recipe.latent_std)
-        self._noise = latents.draw(random_key(recipe.seed, "grid"), count)
+        self._noise = setup.gan.latents.draw(random_key(recipe.seed, "grid"), count)
 
     def draw(self, state: TrainState) -> Array:
         """Images of the fixed noise (N, H, W, C) in [-1, 1]."""

@@ -144,19 +144,18 @@ def _prepare(sessions: Sequence[Session], stop: Stop, replicas: bool) -> _Group 
         for session in sessions:
             session.sample_real()
             session.sample()
-    seeds = [session.recipe.seed for session in sessions] if replicas else None
+    seed = [session.recipe.seed for session in sessions] if replicas else first.recipe.seed
     state = stack_states([session.state for session in sessions]) if replicas else first.state
-    feed = first.setup.feed(first.recipe, seeds)
+    feed = first.setup.feed(seed, first.recipe.steps)
     chunk = unless_stopped(
         heeded,
         partial(
             compile_chunk,
             first.gan,
-            first.recipe,
             state,
             feed.data,
+            seed,
             first.setup.devices,
-            seeds=seeds,
             streamed=feed.streamed,
         ),
     )

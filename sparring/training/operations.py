@@ -40,14 +40,13 @@ def step_operations(recipe: Recipe, image_shape: ImageShape) -> int:
     """Floating-point operations of one step of a recipe on images of a shape."""
     gan = make_gan(recipe, image_shape, CLASSES)
     state = jax.eval_shape(lambda key: init_state(gan, key), random_key(0, "weights"))
-    labels = jnp.zeros(recipe.reals_per_step, jnp.int32) if gan.classes else None
-    real = Batch(_numbers(recipe.reals_per_step, *image_shape), labels)
-    noise = _numbers(recipe.reals_per_step, recipe.latent_size)
-    fresh = _numbers(recipe.batch_size, recipe.latent_size)
-    reuse = recipe.generator_noise == "reuse"
+    plan, latent_size = gan.batches, gan.latents.size
+    labels = jnp.zeros(plan.real, jnp.int32) if gan.classes else None
+    real = Batch(_numbers(plan.real, *image_shape), labels)
+    noise, fresh = _numbers(plan.real, latent_size), _numbers(plan.size, latent_size)
 
     def step(state: TrainState, real: Batch, noise: Array, fresh: Array) -> tuple[TrainState, Array]:
-        return train_step(gan, state, real, noise, noise if reuse else fresh, jax.random.key(0))
+        return train_step(gan, state, real, noise, noise if plan.reuse_noise else fresh, jax.random.key(0))
 
     with _direct_convolutions():
         return count_operations(step, state, real, noise, fresh)

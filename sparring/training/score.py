@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from typing import Any
 
 from sparring.evaluation.validation_judge import ValidationJudge
-from sparring.gan.gan import Latents
 from sparring.runs.run import Run
 from sparring.runs.run_images import load_split
 from sparring.runs.trained import load_trained
@@ -29,9 +28,8 @@ def judge(run: Run, report: progress.ReportProgress = progress.silent) -> dict[s
     report("reading the run and its images")
     recipe, trained = run.recipe(), load_trained(run)
     images = load_split(run, recipe)
-    latents = Latents(recipe.latent_size, recipe.latent_std)
     report("features of real images")
-    judging = ValidationJudge(trained.gan, latents, recipe.seed, images)
+    judging = ValidationJudge(trained.gan, recipe.seed, images)
     report("judging 1,000 samples")
     found = judging.judge(trained.state)
     report("error of the distance")

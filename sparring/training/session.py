@@ -70,7 +70,7 @@ class Session:
     @property
     def epoch(self) -> int:
         """Steps of an epoch, whole batches only."""
-        return len(self.setup.images.training.images) // self.recipe.reals_per_step
+        return len(self.setup.images.training.images) // self.gan.batches.real
 
     @property
     def local_state(self) -> TrainState:

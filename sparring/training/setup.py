@@ -42,15 +42,13 @@ class Setup:
     window_steps: int | None
     """Steps of one window of the images, if they are streamed."""
 
-    def feed(self, recipe: Recipe, seeds: Sequence[int] | None = None) -> Feed:
-        """The feed of one run, or of several replicas at once."""
-        order = Order(recipe, len(self.images.training.images), seeds)
+    def feed(self, seed: int | Sequence[int], steps: int) -> Feed:
+        """The feed of a run of `steps` steps, or of several replicas at once."""
+        order = Order(self.gan.batches, len(self.images.training.images), seed)
         if self.data is not None:
             return ResidentFeed(self.data, order, self.devices)
         assert self.window_steps is not None
-        return StreamedFeed(
-            _examples(self.images.training, self.gan), order, self.window_steps, recipe.steps, self.devices
-        )
+        return StreamedFeed(_examples(self.images.training, self.gan), order, self.window_steps, steps, self.devices)
 
 
 def make_setup(
@@ -76,9 +74,10 @@ def make_setup(
     def draw(state: TrainState, noise: Array, labels: Labels | None) -> Array:
         return gan.generator.apply(state.sampled, state.generator.batch_stats, noise, labels, train=False)[0]
 
-    steps = steps_in_window(training.images, recipe, devices, window, replicas)
+    batch = replicas * gan.batches.real
+    steps = steps_in_window(training.images, batch, recipe.steps, devices, window)
     if steps is not None:
-        reporter.say(words(training.images, recipe, steps, replicas))
+        reporter.say(words(training.images, batch, steps))
     return Setup(
         gan=gan,
         init=init,

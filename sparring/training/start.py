@@ -12,7 +12,6 @@ from jax import Array
 from sparring.errors import CheckpointError
 from sparring.evaluation.monitor import Monitor
 from sparring.evaluation.validation_judge import ValidationJudge
-from sparring.gan.gan import Latents
 from sparring.gan.randomness import random_key
 from sparring.recipes.recipe import Recipe
 from sparring.reports.tensorboard import TensorBoard
@@ -64,7 +63,7 @@ def open_session(
     if rate < 1:
         reporter.say(f"the learning rates are {rate:g} of the recipe's, because the training diverged before")
     make_session = Session if leads else Follower
-    epoch = len(setup.images.training.images) // recipe.reals_per_step
+    epoch = len(setup.images.training.images) // setup.gan.batches.real
     return make_session(
         run=run,
         recipe=recipe,
@@ -75,7 +74,7 @@ def open_session(
             grid_every=recipe.grid_every,
             log_every=recipe.log_every,
             judge_every=recipe.judge_every,
-            shuffle_every=epoch if recipe.data_order == "shuffle" else None,
+            shuffle_every=epoch if setup.gan.batches.order == "shuffle" else None,
         ),
         grids=SampleGrids(setup, recipe),
         other_grids=leads and run.recipe().grid_every != recipe.grid_every,
@@ -95,8 +94,7 @@ def _monitor(run: Run, recipe: Recipe, setup: Setup, reporter: Reporter) -> Moni
     """What judges the run while it trains; None without enough validation images."""
     if not setup.images.can_judge:
         return None
-    latents = Latents(recipe.latent_size, recipe.latent_std)
-    make_judge = partial(ValidationJudge, setup.gan, latents, recipe.seed, setup.images)
+    make_judge = partial(ValidationJudge, setup.gan, recipe.seed, setup.images)
     return Monitor(run, make_judge, recipe.judge_every, reporter.say, setup.images.training.images.size)
 
 

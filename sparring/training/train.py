@@ -18,7 +18,8 @@ from sparring import data
 from sparring.data.validation import SplitImages, split_images
 from sparring.errors import DataError, SparringError, TrainingDiverged, UsageError
 from sparring.recipes import DEFAULT, arguments, recipe_called
-from sparring.recipes.recipe import FEW_IMAGES, Recipe
+from sparring.recipes.recipe import Recipe
+from sparring.recipes.settings import FEW_IMAGES
 from sparring.runs import checkpoint
 from sparring.runs import generator as sampling
 from sparring.runs.environment import describe
@@ -237,7 +238,7 @@ def load_images(recipe: Recipe, strict: bool = False, run: Run | None = None) ->
         images = load_split(run, recipe, strict)
     else:
         whole = data.load(recipe.data, shaping=data.shaping_of(recipe), strict=strict)
-        images = split_images(whole, recipe.held_out)
+        images = split_images(whole, recipe.validation)
     images.whole.refuse_alike()
     if recipe.conditional and len(images.whole.class_names) < 2:
         raise DataError(f"{recipe.data} has no classes, which a conditional recipe needs")

@@ -23,7 +23,7 @@ from sparring.data.classes import Labels, grid_labels, usual_labels
 from sparring.files.untrusted import open_plain
 from sparring.gan.gan import Latents as LatentPrior
 from sparring.gan.randomness import random_key
-from sparring.images import Images, grid_scale, to_uint8
+from sparring.images import LEVELS_PER_UNIT, Images, from_uint8, grid_scale, to_uint8
 from sparring.networks import Network, Params
 from sparring.networks.batched import batched
 from sparring.runs import checkpoint
@@ -98,7 +98,7 @@ class Explorer:
         shown = grid_labels(len(self.classes), recipe.grid_columns) if self.classes else None
         self.background = _background(to_uint8(self._samples) if real is None else real)
         """The median pixel (C,) of the images' edges."""
-        self._real_logits = None if real is None else np.sort(self._logits(_from_uint8(real), shown))
+        self._real_logits = None if real is None else np.sort(self._logits(from_uint8(real), shown))
         self.directions, self.strengths = self._principal_directions()
         self._search = jax.jit(self._search_steps, donate_argnums=0)
         empty = np.zeros(self.trained.image_shape, np.uint8)  # compiles everything before the first request
@@ -112,7 +112,7 @@ class Explorer:
 
     def discriminate(self, image: NDArray[np.uint8], label: int | None = None) -> DiscriminatorOutput:
         """Run the discriminator on an image (H, W, C). Without a label it is judged as its `likeliest_class`."""
-        value = _from_uint8(image)
+        value = from_uint8(image)
         label = self.likeliest_class(image) if label is None else label
         logit, gradient = self._logit_and_gradient(self._discriminator, value, self._repeated(label, 1))
         gradient = np.asarray(gradient, np.float32).sum(axis=-1)
@@ -129,7 +129,7 @@ class Explorer:
         if not self.classes:
             return 0
         labels = np.arange(len(self.classes), dtype=np.int32)
-        repeated = np.broadcast_to(_from_uint8(image), (len(labels), *image.shape))
+        repeated = np.broadcast_to(from_uint8(image), (len(labels), *image.shape))
         return int(self._logits(repeated, labels).argmax())
 
     def nearest(self, image: NDArray[np.uint8], label: int | None = None) -> Nearest:
@@ -137,7 +137,7 @@ class Explorer:
 
         The search starts from several of the nearest samples, because the difference has local minima.
         """
-        target = _from_uint8(image)
+        target = from_uint8(image)
         label = self.likeliest_class(image) if label is None else label
         samples = self._samples if not self.classes else self._values(self._latents, self._repeated(label, COMPARED))
         differences = ((samples - target) ** 2).mean(axis=(1, 2, 3))
@@ -154,7 +154,7 @@ class Explorer:
         return Nearest(
             latent=found[place],
             image=to_uint8(made[place]),
-            difference=float(np.sqrt(differences[place]) * 127.5),
+            difference=float(np.sqrt(differences[place]) * LEVELS_PER_UNIT),
         )
 
     # -------------------------------------------------------------------------------------------- the networks
@@ -232,10 +232,6 @@ def _inference(network: Network) -> Any:
 
 def _search_optimizer() -> optax.GradientTransformation:
     return optax.adam(SEARCH_RATE)
-
-
-def _from_uint8(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return images.astype(np.float32) / np.float32(127.5) - 1
 
 
 def _background(images: Images) -> NDArray[np.uint8]:

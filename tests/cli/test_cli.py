@@ -142,8 +142,14 @@ REFUSED = [
     ("sweep --generator-optimizer.learning-rate 1e-5:1e-3", "learning_rate has a range.*--trials 20"),
     ("sweep --seed 0,1 --trials 0", "the number of trials must lie between 1 and 1,000, not 0"),
     ("sweep --seed 0,1 --data minst", "'minst' is not a data set.*did you mean 'mnist'?"),
-    ("sweep mlp-256 --seed 0,1 --data {digits}", "needs 50 of them or more; held_out 0.04 of 200 images is 8"),
-    ("sweep mlp-256 --seed 0,1 --data {digits} --held-out 0.3 --out {run}", "{run} is neither empty nor a sweep"),
+    (
+        "sweep mlp-256 --seed 0,1 --data {digits}",
+        "needs 50 of them or more; validation 0.04 of 200 images is 8",
+    ),
+    (
+        "sweep mlp-256 --seed 0,1 --data {digits} --validation 0.3 --out {run}",
+        "{run} is neither empty nor a sweep",
+    ),
     ("sweep --resume {tmp}", "{tmp} is not a sweep of Sparring: it has no sweep.json"),
     ("sweep --resume {tmp} --seed 0,1", "--resume.*leave out --seed"),
     ("sweep mlp-256 --resume {tmp}", "--resume.*leave out mlp-256"),

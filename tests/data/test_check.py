@@ -50,7 +50,7 @@ def test_everything_is_printed(tmp_path: Path, capsys: Printed) -> None:
     assert any(line.startswith("dog/cut.png: damaged: ") for line in lines)
     assert "1 other files or hidden folders ignored" in lines
     assert "the contact sheet: contact-sheet.png" in lines
-    assert lines[-1] == ("Train on them: sparring train quick --data 'my pets' --size 48 --held-out 0.2")
+    assert lines[-1] == ("Train on them: sparring train quick --data 'my pets' --size 48 --validation 0.2")
 
 
 def test_json_has_all(tmp_path: Path, capsys: Printed) -> None:
@@ -63,7 +63,15 @@ def test_json_has_all(tmp_path: Path, capsys: Printed) -> None:
     assert sum(size["images"] for size in found["sizes"]) == 62
     assert found["problems"] == [{"file": f"bad/{i:02d}.png", "reason": "it is empty"} for i in range(30)]
     assert found["duplicates"] == [["dog/0.png", "dog/same 0.bmp", "dog/same 1.bmp"]]
-    assert shlex.split(found["command"])[4:] == ["my pets", "--size", "20", "--channels", "gray", "--held-out", "0.2"]
+    assert shlex.split(found["command"])[4:] == [
+        "my pets",
+        "--size",
+        "20",
+        "--channels",
+        "gray",
+        "--validation",
+        "0.2",
+    ]
     main(["data", "check", "my pets"])
     text = capsys.readouterr().out
     assert text.count("it is empty") == 20
@@ -96,7 +104,7 @@ def test_named_sets_and_idx_files(digits: Path, capsys: Printed) -> None:
     assert main(["data", "check", str(digits), "--size", "32"]) == 0
     text = capsys.readouterr().out
     assert "200 images, trained on at 32 x 32 in gray" in text
-    assert text.splitlines()[-1].endswith(f"--data {digits} --size 32 --held-out 0.2")
+    assert text.splitlines()[-1].endswith(f"--data {digits} --size 32 --validation 0.2")
 
 
 UNTRAINABLE: dict[str, tuple[dict[str, bytes], str]] = {
@@ -155,10 +163,10 @@ def test_help_is_there(capsys: Printed) -> None:
 @pytest.mark.parametrize(
     ("count", "shaping", "expected"),
     [
-        (2, Shaping(), ["--size", "28", "--held-out", "0.2", "--batch-size", "2"]),
-        (5, Shaping(), ["--size", "28", "--held-out", "0.2", "--batch-size", "4"]),
-        (40, Shaping(64), ["--size", "64", "--held-out", "0.2"]),
-        (40, Shaping(fit="pad"), ["--size", "48", "--fit", "pad", "--held-out", "0.2"]),
+        (2, Shaping(), ["--size", "28", "--validation", "0.2", "--batch-size", "2"]),
+        (5, Shaping(), ["--size", "28", "--validation", "0.2", "--batch-size", "4"]),
+        (40, Shaping(64), ["--size", "64", "--validation", "0.2"]),
+        (40, Shaping(fit="pad"), ["--size", "48", "--fit", "pad", "--validation", "0.2"]),
     ],
 )
 def test_the_command_fits_small_sets(count: int, shaping: Shaping, expected: list[str], tmp_path: Path) -> None:

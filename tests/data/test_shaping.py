@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparring.data.pictures.shaping import LARGEST_OWN, Shaping, choose_size, shape
-from sparring.recipes.recipe import Channels, Fit
+from sparring.recipes.settings import Channels, Fit
 
 FITS: list[Fit] = ["crop", "pad", "stretch"]
 

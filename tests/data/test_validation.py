@@ -51,9 +51,9 @@ def test_it_is_the_same_every_time() -> None:
 
 
 def test_mnist_leaves_2400() -> None:
-    from sparring.recipes.recipe import HELD_OUT
+    from sparring.recipes.settings import VALIDATION_SHARE
 
-    split = split_images(numbered(60_000), HELD_OUT)
+    split = split_images(numbered(60_000), VALIDATION_SHARE)
     assert (len(split.training.images), split.validation_count) == (57_600, 2_400)
 
 

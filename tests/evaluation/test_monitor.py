@@ -76,11 +76,11 @@ def test_of_more_images_a_judgement_is_assumed_to_cost_more(clock: Clock) -> Non
 
 @pytest.fixture
 def judged_recipe(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    """The tiny recipe with 60 images held out, judged every 5 steps by the shipped judge, whatever it costs."""
+    """The tiny recipe with 60 validation images, judged every 5 steps by the shipped judge, whatever it costs."""
     monkeypatch.setattr(monitor, "SHARE", 1e9)
     judge = shipped_classifier("mnist")
     monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: judge)
-    return tiny_recipe.replace(held_out=0.3, judge_every=5, log_every=5, batch_size=10)
+    return tiny_recipe.replace(validation=0.3, judge_every=5, log_every=5, batch_size=10)
 
 
 def events(run: Run, kind: str) -> list[dict[str, Any]]:
@@ -102,7 +102,7 @@ def test_a_run_is_judged_at_every_due_step_and_the_best_state_is_kept(judged_rec
     assert sampling.load(run.path, best=True).description["trained"]["step"] == best["step"]
     for event in judged:
         assert sum(event["histogram"]) == validation_judge.SAMPLES
-        assert event["measure"] == "kernel"  # 60 held-out images are too few for the Frechet distance
+        assert event["measure"] == "kernel"  # 60 validation images are too few for the Frechet distance
         assert 0 <= event["variation"] <= 1 and 0 <= event["right_fake"] <= 1
 
 
@@ -130,15 +130,15 @@ def test_a_resumed_run_is_judged_as_if_never_stopped(judged_recipe: Recipe, tmp_
     ]
 
 
-def test_the_held_out_images_are_never_trained_on(
+def test_the_validation_images_are_never_trained_on(
     judged_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
     compile_chunk = chunks.compile_chunk
 
-    def spy(gan: Any, recipe: Any, state: Any, images: Any, devices: Any, **how: Any) -> Any:
+    def spy(gan: Any, state: Any, images: Any, *how: Any, **other: Any) -> Any:
         seen.append(len(images.images))
-        return compile_chunk(gan, recipe, state, images, devices, **how)
+        return compile_chunk(gan, state, images, *how, **other)
 
     monkeypatch.setattr(loop, "compile_chunk", spy)
     training.train(judged_recipe, out=tmp_path / "run")

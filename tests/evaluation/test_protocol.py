@@ -41,7 +41,7 @@ def real() -> RealImages:
     split = split_images(whole, 0.3)
     training, unseen = split.training, split.validation
     assert unseen is not None
-    return RealImages("digits", whole.checksum(), training, unseen, "held-out", None)
+    return RealImages("digits", whole.checksum(), training, unseen, "validation", None)
 
 
 def verdict_on(samples: Images, real: RealImages, extractor: Extractor, told: Discrimination | None = None) -> Verdict:
@@ -58,7 +58,7 @@ def printed(count: int, seed: int) -> Images:
 
 def test_without_test_images_the_validation_images_are_used_and_a_notice_says_so(digits: Path) -> None:
     real = real_images(str(digits), 0.3)
-    assert (real.split, len(real.training.images), len(real.unseen.images)) == ("held-out", 140, 60)
+    assert (real.split, len(real.training.images), len(real.unseen.images)) == ("validation", 140, 60)
     assert "judged against 60 validation images" in (real.notice or "")
     assert real.checksum == data.load(str(digits)).checksum()
 

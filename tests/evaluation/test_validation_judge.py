@@ -15,7 +15,7 @@ from sparring.data.validation import split_images
 from sparring.evaluation import validation_judge
 from sparring.evaluation.features import random_features, shipped_classifier, stacked_classifier
 from sparring.evaluation.validation_judge import FRECHET_LEAST, SAMPLES, ValidationJudge
-from sparring.gan.gan import Latents, make_gan
+from sparring.gan.gan import make_gan
 from sparring.gan.randomness import random_key
 from sparring.gan.state import TrainState, init_state
 from sparring.recipes.recipe import Recipe
@@ -31,8 +31,7 @@ def make_judge(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> MakeJudg
 
     def make(images: ImageSet) -> tuple[ValidationJudge, TrainState]:
         gan = make_gan(tiny_recipe, (28, 28, 1))
-        latents = Latents(tiny_recipe.latent_size, tiny_recipe.latent_std)
-        judging = ValidationJudge(gan, latents, 0, split_images(images, 0.5))
+        judging = ValidationJudge(gan, 0, split_images(images, 0.5))
         return judging, init_state(gan, random_key(0, "weights"))
 
     return make
@@ -83,8 +82,7 @@ def test_of_a_thousand_classes_the_modes_are_counted(
     monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: stacked_classifier())
     images = stack(data.load(str(digits)), 400, seed=0)
     gan = make_gan(tiny_recipe, (28, 28, 3))
-    latents = Latents(tiny_recipe.latent_size, tiny_recipe.latent_std)
-    made = ValidationJudge(gan, latents, 0, split_images(images, 0.5))
+    made = ValidationJudge(gan, 0, split_images(images, 0.5))
     values = made.judge(init_state(gan, random_key(0, "weights")))
     assert values["modes"] < 10 < 100 < values["modes_real"] <= 200
     assert "variation" not in values and "histogram" not in values

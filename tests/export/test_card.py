@@ -83,7 +83,7 @@ def test_a_card_of_the_current_folder_is_whole(
     pictures = tmp_path / "cats"
     save_images(pictures, np.random.default_rng(0).integers(0, 256, (100, 28, 28, 1), dtype=np.uint8), 8)
     monkeypatch.chdir(pictures)
-    recipe = tiny_recipe.replace(data=".", held_out=0.25, steps=2, batch_size=10, judge_every=0)
+    recipe = tiny_recipe.replace(data=".", validation=0.25, steps=2, batch_size=10, judge_every=0)
     run = training.train(recipe, out=tmp_path / "run", reporter=Silence())
     export.export(run.path, "safetensors", out=tmp_path / "card")
     text = (tmp_path / "card" / "README.md").read_text()

@@ -64,7 +64,7 @@ def test_measured_scores_are_on_the_card_while_they_hold(
     tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: shipped_classifier("mnist"))
-    recipe = tiny_recipe.replace(held_out=0.4, steps=4, batch_size=10)
+    recipe = tiny_recipe.replace(validation=0.4, steps=4, batch_size=10)
     run = training.train(recipe, out=tmp_path / "run", reporter=Silence())
     measuring.measure(run.path, count=20)
     cards = [tmp_path / "measured", tmp_path / "trained on"]

@@ -95,7 +95,7 @@ def moved(states: list[TrainState], network: str = "discriminator") -> Any:
 
 
 def test_the_ema_is_that_of_the_params_and_samples_come_from_it() -> None:
-    states = trained(small(average_half_life=7.0), 4)
+    states = trained(small(ema_half_life=7.0), 4)
     expected = states[0].generator.params
     for i, state in enumerate(states[1:]):
         expected = mixed(0.5 ** (1 / min(7.0, 0.05 * (i + 1))), expected, state.generator.params)

@@ -48,7 +48,7 @@ def test_the_canary_is_heard(here: Path, canary: Path) -> None:
 @installed
 def test_the_page_beside_a_training_runs_nothing_from_here(here: Path, canary: Path, digits: Path) -> None:
     assert PROGRAM is not None
-    words = ["--steps", "2", "--batch-size", "10", "--held-out", "0", "--data", str(digits), "--out", "run"]
+    words = ["--steps", "2", "--batch-size", "10", "--validation", "0", "--data", str(digits), "--out", "run"]
     said = run(here, PROGRAM, "train", "mlp-256", "--watch", *words)
     assert "http://127.0.0.1:" in said and Run(here / "run").ended() == "finished"
     assert not canary.exists()
@@ -94,7 +94,18 @@ def test_the_folder_of_the_package_comes_last(monkeypatch: pytest.MonkeyPatch) -
 def test_no_command_runs_anything_from_here(here: Path, canary: Path, tiny_run: Run, digits: Path) -> None:
     assert PROGRAM is not None
     shutil.copytree(tiny_run.path, here / "run")
-    small = ["--batch-size", "10", "--held-out", "0.3", "--data", str(digits), "--grid-rows", "2", "--steps", "4"]
+    small = [
+        "--batch-size",
+        "10",
+        "--validation",
+        "0.3",
+        "--data",
+        str(digits),
+        "--grid-rows",
+        "2",
+        "--steps",
+        "4",
+    ]
     for words in (
         ["--help"],
         ["recipes"],

@@ -19,7 +19,7 @@ from sparring.runs.run import Run
 
 WORDS = [
     "mlp-256", "--generator.hidden", "8", "--discriminator.hidden", "8", "--batch-size", "20", "--judge-every", "0",
-    "--held-out", "0", "--log-every", "5", "--grid-every", "10", "--steps", "60", "--checkpoint-seconds", "0",
+    "--validation", "0", "--log-every", "5", "--grid-every", "10", "--steps", "60", "--checkpoint-seconds", "0",
 ]  # fmt: skip
 SMALL, LARGE = 700_000, 50_000_000
 """Bytes. A checkpoint of these networks has 180,000: two of them and a third in the making have room in neither."""

@@ -44,7 +44,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 def the_recipe() -> Recipe:
     """What they were all made with."""
     small = {"generator.hidden": (6,), "discriminator.hidden": (6,)}
-    every = {"grid_every": 10, "log_every": 5, "judge_every": 0, "held_out": 0.0}
+    every = {"grid_every": 10, "log_every": 5, "judge_every": 0, "validation": 0.0}
     grids = {"grid_rows": 1, "grid_columns": 2}
     sizes = {"batch_size": 8, "steps": 20, "latent_size": 4}
     return named_recipe("mlp-256").replace(data="pictures.npz", **sizes, **every, **grids, **small)

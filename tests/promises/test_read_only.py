@@ -22,8 +22,8 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def trained(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run with held-out images to be judged by."""
-    recipe = tiny_recipe.replace(held_out=0.3, steps=10)
+    """A run with validation images to be judged by."""
+    recipe = tiny_recipe.replace(validation=0.3, steps=10)
     return training.train(recipe, out=tmp_path_factory.mktemp("trained") / "run", reporter=Silence())
 
 

@@ -38,7 +38,7 @@ def test_quick_is_the_default() -> None:
 @pytest.mark.ci
 def test_a_hundred_steps_bring_the_samples_nearer(digits: Path, tmp_path: Path) -> None:
     """The distance of the features' means falls to less than half, of that between noise and the data."""
-    recipe = named_recipe("quick").replace(data=str(digits), steps=100, batch_size=32, grid_every=100, held_out=0.0)
+    recipe = named_recipe("quick").replace(data=str(digits), steps=100, batch_size=32, grid_every=100, validation=0.0)
     run = sparring.train(recipe, out=tmp_path / "run")
     images = sparring.load(run.path).sample(200, seed=0)
     first = sparring.train(replace(recipe, steps=1), out=tmp_path / "first")

@@ -35,7 +35,7 @@ USUAL = {name: about for name, about in MEASURES.items() if name not in ("modes"
 @pytest.fixture(scope="module")
 def trained(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A tiny run with 60 validation images of 200. Do not write into it."""
-    recipe = tiny_recipe.replace(held_out=0.3)
+    recipe = tiny_recipe.replace(validation=0.3)
     return training.train(recipe, out=tmp_path_factory.mktemp("measured") / "run", reporter=Silence())
 
 
@@ -89,7 +89,7 @@ def test_samples_of_a_run_taken_elsewhere_get_the_same_numbers(
     """The numbers are the same for a run, for its samples in a file, and for its samples in a folder."""
     samples = sampling.load(run.path).sample(100, seed=0)
     of_run = measuring.measure(run.path, count=100)
-    share = validation.split_images  # the run held out 30%, samples are judged as if 4% had been
+    share = validation.split_images  # 30% are validation images, samples are judged as if 4% had been
     for name in ("samples.npz", "pictures"):
         save_images(tmp_path / name, samples, 10)
         with pytest.MonkeyPatch.context() as patch:
@@ -125,7 +125,7 @@ def test_a_run_whose_data_have_changed_is_not_judged_by_them(run: Run, digits: P
 
 def test_judged_against_other_images_copies_are_still_of_its_own(run: Run, tmp_path: Path) -> None:
     """A generator that copies its training images is detected, whatever its samples are compared with."""
-    own = protocol.real_images(run.recipe().data, run.recipe().held_out)
+    own = protocol.real_images(run.recipe().data, run.recipe().validation)
     others = np.random.default_rng(1).integers(0, 256, (300, 28, 28, 1)).astype(np.uint8)
     np.savez(tmp_path / "others.npz", images=others, labels=np.arange(300) % 10)
     repeated = own.training.images[np.arange(100)]
@@ -250,7 +250,7 @@ def test_seeds_of_one_recipe_become_one_line_with_mean_and_spread(run: Run, caps
     ("changes", "words"),
     [
         ({"extractor": {"sha256": "f" * 64}}, "was judged by the mnist judge (892351f660cc), but"),
-        ({"data": {"checksum": "f" * 64}}, "was judged against the held-out images of"),
+        ({"data": {"checksum": "f" * 64}}, "was judged against the validation images of"),
         ({"data": {"split": "test"}}, "judged against the test images of"),
         ({"samples": 50}, "100 samples"),
     ],
@@ -284,7 +284,7 @@ def test_measure_prints_the_table_and_where_the_page_is(run: Run, capsys: pytest
     out = capsys.readouterr().out
     for about in USUAL.values():
         assert about.title in out
-    assert "100 samples against 60 held-out images of" in out
+    assert "100 samples against 60 validation images of" in out
     assert "the mnist judge (892351f660cc)" in out and "99.62% of the test images" in out
     assert f"the report: {run.report}" in out
 

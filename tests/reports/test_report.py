@@ -450,7 +450,7 @@ def test_the_headline(verdict: Verdict, samples: Images, real: RealImages) -> No
     [
         ({"subject": {"best": True}}, "the best checkpoint of the training, after 35 s of training"),
         ({"subject": {"seconds": None}}, "Checkpoint the last checkpoint Path"),
-        ({"data": {"split": "held-out"}}, "90 validation images of digits"),
+        ({"data": {"split": "validation"}}, "90 validation images of digits"),
     ],
 )
 def test_what_was_judged(

@@ -60,7 +60,7 @@ def test_other_images_at_the_same_relative_place_are_passed_over(
     monkeypatch.chdir(tmp_path)
     assert load(run).checksum() == checksum(run)
     assert rejection_sampling.training_images(run).class_names
-    real = measuring._own_images(run, run.recipe().replace(held_out=0.5))
+    real = measuring._own_images(run, run.recipe().replace(validation=0.5))
     assert real.checksum == checksum(run) and real.name == "pics"
 
 

@@ -80,7 +80,7 @@ def test_every_setting_can_be_read_back_as_it_is_written(name: str) -> None:
         ({"seed": (3,)}, "there is nothing to try"),
         ({"seed": ()}, "seed needs a list of values to try"),
         ({"data": ("mnist", "fashion-mnist")}, "data cannot be swept: runs judged by different images"),
-        ({"held_out": Range(0.1, 0.2)}, "held_out cannot be swept"),
+        ({"validation": Range(0.1, 0.2)}, "validation cannot be swept"),
         ({RATE: (0.1, 1, 1.0)}, f"{RATE} has 1.0 twice"),
         ({RATE: Range(1e-3, 1e-5)}, f"the range of {RATE} should go up, not from 0.001 to 1e-05"),
         ({RATE: Range(1.0, math.inf)}, "should go up"),

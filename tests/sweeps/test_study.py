@@ -32,10 +32,10 @@ RATE = "generator_optimizer.learning_rate"
 
 @pytest.fixture
 def recipe(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    """The tiny recipe with 60 of the 200 digits held out, judged by the shipped judge."""
+    """The tiny recipe with 60 of the 200 digits as validation images, judged by the shipped judge."""
     judge = shipped_classifier("mnist")
     monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: judge)
-    return tiny_recipe.replace(held_out=0.3, steps=10)
+    return tiny_recipe.replace(validation=0.3, steps=10)
 
 
 def runs(path: Path) -> list[Run]:
@@ -208,8 +208,13 @@ def test_ctrl_c_while_a_run_is_finished_off_stops_the_sweep(
 
 def test_what_cannot_be_trained_or_judged_is_refused_before_anything_is_made(recipe: Recipe, tmp_path: Path) -> None:
     for wanted, settings, kind, sentence in (
-        ({"seed": (0, 1)}, {"held_out": 0.0}, RecipeError, r"needs 50 of them or more; held_out 0 of 200 images is 0"),
-        ({"seed": (0, 1)}, {"held_out": 0.2}, RecipeError, r"held_out 0.2 of 200 images is 40"),
+        (
+            {"seed": (0, 1)},
+            {"validation": 0.0},
+            RecipeError,
+            r"needs 50 of them or more; validation 0 of 200 images is 0",
+        ),
+        ({"seed": (0, 1)}, {"validation": 0.2}, RecipeError, r"validation 0.2 of 200 images is 40"),
         ({"batch_size": (20, 141)}, {}, DataError, r"holds 140 images to train on, but a step takes 141"),
         ({"batch_size": (20, 0)}, {}, RecipeError, r"the trial with batch_size 0 is impossible: batch_size must be"),
         ({"batch_sise": (20, 10)}, {}, RecipeError, r"has no setting 'batch_sise'; did you mean 'batch_size'"),
@@ -235,7 +240,7 @@ def test_without_optuna_one_is_told_what_to_install(
 @pytest.fixture
 def words(digits: Path, tmp_path: Path) -> list[str]:
     options = (
-        "mlp-256 --held-out 0.3 --batch-size 10 --log-every 10 --grid-every 1000 --grid-rows 2 --grid-columns 2 "
+        "mlp-256 --validation 0.3 --batch-size 10 --log-every 10 --grid-every 1000 --grid-rows 2 --grid-columns 2 "
         "--discriminator.hidden 8 --steps 1500 --data-order replacement --generator.hidden 8,8-16 "
         "--generator-optimizer.learning-rate=1e-3,3e-3"
     )

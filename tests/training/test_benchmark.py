@@ -84,13 +84,13 @@ def test_replicas_are_measured_together() -> None:
 @pytest.mark.parametrize(
     ("changes", "same"),
     [
-        ({"seed": 1, "steps": 5, "r1": 0.5, "generator_optimizer.learning_rate": 1e-4, "average_half_life": 9.0}, True),
+        ({"seed": 1, "steps": 5, "r1": 0.5, "generator_optimizer.learning_rate": 1e-4, "ema_half_life": 9.0}, True),
         ({"batch_size": 8}, False),
         ({"discriminator_steps": 2}, False),
         ({"r2": 0.0}, False),
         ({"loss": "hinge"}, False),
         ({"discriminator.channels": 8}, False),
-        ({"average_half_life": 0.0}, False),
+        ({"ema_half_life": 0.0}, False),
     ],
 )
 def test_what_a_step_has_to_do_follows_from_networks_batches_and_penalties(changes: dict[str, Any], same: bool) -> None:

@@ -70,7 +70,7 @@ NORMALISED = "mlp-sgd"
 
 def small(name: str, digits: Path, **changes: Any) -> Recipe:
     """The recipe with narrow networks, on few digits, all trained on."""
-    settings = {"data": str(digits), "grid_every": 10, "log_every": 5, "held_out": 0.0, "judge_every": 0}
+    settings = {"data": str(digits), "grid_every": 10, "log_every": 5, "validation": 0.0, "judge_every": 0}
     return named_recipe(name).replace(**(settings | SMALL.get(name, {}) | changes))
 
 
@@ -131,7 +131,7 @@ def shared_steps(name: str, digits: Path) -> dict[str, Any]:
         state = devices.place(jax.jit(lambda key: init_state(gan, key))(random_key(0, "weights")))
         placed = Batch(jnp.asarray(devices.place(images)))
         permutation = devices.place(batches.permutation(random_key(0, "permutations"), 0, len(images)))
-        chunk = compile_chunk(gan, recipe, state, placed, devices)
+        chunk = compile_chunk(gan, state, placed, 0, devices)
         for length in (3, STEPS - 3):
             state, rows = chunk(state, placed, permutation, length)
         program = inspect.getclosurevars(chunk).nonlocals["compiled"].as_text()
@@ -264,7 +264,18 @@ def two_processes(folder: Path, digits: Path, place: int, port: int) -> None:
     """What one of two processes does, and leaves in a file; in the end process 1 kills itself."""
     found: dict[str, Any] = {}
     recipe = small("mlp-sgd", digits, steps=STEPS)
-    words = ["train", "mlp-sgd", "--data", str(digits), "--batch-size", "8", "--held-out", "0", "--judge-every", "0"]
+    words = [
+        "train",
+        "mlp-sgd",
+        "--data",
+        str(digits),
+        "--batch-size",
+        "8",
+        "--validation",
+        "0",
+        "--judge-every",
+        "0",
+    ]
     words += ["--generator.hidden", "16", "8", "--discriminator.hidden", "8", "--log-every", "5"]
     meet = ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", "--process", str(place)]
     printed = io.StringIO()

@@ -16,6 +16,7 @@ from sparring.cli.main import main
 from sparring.data import batches
 from sparring.errors import UsageError
 from sparring.gan.batch import Batch
+from sparring.gan.gan import make_gan
 from sparring.recipes.recipe import Recipe
 from sparring.training import feed as windows
 from sparring.training import memory, replicas
@@ -112,7 +113,8 @@ def numbered(count: int) -> NDArray[np.uint8]:
 
 def in_windows(recipe: Recipe, count: int, steps: int, last: int) -> StreamedFeed:
     labels = 2 * np.arange(count, dtype=np.int32)
-    return StreamedFeed(Batch(numbered(count), labels), Order(recipe, count), steps, last, ONE_DEVICE)
+    order = Order(make_gan(recipe, (28, 28, 1)).batches, count, recipe.seed)
+    return StreamedFeed(Batch(numbered(count), labels), order, steps, last, ONE_DEVICE)
 
 
 def walk(feed: StreamedFeed, *ends: int, step: int = 0) -> list[tuple[int, list[list[int]]]]:
@@ -193,27 +195,38 @@ def test_what_goes_wrong_in_the_thread_is_told(tiny_recipe: Recipe, monkeypatch:
 
 def test_a_window_is_half_of_what_was_asked_for(tiny_recipe: Recipe) -> None:
     images = np.zeros((200, 28, 28, 1), np.uint8)  # 153 KiB; a step takes 20
-    assert steps_in_window(images, tiny_recipe, ONE_DEVICE, 154) is None
-    assert steps_in_window(images, tiny_recipe, ONE_DEVICE, 153) == 4
-    assert steps_in_window(images, tiny_recipe, ONE_DEVICE, 153, replicas=2) == 2
-    assert steps_in_window(images, tiny_recipe, ONE_DEVICE, 1) == 1
-    assert steps_in_window(images, tiny_recipe.replace(steps=3), ONE_DEVICE, 153) == 3
+    assert steps_in_window(images, 10, 10, ONE_DEVICE, 154) is None
+    assert steps_in_window(images, 10, 10, ONE_DEVICE, 153) == 4
+    assert steps_in_window(images, 20, 10, ONE_DEVICE, 153) == 2
+    assert steps_in_window(images, 10, 10, ONE_DEVICE, 1) == 1
+    assert steps_in_window(images, 10, 3, ONE_DEVICE, 153) == 3
 
 
 def test_unasked_it_depends_on_the_room_there_is(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.zeros((200, 28, 28, 1), np.uint8)
     for room, steps in ((None, None), (images.size, None), (images.size - 1, 4), (32 * KIB, 1)):
         monkeypatch.setattr(memory, "room", lambda used, room=room: room)
-        assert steps_in_window(images, tiny_recipe, ONE_DEVICE, None) == steps
+        assert steps_in_window(images, 10, 10, ONE_DEVICE, None) == steps
     monkeypatch.setattr(memory, "room", lambda used: images.size - 1)
     monkeypatch.setattr(windows, "WINDOW_BYTES", 64 * KIB)
-    assert steps_in_window(images, tiny_recipe, ONE_DEVICE, None) == 2
+    assert steps_in_window(images, 10, 10, ONE_DEVICE, None) == 2
 
 
 def test_the_command_line_takes_it_and_says_so(
     digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["train", "mlp-256", "--data", str(digits), "--steps", "2", "--grid-every", "2", "--held-out", "0"]
+    words = [
+        "train",
+        "mlp-256",
+        "--data",
+        str(digits),
+        "--steps",
+        "2",
+        "--grid-every",
+        "2",
+        "--validation",
+        "0",
+    ]
     assert main([*words, "--out", str(tmp_path / "run"), "--window", "50"]) == 0
     assert "the 153 KiB of images do not stay on the device".replace("KiB", "MiB") in capsys.readouterr().out
     assert main([*words, "--out", str(tmp_path / "none"), "--window", "0"]) == 2

@@ -66,7 +66,13 @@ def test_each_replica_is_the_run_with_its_seed_alone(three: replicas.Replicas, r
 def test_batch_norm_and_convolutions_have_replicas_too(digits: Path, tmp_path: Path) -> None:
     small = {"generator.channels": (8, 8), "discriminator.channels": (8, 8), "discriminator.dense": 8}
     recipe = named_recipe("dcgan-tanh").replace(
-        data=str(digits), steps=3, batch_size=8, held_out=0.0, judge_every=0, **small, **{"generator.dense": 8}
+        data=str(digits),
+        steps=3,
+        batch_size=8,
+        validation=0.0,
+        judge_every=0,
+        **small,
+        **{"generator.dense": 8},
     )
     done = replicas.train_replicas(2, recipe, out=tmp_path / "x2", reporter=Silence())
     alone = training.train(recipe, seed=1, out=tmp_path / "alone", reporter=Silence())
@@ -227,7 +233,7 @@ def test_finished_replicas_are_judged_and_their_mean_is_told(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(validation_judge, "ready_extractor", lambda _: shipped_classifier("mnist"))
-    judged = recipe.replace(held_out=0.5, steps=10)
+    judged = recipe.replace(validation=0.5, steps=10)
     done = replicas.train_replicas(2, judged, out=tmp_path / "x2", reporter=Silence())
     scores = [about["score"] for about in done.scores]
     assert len(scores) == 2 and scores[0] != scores[1]
@@ -259,7 +265,7 @@ def test_other_settings_are_refused(three: replicas.Replicas, recipe: Recipe) ->
 
 
 def test_the_command(recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["train", "mlp-256", "--data", recipe.data, "--steps", "3", "--held-out", "0", "--replicas", "2"]
+    words = ["train", "mlp-256", "--data", recipe.data, "--steps", "3", "--validation", "0", "--replicas", "2"]
     assert cli.main([*words, "--out", str(tmp_path / "x2")]) == 0
     out = capsys.readouterr().out
     assert out.startswith("2 replicas of mlp-256: 3 steps") and "sparring compare --by-recipe" in out

@@ -55,7 +55,13 @@ SMALLER: dict[str, dict[str, Any]] = {
 
 def small(name: str, digits: Path, **changes: Any) -> Recipe:
     """The recipe, on few digits, with narrow networks; an epoch has about a dozen steps."""
-    settings = {"data": str(digits), "steps": 20, "grid_every": 8, "log_every": 3, "held_out": 0.0} | SMALLER[name]
+    settings = {
+        "data": str(digits),
+        "steps": 20,
+        "grid_every": 8,
+        "log_every": 3,
+        "validation": 0.0,
+    } | SMALLER[name]
     return named_recipe(name).replace(**(settings | changes))
 
 
@@ -111,7 +117,7 @@ def test_the_length_of_the_chunks_does_not_matter(name: str, digits: Path) -> No
         arrays = checkpoint.named_arrays(state)
         return [arrays[key].tobytes() for key in sorted(arrays)], np.concatenate(rows).tobytes()
 
-    chunk = compile_chunk(gan, recipe, begun, examples)
+    chunk = compile_chunk(gan, begun, examples, 0)
     assert trained(6) == trained(1, 1, 1, 1, 1, 1) == trained(2, 4)
     assert trained(6) != trained(5)
 
@@ -361,7 +367,7 @@ def test_two_trainings_of_one_run_are_refused(digits: Path, tmp_path: Path) -> N
 
 def test_too_few_images_for_a_batch_are_refused(digits: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds 192 images .8 more are validation images., but a step takes 201"):
-        sparring.train(small("mlp-256", digits, batch_size=201, held_out=0.04), out=tmp_path)
+        sparring.train(small("mlp-256", digits, batch_size=201, validation=0.04), out=tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------ what is left

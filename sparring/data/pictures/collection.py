@@ -35,7 +35,7 @@ from sparring.data.pictures.store import CHUNK_BYTES, Failed, Shape, Stored, key
 from sparring.data.selection import ManyImages, pieces
 from sparring.data.splits import Part
 from sparring.errors import DataError
-from sparring.recipes.recipe import Channels
+from sparring.recipes.settings import Channels
 from sparring.terminal.output import shell_quoted
 
 MOST_NAMED = 5

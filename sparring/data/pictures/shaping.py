@@ -12,7 +12,8 @@ from PIL import Image
 
 from sparring.data.arrays.ranges import ValueRange
 from sparring.recipes.checks import parse_range
-from sparring.recipes.recipe import Channels, Fit, Recipe
+from sparring.recipes.recipe import Recipe
+from sparring.recipes.settings import Channels, Fit
 
 SIDES = (16, 28, 32, 48, 64, 96, 128)
 """Sides in pixels. Pictures of several sizes get the largest of these that half of them have."""

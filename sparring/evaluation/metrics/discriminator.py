@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from sparring.data.classes import Labels
 from sparring.data.selection import ManyImages
 from sparring.gan.batch import Batch
+from sparring.images import from_uint8
 from sparring.networks import Network, Params
 from sparring.networks.batched import batched
 
@@ -51,8 +51,7 @@ def logits_of(discriminator: Network) -> Callable[[Params, Params, ManyImages, L
 
     @jax.jit
     def apply(params: Params, batch_stats: Params, part: Batch) -> Array:
-        images = part.images.astype(jnp.float32) / 127.5 - 1
-        return discriminator.apply(params, batch_stats, images, part.labels, train=False)[0]
+        return discriminator.apply(params, batch_stats, from_uint8(part.images), part.labels, train=False)[0]
 
     def logits(params: Params, batch_stats: Params, images: ManyImages, labels: Labels | None) -> Logits:
         found: Logits = batched(partial(apply, params, batch_stats), Batch(images, labels), BATCH)

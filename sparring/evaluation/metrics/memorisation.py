@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sparring.data.selection import ManyImages, aligned, pieces, select
 from sparring.evaluation.alarms import COPIES_SHARE
-from sparring.images import Images
+from sparring.images import LEVELS_PER_UNIT, Images, from_uint8
 from sparring.networks.batched import batched
 
 PARTS = 50
@@ -130,7 +130,7 @@ def lookup(training: ManyImages) -> Lookup:
         part = squares.argmin(axis=1)
         places = nearest[np.arange(len(rows)), part]
         distances = _differences(rows, training, places)
-        usual = np.sqrt(np.median(squares, axis=1) / rows.shape[1]) * 127.5
+        usual = np.sqrt(np.median(squares, axis=1) / rows.shape[1]) * LEVELS_PER_UNIT
         return Nearest(places, distances, distances / np.maximum(usual, 1e-9))
 
     return find
@@ -183,11 +183,11 @@ def _nearest_in_parts(rows: Array, block: tuple[Array, Array]) -> tuple[Array, A
     Part p holds the images p, p + P, p + 2 P ... (E, P, D), so that neighbours in the data are in different parts.
     """
     parts, there = block
-    scaled = rows.astype(jnp.float32) / 127.5 - 1
+    scaled = from_uint8(rows)
     lengths = jnp.sum(scaled * scaled, axis=1)
 
     def one(p: Array) -> tuple[Array, Array]:
-        part = parts[:, p].astype(jnp.float32) / 127.5 - 1
+        part = from_uint8(parts[:, p])
         squares = lengths[:, None] + jnp.sum(part * part, axis=1) - 2 * scaled @ part.T
         squares = jnp.where(there[:, p], jnp.maximum(squares, 0), jnp.inf)
         return squares.min(axis=1), squares.argmin(axis=1)

@@ -95,7 +95,7 @@ def run(words: list[str]) -> int:
     else:
         done.print(plain_console())
     if done.stopped:
-        reporter.say(f"Go on with: sparring sweep --resume {shell_quoted(str(done.path))}")
+        reporter.print(f"Go on with: sparring sweep --resume {shell_quoted(str(done.path))}")
         return INTERRUPTED
     return 0
 

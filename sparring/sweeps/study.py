@@ -99,7 +99,7 @@ def sweep(
         setup, notice = _set_up(base, space or {}, trials, draw_seed)
         reporter = live.reporter(transient=True) if reporter is None else reporter
         if notice:
-            reporter.say(notice)
+            reporter.print(notice)
         folder = SweepFolder(Path(out)) if out is not None else _choose_folder(Path(sweeps), setup)
         return _work(folder, setup, reporter, tensorboard, checkpoint_seconds)
 
@@ -125,7 +125,7 @@ def _work(folder: SweepFolder, setup: Setup, reporter: Reporter, tensorboard: bo
     with stop_requests() as stop, at_work(folder) as worker:
         shared = Trials(folder, setup, worker)
         while not stop.requested and (number := shared.claim()) is not None:
-            reporter.say(f"trial {number + 1} of {len(setup.points)}: {point_words(setup.points[number])}")
+            reporter.print(f"trial {number + 1} of {len(setup.points)}: {point_words(setup.points[number])}")
             run = folder.run(number)
             try:
                 training.train(
@@ -140,12 +140,12 @@ def _work(folder: SweepFolder, setup: Setup, reporter: Reporter, tensorboard: bo
                 if run.ended() == "finished":
                     found = _judge_finite(run, reporter)
                     words = distance_words(found["score"], found["error"], found)
-                    reporter.say(f"{run.path.name}: distance {words}, trained for {duration(found['seconds'])}")
+                    reporter.print(f"{run.path.name}: distance {words}, trained for {duration(found['seconds'])}")
                     shared.finish(number, found.pop("score"), **found)
             except (TrainingDiverged, jax.errors.JaxRuntimeError) as error:
                 reason = str(error).strip().partition("\n")[0]
                 shared.fail(number, reason)
-                reporter.say(f"{run.path.name} failed: {reason}")
+                reporter.print(f"{run.path.name} failed: {reason}")
             finally:
                 shared.give_back(number)
         known = shared.all()

@@ -76,7 +76,7 @@ class Plain:
         self.pace = Pace(0, 1)
         self._reported = float("-inf")
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Print one line."""
         self.console.print(printable(text), markup=False, soft_wrap=True)
 
@@ -86,8 +86,8 @@ class Plain:
         self._reported = float("-inf")
         what = recipe.name if replicas == 1 else f"{replicas} replicas of {recipe.name}"
         left = duration((recipe.steps - step) * recipe.milliseconds_per_step * replicas / 1000)
-        self.say(f"{what}: {recipe.steps:,} steps, {epoch:,} an epoch; about {left} on two CPU cores")
-        self.say(f"writing to {run.path}")
+        self.print(f"{what}: {recipe.steps:,} steps, {epoch:,} an epoch; about {left} on two CPU cores")
+        self.print(f"writing to {run.path}")
 
     def progress(self, step: int, values: dict[str, float]) -> None:
         """Print a line every `PLAIN_SECONDS`, and one at the end."""
@@ -95,14 +95,14 @@ class Plain:
         if time.monotonic() - self._reported < PLAIN_SECONDS and step < self.pace.steps:
             return
         self._reported = time.monotonic()
-        self.say(f"step {step:,} of {self.pace.steps:,}, {self.pace.words()}; {metrics_words(values)}")
+        self.print(f"step {step:,} of {self.pace.steps:,}, {self.pace.words()}; {metrics_words(values)}")
 
     def grid(self, step: int, samples: Images) -> None:
         """Plain lines show no images."""
 
     def judged(self, values: Judged) -> None:
         """Print one line."""
-        self.say(f"step {values['step']:,}: {judged_words(values)}")
+        self.print(f"step {values['step']:,}: {judged_words(values)}")
 
     def end(self) -> None:
         """Do nothing."""

@@ -108,11 +108,11 @@ def train_replicas(
     resolved = resolved.fitted(len(images.training.images))
     recipes = [resolved.replace(seed=resolved.seed + i) for i in range(count)]
     if images.whole.notice:
-        reporter.say(images.whole.notice)
+        reporter.print(images.whole.notice)
     environment = describe(images.whole, 1, 1, resolved.data)
     by_name = {f"seed-{each.seed}": each for each in recipes}
     stem = f"{resolved.name}-x{count}"
-    folder = choose_folder(runs, stem, by_name, environment, reporter.say) if out is None else out
+    folder = choose_folder(runs, stem, by_name, environment, reporter.print) if out is None else out
     all_runs = {Run(folder / name): each for name, each in by_name.items()}
     with ExitStack() as stack:
         _lock(all_runs, environment, reporter, stack)
@@ -144,7 +144,7 @@ def _lock(recipes: Mapping[Run, Recipe], environment: dict[str, Any], reporter: 
         run.path.mkdir(parents=True, exist_ok=True)
         notice = stack.enter_context(run.lock())
     if notice:
-        reporter.say(notice)
+        reporter.print(notice)
 
 
 def _is_finished(run: Run, recipe: Recipe) -> bool:
@@ -204,7 +204,7 @@ def _scores(runs: Sequence[Run], reporter: Reporter, terminal: Reporter) -> tupl
     for run in runs:
         scores.append(judge_with_progress(run, terminal))
         words = distance_words(scores[-1]["score"], scores[-1]["error"], scores[-1])
-        reporter.say(f"{run.path.name}: distance {words}")
+        reporter.print(f"{run.path.name}: distance {words}")
     return tuple(scores)
 
 
@@ -224,7 +224,7 @@ def _groups(unfinished: Mapping[Run, Recipe], template: Any, reporter: Reporter)
         newest = load_newest(run, template)
         steps[run] = 0 if newest is None else newest[0]
         for problem in () if newest is None else newest[2]:
-            reporter.say(f"{run.path.name}: {problem}")
+            reporter.print(f"{run.path.name}: {problem}")
         trained_at_once[_seeds_before(run) or (recipe.seed,)].append(run)
     for runs in trained_at_once.values():
         steps |= dict.fromkeys(runs, shared) if (shared := _newest_of_all(runs, steps, template)) is not None else {}
@@ -263,12 +263,12 @@ def _report_plan(runs: Sequence[Run], groups: Sequence[Group], reporter: Reporte
     unfinished = [run for _, group in groups for run in group]
     finished = [run for run in runs if run not in unfinished]
     for run in finished:
-        reporter.say(f"{run.path.name} is finished and is left as it is")
+        reporter.print(f"{run.path.name} is finished and is left as it is")
         draw_plots(run, reporter, if_old=True)
     if len(groups) > 1 or finished:
         for step, group in groups:
             names = ", ".join(run.path.name for run in group)
-            reporter.say(f"{names}: from step {step:,}" + (", at once" if len(group) > 1 else ""))
+            reporter.print(f"{names}: from step {step:,}" + (", at once" if len(group) > 1 else ""))
 
 
 class _SeedReporter(Silence):
@@ -277,8 +277,8 @@ class _SeedReporter(Silence):
     def __init__(self, reporter: Reporter, seed: int, first: bool) -> None:
         self._reporter, self._seed, self._first = reporter, seed, first
 
-    def say(self, text: str) -> None:
-        self._reporter.say(f"seed {self._seed}: {text}")
+    def print(self, text: str) -> None:
+        self._reporter.print(f"seed {self._seed}: {text}")
 
     def grid(self, step: int, samples: Images) -> None:
         if self._first:

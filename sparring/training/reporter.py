@@ -13,7 +13,7 @@ from sparring.runs.run import Run
 class Reporter(Protocol):
     """Shows how a training goes."""
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Show one line of text."""
 
     def begin(self, run: Run, recipe: Recipe, step: int, epoch: int, replicas: int = 1) -> None:
@@ -35,7 +35,7 @@ class Reporter(Protocol):
 class Silence:
     """A reporter that shows nothing."""
 
-    def say(self, text: str) -> None: ...
+    def print(self, text: str) -> None: ...
     def begin(self, run: Run, recipe: Recipe, step: int, epoch: int, replicas: int = 1) -> None: ...
     def progress(self, step: int, values: dict[str, float]) -> None: ...
     def grid(self, step: int, samples: Images) -> None: ...

@@ -126,7 +126,7 @@ class Session:
         self.writer.finish()
         if self.board is not None:
             self.board.close()
-        self.reporter.say(f"alarm: {text}")
+        self.reporter.print(f"alarm: {text}")
 
     def sample_real(self) -> None:
         """Write the grid of real images."""
@@ -174,13 +174,13 @@ class Session:
         about = {"recipe": self.recipe.name, "step": self.step, "data": training.name}
         sampling.save(self.run, self.recipe, image_shape(training), training.class_counts, self.local_state, about)
         if self.monitor is not None and (summary := self.monitor.summary()):
-            self.reporter.say(summary)
+            self.reporter.print(summary)
         self.note(event, seconds=round(self.seconds, 3))
         self.writer.finish()
         if self.board is not None:
             self.board.close()
             if self.board.problem is not None:
-                self.reporter.say(
+                self.reporter.print(
                     f"TensorBoard's files could not be written ({self.board.problem}); everything else is saved"
                 )
 
@@ -199,7 +199,7 @@ def draw_plots(run: Run, reporter: Reporter, if_old: bool = False) -> None:
         if not if_old or drawn < run.events_file.stat().st_mtime_ns:
             plots.write_plots(run)
     except Exception as error:
-        reporter.say(f"the plots in {run.path} could not be drawn ({reason(error)}); everything else is saved")
+        reporter.print(f"the plots in {run.path} could not be drawn ({reason(error)}); everything else is saved")
 
 
 class Follower(Session):

@@ -77,7 +77,7 @@ def make_setup(
     batch = replicas * gan.batches.real
     steps = steps_in_window(training.images, batch, recipe.steps, devices, window)
     if steps is not None:
-        reporter.say(words(training.images, batch, steps))
+        reporter.print(words(training.images, batch, steps))
     return Setup(
         gan=gan,
         init=init,

@@ -61,7 +61,7 @@ def open_session(
     state = processes.from_leader(state)
     rate = processes.exchange({"rate": rate})[0]["rate"]
     if rate < 1:
-        reporter.say(f"the learning rates are {rate:g} of the recipe's, because the training diverged before")
+        reporter.print(f"the learning rates are {rate:g} of the recipe's, because the training diverged before")
     make_session = Session if leads else Follower
     epoch = len(setup.images.training.images) // setup.gan.batches.real
     return make_session(
@@ -95,7 +95,7 @@ def _monitor(run: Run, recipe: Recipe, setup: Setup, reporter: Reporter) -> Moni
     if not setup.images.can_judge:
         return None
     make_judge = partial(ValidationJudge, setup.gan, recipe.seed, setup.images)
-    return Monitor(run, make_judge, recipe.judge_every, reporter.say, setup.images.training.images.size)
+    return Monitor(run, make_judge, recipe.judge_every, reporter.print, setup.images.training.images.size)
 
 
 def rate_of(run: Run) -> float:
@@ -125,7 +125,7 @@ def _first_or_newest(
         return setup.init(key), None
     step, state, skipped = newest
     for problem in skipped:
-        reporter.say(problem)
+        reporter.print(problem)
     return state, step
 
 
@@ -136,15 +136,15 @@ def begin_or_resume(
     run.grids.mkdir(exist_ok=True)
     run.clear_partial()
     if run.exists():
-        reporter.say(f"resuming {run.path} after step {step:,}")
+        reporter.print(f"resuming {run.path} after step {step:,}")
         for damage in run.damages():
-            reporter.say(damage)
+            reporter.print(damage)
         before = run.environment()
         for change in environment.changes(before, made_with):
-            reporter.say(f"the result may differ in its last bits: {change}")
+            reporter.print(f"the result may differ in its last bits: {change}")
         kept, changed = display_changes(run.recipe(), recipe)
         if changed:
-            reporter.say(changed)
+            reporter.print(changed)
         run.forget_events_after(step)
         run.begin(kept, before)
     else:

@@ -111,7 +111,7 @@ def train(
     left_open = resolved.augment == "auto"
     resolved = resolved.fitted(len(images.training.images))
     if images.whole.notice and stop is None:
-        reporter.say(images.whole.notice)
+        reporter.print(images.whole.notice)
     environment = describe(images.whole, used.count, processes.count(), resolved.data)
     processes.refuse_different("images", environment["data"]["checksum"])
     with ExitStack() as stack:
@@ -119,7 +119,7 @@ def train(
         if is_done:
             return run
         if left_open and resolved.augment == "adaptive":
-            reporter.say(
+            reporter.print(
                 f"fewer than {FEW_IMAGES:,} training images: D sees them augmented, the more the more it overfits"
             )
         setup = make_setup(images, resolved, environment, used, reporter, window)
@@ -169,16 +169,16 @@ def _lock(
     run, done = Run(out or runs), None
     with processes.together():
         if processes.leads():
-            run = Run(out) if out is not None else choose_run(runs, recipe, environment, reporter.say)
+            run = Run(out) if out is not None else choose_run(runs, recipe, environment, reporter.print)
             refuse_changes(run, recipe, environment)
             run.path.mkdir(parents=True, exist_ok=True)
             if notice := stack.enter_context(run.lock()):
-                reporter.say(notice)
+                reporter.print(notice)
             done = _nothing_to_do(run, recipe, stop_when_flat)
     if done:
-        reporter.say(done)
+        reporter.print(done)
         if damage := sampling.restore(run):
-            reporter.say(damage)
+            reporter.print(damage)
         draw_plots(run, reporter, if_old=True)
     found = processes.exchange({"path": str(run.path), "done": done is not None})[0]
     return Run(Path(found["path"])), found["done"]

@@ -119,7 +119,7 @@ def test_a_file_larger_than_the_memory_is_not_read(copied_run: Run) -> None:
 def test_what_a_terminal_obeys_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
-    Plain(Console()).say("a \x1b]0;pwned\x07 name\nand another")
+    Plain(Console()).print("a \x1b]0;pwned\x07 name\nand another")
     assert capsys.readouterr().out == "a \\x1b]0;pwned\\x07 name\\nand another\n"
 
 

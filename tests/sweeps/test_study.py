@@ -62,7 +62,7 @@ class Teller(Silence):
         self.said: list[str] = []
         self.at: dict[str, Any] = {}
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         self.said.append(text)
         for words, act in list(self.at.items()):
             if words in text:

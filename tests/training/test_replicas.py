@@ -175,7 +175,7 @@ def test_replicas_at_different_steps_each_go_on_from_where_they_are(
     said: list[str] = []
 
     class Told(Silence):
-        def say(self, text: str) -> None:
+        def print(self, text: str) -> None:
             said.append(text)
 
     before = seen(Run(folder / "seed-3"))

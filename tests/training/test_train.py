@@ -173,7 +173,7 @@ class StopAt(Silence):
         self.step, self.number = step, number
         self.said: list[str] = []
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         self.said.append(text)
 
     def progress(self, step: int, values: dict[str, float]) -> None:

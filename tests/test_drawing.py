@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from recorder import Lines
 
 from sparring.errors import DamageWarning, DiskError
 from sparring.recipes.recipe import Recipe
@@ -21,16 +22,6 @@ from sparring.training.reporter import Silence
 DRAW = "import sys; from pathlib import Path; from sparring.reports.plots import write_plots\n"
 DRAW += "from sparring.runs.run import Run\nwrite_plots(Run(Path(sys.argv[1])))"
 HOSTILE = "text.usetex: True\nno colon\nbackend: nonsense\naxes.facecolor: red\nfigure.dpi: 7\nsavefig.format: pdf\n"
-
-
-class Told(Silence):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def print(self, text: str) -> None:
-        self.said.append(text)
 
 
 @pytest.fixture
@@ -90,11 +81,11 @@ def test_a_failure_to_draw_is_a_notice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     breaks(monkeypatch)
-    told = Told()
-    run = training.train(tiny_recipe.replace(steps=10), out=tmp_path / "run", reporter=told)
+    reporter = Lines()
+    run = training.train(tiny_recipe.replace(steps=10), out=tmp_path / "run", reporter=reporter)
     assert run.ended() == "finished" and run.generator_weights.is_file()
     assert checkpoint.newest_step(run.checkpoints) == 10
-    assert [text for text in told.said if "could not be drawn" in text and "else is saved" in text]
+    assert [text for text in reporter.lines if "could not be drawn" in text and "else is saved" in text]
     assert run.animation.is_file(), "what can be drawn is drawn"
 
 
@@ -108,10 +99,10 @@ def test_replicas_are_saved_before_any_is_drawn(
         raise ValueError("no font")
 
     monkeypatch.setattr(plots, "write_plots", draw)
-    told = Told()
-    done = replicas.train_replicas(2, tiny_recipe.replace(steps=3), out=tmp_path / "x2", reporter=told)
+    reporter = Lines()
+    done = replicas.train_replicas(2, tiny_recipe.replace(steps=3), out=tmp_path / "x2", reporter=reporter)
     assert not done.stopped and ended == [["finished", "finished"]] * 2
-    assert sum("no font" in text for text in told.said) == 2
+    assert sum("no font" in text for text in reporter.lines) == 2
 
 
 def test_plots_that_a_killed_process_did_not_draw_are_drawn_by_the_same_command(

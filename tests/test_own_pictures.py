@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from recorder import Lines
 
 from sparring.errors import DataError, ResumeError
 from sparring.images import grid, on_squares
@@ -31,16 +32,6 @@ def draw(folder: Path, mode: str, count: int = 160) -> Path:
         (folder / kind).mkdir(parents=True, exist_ok=True)
         picture.convert(mode).save(folder / kind / f"{i}.png")
     return folder
-
-
-class Listener(Silence):
-    """Notes what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def print(self, text: str) -> None:
-        self.said.append(text)
 
 
 def recipe_for(tiny_recipe: Recipe, folder: Path, **changes: Any) -> Recipe:
@@ -96,12 +87,12 @@ def test_a_run_goes_on_with_the_same_pictures_only(tiny_recipe: Recipe, tmp_path
 def test_bad_pictures_are_one_line_or_with_strict_an_error(tiny_recipe: Recipe, tmp_path: Path) -> None:
     folder = draw(tmp_path / "shapes", "RGB")
     (folder / "bad.png").write_bytes(b"")
-    told = Listener()
-    training.train(recipe_for(tiny_recipe, folder, generator_noise="fresh"), out=tmp_path / "run", reporter=told)
+    reporter = Lines()
+    training.train(recipe_for(tiny_recipe, folder, generator_noise="fresh"), out=tmp_path / "run", reporter=reporter)
     expected = f"1 of 161 pictures could not be read: `sparring data check {folder}` says why"
-    assert told.said[0] == expected
+    assert reporter.lines[0] == expected
     with pytest.raises(DataError, match=r"holds a picture that cannot be trained on: bad\.png, it is empty"):
-        training.train(recipe_for(tiny_recipe, folder), out=tmp_path / "other", reporter=told, strict=True)
+        training.train(recipe_for(tiny_recipe, folder), out=tmp_path / "other", reporter=reporter, strict=True)
     assert not (tmp_path / "other").exists()
 
 

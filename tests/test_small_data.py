@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recorder import Lines
 
 from sparring.recipes import named_recipe
 from sparring.recipes.recipe import Recipe
@@ -12,14 +13,6 @@ from sparring.recipes.settings import FEW_IMAGES
 from sparring.runs.run import Run
 from sparring.training import train as training
 from sparring.training.reporter import Silence
-
-
-class Listener(Silence):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def print(self, text: str) -> None:
-        self.said.append(text)
 
 
 def trained(recipe: Recipe, out: Path, **changes: object) -> Run:
@@ -41,9 +34,9 @@ def test_our_own_recipes_augment_few_images_and_the_others_none() -> None:
 @pytest.mark.ci
 def test_a_run_says_and_keeps_what_was_decided_and_goes_on_exactly(tiny_recipe: Recipe, tmp_path: Path) -> None:
     recipe = tiny_recipe.replace(augment="auto", steps=12, ema_half_life=3.0)
-    told = Listener()
-    whole = training.train(recipe, out=tmp_path / "whole", reporter=told)
-    assert sum("D sees them changed" in text for text in told.said) == 1
+    reporter = Lines()
+    whole = training.train(recipe, out=tmp_path / "whole", reporter=reporter)
+    assert sum("D sees them changed" in text for text in reporter.lines) == 1
     assert json.loads(whole.recipe_file.read_bytes())["augment"] == "adaptive"
     trained(recipe, tmp_path / "parts", steps=7)
     parts = trained(recipe, tmp_path / "parts")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Clock
+from recorder import Lines
 
 from sparring.evaluation import monitor, validation_judge
 from sparring.evaluation.features import shipped_classifier
@@ -17,7 +18,6 @@ from sparring.runs import generator as sampling
 from sparring.runs.run import Run
 from sparring.training import chunks, loop
 from sparring.training import train as training
-from sparring.training.reporter import Silence
 
 
 @pytest.fixture
@@ -149,15 +149,13 @@ def test_each_alarm_is_raised_once_in_events_and_words_also_over_a_resume(
     judged_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitor, "ALARMS", {"collapse": lambda judged: f"always so, {len(judged)}"})
-    said: list[str] = []
-    teller = Silence()
-    monkeypatch.setattr(teller, "say", said.append)
-    run = training.train(judged_recipe.replace(steps=15), out=tmp_path / "run", reporter=teller)
-    training.train(judged_recipe, out=run.path, reporter=teller)
+    reporter = Lines()
+    run = training.train(judged_recipe.replace(steps=15), out=tmp_path / "run", reporter=reporter)
+    training.train(judged_recipe, out=run.path, reporter=reporter)
     assert [(event["step"], event["kind"], event["text"]) for event in events(run, "alarm")] == [
         (5, "collapse", "always so, 1")
     ]
-    assert [text for text in said if text.startswith("alarm")] == ["alarm at step 5: always so, 1"]
+    assert [text for text in reporter.lines if text.startswith("alarm")] == ["alarm at step 5: always so, 1"]
 
 
 def test_stop_when_flat_stops_says_why_and_stays_stopped(
@@ -167,16 +165,14 @@ def test_stop_when_flat_stops_says_why_and_stays_stopped(
         return "flat for 10 steps: stop now, best was step 5" if len(judged) == 3 else None
 
     monkeypatch.setattr(monitor, "ALARMS", {"flat": flat})
-    said: list[str] = []
-    teller = Silence()
-    monkeypatch.setattr(teller, "say", said.append)
-    run = training.train(judged_recipe, out=tmp_path / "run", stop_when_flat=True, reporter=teller)
+    reporter = Lines()
+    run = training.train(judged_recipe, out=tmp_path / "run", stop_when_flat=True, reporter=reporter)
     assert (run.ended(), run.reached()) == ("flat", 15)
-    assert "alarm at step 15: flat for 10 steps: stop now, best was step 5" in said
+    assert "alarm at step 15: flat for 10 steps: stop now, best was step 5" in reporter.lines
     assert run.generator_weights.is_file()
-    training.train(judged_recipe, out=run.path, stop_when_flat=True, reporter=teller)
-    assert run.reached() == 15 and "stopped after 15 of 30 steps" in said[-1]
-    training.train(judged_recipe, out=run.path, reporter=teller)
+    training.train(judged_recipe, out=run.path, stop_when_flat=True, reporter=reporter)
+    assert run.reached() == 15 and "stopped after 15 of 30 steps" in reporter.lines[-1]
+    training.train(judged_recipe, out=run.path, reporter=reporter)
     assert (run.ended(), run.reached()) == ("finished", 30)
 
 

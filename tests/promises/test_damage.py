@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recorder import Lines
 from safetensors.numpy import load_file
 
 import sparring
@@ -57,16 +58,6 @@ damages = {
 }
 
 
-class Teller(Silence):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def print(self, text: str) -> None:
-        self.said.append(text)
-
-
 @contextlib.contextmanager
 def changed(path: Path, content: bytes) -> Iterator[None]:
     before = path.read_bytes()
@@ -79,12 +70,12 @@ def changed(path: Path, content: bytes) -> Iterator[None]:
 
 def check_noticed(run: Run, name: str) -> None:
     """That file is not as it was written, and who reads it says so, or finds in it what was written."""
-    path, told = run.path / name, list(run.damages())
+    path, reporter = run.path / name, list(run.damages())
     if name.endswith((".copy.json", "recipe.json", "environment.json")):
-        assert told or checksummed.read(path), name
+        assert reporter or checksummed.read(path), name
         assert run.recipe().steps == 20 and run.environment()["data"]
     elif name == "events.jsonl":
-        assert told or len(list(run.events())) == len([line for line in path.read_text().splitlines() if line])
+        assert reporter or len(list(run.events())) == len([line for line in path.read_text().splitlines() if line])
     elif name.startswith("checkpoints"):
         template = sampling.load(run.path)  # the generator of its own file is whole
         assert template.description["trained"]["step"] == 20
@@ -138,13 +129,13 @@ def check_going_on(stopped: Run, place: float, bit: int | None, data: st.DataObj
     run = Run(Path(shutil.copytree(stopped.path, folder)))
     name = data.draw(st.sampled_from([name for name in files(run) if not name.startswith(("grids", "generator"))]))
     (run.path / name).write_bytes(damaged((run.path / name).read_bytes(), place, bit))
-    told = Teller()
-    sparring.resume(run.path, steps=30, reporter=told)
+    reporter = Lines()
+    sparring.resume(run.path, steps=30, reporter=reporter)
     whole = Run(stopped.path.parent / "whole")
     assert load_file(run.generator_weights).keys() == load_file(whole.generator_weights).keys()
     assert run.generator_weights.read_bytes() == whole.generator_weights.read_bytes()
     if f"{20:08d}" in name and name.endswith(checkpoint.STATE):
-        assert any("skipped the checkpoint" in text for text in told.said)
+        assert any("skipped the checkpoint" in text for text in reporter.lines)
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -169,15 +160,15 @@ def test_what_was_damaged_is_said_and_mended(stopped: Run, tmp_path: Path) -> No
     newest = run.checkpoints / "00000020" / checkpoint.STATE
     for path in (newest, run.recipe_file, run.environment_file, run.events_file):
         path.write_bytes(damaged(path.read_bytes(), 0.5, 1))
-    told = Teller()
-    sparring.resume(run.path, steps=30, reporter=told)
+    reporter = Lines()
+    sparring.resume(run.path, steps=30, reporter=reporter)
     for words in (
         "skipped the checkpoint",
         "recipe.json is damaged",
         "environment.json is damaged",
         "1 line cannot be read",
     ):
-        assert any(words in text for text in told.said), words
+        assert any(words in text for text in reporter.lines), words
     assert list(run.damages()) == []
     whole = Run(stopped.path.parent / "whole")
     assert run.generator_weights.read_bytes() == whole.generator_weights.read_bytes()

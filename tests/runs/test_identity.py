@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from recorder import Lines
 
 import sparring
 from sparring.cli.main import main
@@ -22,16 +23,6 @@ from sparring.runs.identity import new_id
 from sparring.runs.run import Run
 from sparring.training import train as training
 from sparring.training.reporter import Silence
-
-
-class Teller(Silence):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def print(self, text: str) -> None:
-        self.said.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +52,9 @@ def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
 
 def finish(run: Run) -> list[str]:
     """Go on to the end; what was said."""
-    told = Teller()
-    sparring.resume(run.path, steps=30, reporter=told)
-    return told.said
+    reporter = Lines()
+    sparring.resume(run.path, steps=30, reporter=reporter)
+    return reporter.lines
 
 
 def ends_like(run: Run, whole: Run) -> bool:
@@ -109,9 +100,9 @@ def test_another_runs_checkpoint_is_passed_over_and_left_alone(run: Run, other: 
         shutil.copytree(other.checkpoints / "00000030", run.checkpoints / name)
     change(run.checkpoints / "00000020" / checkpoint.MANIFEST, lambda manifest: manifest.update(step=20))
     assert np.array_equal(sampling.load(run.path).sample(3), sampling.load(run.path).sample(3))
-    told = Teller()
-    sparring.resume(run.path, steps=25, reporter=told)
-    assert sum("another run" in text for text in told.said) == 2
+    reporter = Lines()
+    sparring.resume(run.path, steps=25, reporter=reporter)
+    assert sum("another run" in text for text in reporter.lines) == 2
     assert checkpoint.read_manifest(run.checkpoints / "00000030").run == other.id, "it may be the only copy"
     finish(run)
     assert ends_like(run, tiny_run)

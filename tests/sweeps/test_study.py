@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recorder import Lines
 
 from sparring import data
 from sparring.cli.main import main
@@ -55,15 +56,15 @@ def optuna_states(path: Path) -> list[str]:
     return [trial.state.name for trial in storage.get_all_trials(storage.get_study_id_from_name("sweep"))]
 
 
-class Teller(Silence):
+class Teller(Lines):
     """Keeps what is said, and does something at some of it."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        super().__init__()
         self.at: dict[str, Any] = {}
 
     def print(self, text: str) -> None:
-        self.said.append(text)
+        super().print(text)
         for words, act in list(self.at.items()):
             if words in text:
                 del self.at[words]
@@ -74,9 +75,9 @@ class Teller(Silence):
 
 
 def test_a_grid_is_trained_judged_and_ranked(recipe: Recipe, tmp_path: Path) -> None:
-    told = Teller()
+    reporter = Teller()
     done = sweeping.sweep(
-        recipe, {"seed": (0, 1), RATE: (1e-3, 3e-2)}, out=tmp_path / "s", reporter=told, batch_size=10
+        recipe, {"seed": (0, 1), RATE: (1e-3, 3e-2)}, out=tmp_path / "s", reporter=reporter, batch_size=10
     )
     trained = runs(tmp_path / "s")
     settings = [(run.recipe().seed, run.recipe().generator_optimizer.learning_rate) for run in trained]
@@ -88,11 +89,11 @@ def test_a_grid_is_trained_judged_and_ranked(recipe: Recipe, tmp_path: Path) -> 
     stages: list[str] = []
     assert scores[1] == judge(trained[1], lambda what, done=0, total=0: stages.append(what))["score"]
     assert len(set(stages)) == len(stages) > 2
-    assert "trial 2 of 4: seed 0, generator_optimizer.learning_rate 0.03" in told.said
-    assert any(text.startswith("trial-0001: distance ") for text in told.said)
+    assert "trial 2 of 4: seed 0, generator_optimizer.learning_rate 0.03" in reporter.lines
+    assert any(text.startswith("trial-0001: distance ") for text in reporter.lines)
 
     before = {path: path.stat().st_mtime_ns for run in trained for path in run.path.rglob("*")}
-    again = sweeping.resume(tmp_path / "s", reporter=told)
+    again = sweeping.resume(tmp_path / "s", reporter=reporter)
     assert again == done, "nothing is left to do"
     assert {path: path.stat().st_mtime_ns for run in trained for path in run.path.rglob("*")} == before
     with pytest.raises(ResumeError, match=r"seed was 0,1 and is now 0,2"):
@@ -106,11 +107,11 @@ def test_what_there_is_to_say_of_the_data_is_said_once(
     monkeypatch.setattr(
         data, "load", lambda source, **how: dataclasses.replace(load(source, **how), notice="only a few")
     )
-    told = Teller()
-    sweeping.sweep(recipe, {"seed": (0, 1)}, steps=2, out=tmp_path / "s", reporter=told)
-    assert told.said.count("only a few") == 1
-    training.train(recipe.replace(steps=2), out=tmp_path / "run", reporter=told)
-    assert told.said.count("only a few") == 2
+    reporter = Teller()
+    sweeping.sweep(recipe, {"seed": (0, 1)}, steps=2, out=tmp_path / "s", reporter=reporter)
+    assert reporter.lines.count("only a few") == 1
+    training.train(recipe.replace(steps=2), out=tmp_path / "run", reporter=reporter)
+    assert reporter.lines.count("only a few") == 2
 
 
 def test_drawn_trials_are_the_same_whenever_they_are_drawn(
@@ -126,13 +127,13 @@ def test_drawn_trials_are_the_same_whenever_they_are_drawn(
 
 
 def test_a_diverging_trial_fails_and_the_sweep_goes_on(recipe: Recipe, tmp_path: Path) -> None:
-    told = Teller()
+    reporter = Teller()
     rates = {"discriminator_optimizer.learning_rate": (1e30, 1e-3)}
-    done = sweeping.sweep(recipe, rates, out=tmp_path / "s", reporter=told)
+    done = sweeping.sweep(recipe, rates, out=tmp_path / "s", reporter=reporter)
     assert [(place.rank, place.trials[0].state) for place in done.places] == [(1, "finished"), (None, "failed")]
     assert "a loss is NaN or infinite" in done.places[1].trials[0].about["reason"]
-    assert any(text.startswith("trial-0000 failed: a loss is NaN or infinite") for text in told.said)
-    assert sweeping.resume(tmp_path / "s", reporter=told) == done, "it would fail again"
+    assert any(text.startswith("trial-0000 failed: a loss is NaN or infinite") for text in reporter.lines)
+    assert sweeping.resume(tmp_path / "s", reporter=reporter) == done, "it would fail again"
 
 
 @pytest.mark.ci
@@ -159,9 +160,9 @@ def test_what_was_killed_before_there_was_a_run_begins_anew(recipe: Recipe, tmp_
     with pytest.raises(RunError, match="neither empty nor a sweep"):
         sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s", reporter=Silence())
     (tmp_path / "s" / "trial-0001").rename(tmp_path / "kept")
-    told = Teller()
-    told.at["trial 2 of 2"] = lambda: (tmp_path / "kept").rename(tmp_path / "s" / "trial-0001")
-    done = sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s", reporter=told)
+    reporter = Teller()
+    reporter.at["trial 2 of 2"] = lambda: (tmp_path / "kept").rename(tmp_path / "s" / "trial-0001")
+    done = sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s", reporter=reporter)
     assert {trial.state for place in done.places for trial in place.trials} == {"finished"}
 
 
@@ -169,10 +170,10 @@ def test_what_was_killed_before_there_was_a_run_begins_anew(recipe: Recipe, tmp_
 def test_without_a_folder_an_unfinished_sweep_goes_on_and_a_finished_one_does_not(
     recipe: Recipe, tmp_path: Path
 ) -> None:
-    told = Teller()
-    told.at["trial 1 of 2"] = lambda: signal.raise_signal(signal.SIGINT)
-    first = sweeping.sweep(recipe, {"seed": (0, 1)}, sweeps=tmp_path, reporter=told)
-    assert first.stopped and first.best is None and len(told.said) >= 1
+    reporter = Teller()
+    reporter.at["trial 1 of 2"] = lambda: signal.raise_signal(signal.SIGINT)
+    first = sweeping.sweep(recipe, {"seed": (0, 1)}, sweeps=tmp_path, reporter=reporter)
+    assert first.stopped and first.best is None and len(reporter.lines) >= 1
     assert [run.ended() for run in runs(first.path)] == ["stopped"]
     other = sweeping.sweep(recipe, {"seed": (0, 2)}, sweeps=tmp_path, reporter=Silence())
     assert other.path != first.path
@@ -182,9 +183,9 @@ def test_without_a_folder_an_unfinished_sweep_goes_on_and_a_finished_one_does_no
 
 
 def test_an_unfinished_sweep_is_found_again(recipe: Recipe, tmp_path: Path) -> None:
-    told = Teller()
-    told.at["trial-0000: distance"] = lambda: signal.raise_signal(signal.SIGINT)
-    first = sweeping.sweep(recipe, {"seed": (0, 1)}, sweeps=tmp_path, reporter=told)
+    reporter = Teller()
+    reporter.at["trial-0000: distance"] = lambda: signal.raise_signal(signal.SIGINT)
+    first = sweeping.sweep(recipe, {"seed": (0, 1)}, sweeps=tmp_path, reporter=reporter)
     assert first.stopped and [run.ended() for run in runs(first.path)] == ["finished"], "between two trials"
     second = sweeping.sweep(recipe, {"seed": (0, 1)}, sweeps=tmp_path, reporter=Silence())
     assert second.path == first.path and not second.stopped

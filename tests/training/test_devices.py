@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import Array
+from recorder import Lines
 
 import sparring
 from sparring import data
@@ -96,15 +97,15 @@ def four_devices(folder: Path, digits: Path) -> dict[str, Any]:
     found["draws"] = shared_draws()
     recipe = small("mlp-256", digits, steps=STEPS)
     whole = saved(sparring.train(recipe, out=folder / "1", reporter=Silence()), STEPS)
-    said = Listener()
+    reporter = Lines()
     for name, first, then in (("1-4", 1, "all"), ("4-2", 4, 2), ("2-1", 2, 1)):
         sparring.train(recipe, out=folder / name, devices=first, steps=STEPS // 2, reporter=Silence())
-        run = sparring.train(recipe, out=folder / name, devices=then, reporter=said)  # type: ignore[arg-type]
+        run = sparring.train(recipe, out=folder / name, devices=then, reporter=reporter)  # type: ignore[arg-type]
         found[name] = difference(whole, saved(run, STEPS))
-    found["said"] = said.said
-    streamed = sparring.train(recipe, out=folder / "streamed", devices=4, window=small_windows(), reporter=said)
+    found["reporter"] = reporter.lines
+    streamed = sparring.train(recipe, out=folder / "streamed", devices=4, window=small_windows(), reporter=reporter)
     held = sparring.train(recipe, out=folder / "held", devices=4, reporter=Silence())
-    found["streamed"] = [said.said[-1], difference(saved(held, STEPS), saved(streamed, STEPS))]
+    found["streamed"] = [reporter.lines[-1], difference(saved(held, STEPS), saved(streamed, STEPS))]
     half = recipe.replace(batch_size=12, discriminator_batch="half")
     found["errors"] = [
         sentence(partial(sparring.train, asked, out=folder / "none", devices=devices))
@@ -174,16 +175,6 @@ def shared_draws() -> dict[str, Any]:
     }
 
 
-class Listener(Silence):
-    """Keeps what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def print(self, text: str) -> None:
-        self.said.append(text)
-
-
 def sentence(act: Any) -> str:
     """What the error of this call says, with its kind."""
     try:
@@ -222,8 +213,8 @@ def test_what_is_drawn_does_not_depend_on_the_devices(four: dict[str, Any]) -> N
 
 
 def test_many_devices_share_a_window(four: dict[str, Any]) -> None:
-    said, difference = four["streamed"]
-    assert "in windows of 3 steps" in said
+    reporter, difference = four["streamed"]
+    assert "in windows of 3 steps" in reporter
     assert difference == 0
 
 
@@ -231,7 +222,7 @@ def test_many_devices_share_a_window(four: dict[str, Any]) -> None:
 def test_a_run_goes_on_with_another_number_of_devices(four: dict[str, Any], way: str) -> None:
     assert four[way] < ROUNDING
     before, after = way.split("-")
-    assert any(f"'count': {before}" in said and f"'count': {after}" in said for said in four["said"])
+    assert any(f"'count': {before}" in reporter and f"'count': {after}" in reporter for reporter in four["reporter"])
 
 
 def test_devices_that_are_not_there_or_cannot_share_are_refused(four: dict[str, Any]) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from recorder import Lines
 from slow import later
-from test_train import StopAt, assert_same_run, curves, small
+from test_train import assert_same_run, curves, small
 
 import sparring
 from sparring.cli.main import main
@@ -46,13 +47,6 @@ def held(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> sparring.R
     return sparring.train(recipe, out=tmp_path_factory.mktemp("held") / "run", reporter=Silence())
 
 
-class Listener(StopAt):
-    """Hears what is said, and stops nothing."""
-
-    def __init__(self) -> None:
-        super().__init__(10**9)
-
-
 # ------------------------------------------------------------------------------------------------ bit for bit
 
 
@@ -60,10 +54,10 @@ class Listener(StopAt):
 def test_the_same_is_trained_in_every_order_across_epochs(
     room: int, recipe: Recipe, held: sparring.Run, tmp_path: Path
 ) -> None:
-    told = Listener()
-    run = sparring.train(recipe, out=tmp_path / "run", window=room, reporter=told)
+    reporter = Lines()
+    run = sparring.train(recipe, out=tmp_path / "run", window=room, reporter=reporter)
     steps = {1: 1, ROOM: 3}[room]
-    (said,) = told.said
+    (said,) = reporter.lines
     assert f"in windows of {steps} step" in said
     assert_same_run(run, held)
 
@@ -89,9 +83,9 @@ def test_so_is_what_takes_other_batches(name: str, digits: Path, tmp_path: Path)
 def test_each_replica_has_an_order_of_its_own(order: str, tiny_recipe: Recipe, tmp_path: Path) -> None:
     recipe = tiny_recipe.replace(data_order=order)
     whole = replicas.train_replicas(3, recipe, out=tmp_path / "whole", reporter=Silence())
-    told = Listener()
-    streamed = replicas.train_replicas(3, recipe, out=tmp_path / "streamed", window=ROOM, reporter=told)
-    assert sum("windows of 1 step," in said for said in told.said) == 1
+    reporter = Lines()
+    streamed = replicas.train_replicas(3, recipe, out=tmp_path / "streamed", window=ROOM, reporter=reporter)
+    assert sum("windows of 1 step," in said for said in reporter.lines) == 1
     for ours, theirs in zip(streamed.runs, whole.runs, strict=True):
         assert_same_run(ours, theirs)
     assert curves(whole.runs[0]) != curves(whole.runs[1])

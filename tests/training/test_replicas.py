@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recorder import Lines
 
 from sparring.cli import main as cli
 from sparring.errors import CheckpointError, RecipeError, ResumeError, RunError, TrainingDiverged
@@ -172,19 +173,13 @@ def test_replicas_at_different_steps_each_go_on_from_where_they_are(
     shutil.copytree(three.runs[0].path, folder / "seed-3")
     for seed, steps in ((4, 20), (5, 10)):
         training.train(recipe, seed=seed, steps=steps, out=folder / f"seed-{seed}", reporter=Silence())
-    said: list[str] = []
-
-    class Told(Silence):
-        def print(self, text: str) -> None:
-            said.append(text)
-
-    before = seen(Run(folder / "seed-3"))
-    done = replicas.train_replicas(3, recipe, out=folder, reporter=Told())
+    reporter, before = Lines(), seen(Run(folder / "seed-3"))
+    done = replicas.train_replicas(3, recipe, out=folder, reporter=reporter)
     assert seen(done.runs[0]) == before
     assert starts(done.runs[1])[1:] == [("resumed", 20)] and starts(done.runs[2])[1:] == [("resumed", 10)]
     for run, whole in zip(done.runs, three.runs, strict=True):
         assert run.ended() == "finished" and difference(run, whole) < ROUNDING
-    plan = " / ".join(said)
+    plan = " / ".join(reporter.lines)
     assert "seed-3 is finished" in plan and "seed-4: from step 20" in plan and "seed-5: from step 10" in plan
 
 

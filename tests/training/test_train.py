@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from recorder import Lines
 from safetensors.numpy import load_file
 from slow import later
 
@@ -30,7 +31,6 @@ from sparring.runs import checkpoint
 from sparring.runs.run import Run
 from sparring.training import loop
 from sparring.training.chunks import compile_chunk
-from sparring.training.reporter import Silence
 
 SMALLER: dict[str, dict[str, Any]] = {
     "mlp-128": {"batch_size": 16},
@@ -166,15 +166,12 @@ def test_two_runs_of_one_recipe_are_equal_and_of_another_seed_are_not(digits: Pa
     assert other.generator_weights.read_bytes() != first.generator_weights.read_bytes()
 
 
-class StopAt(Silence):
+class StopAt(Lines):
     """Sends this process a signal when training reaches a step, as Ctrl-C or a scheduler does."""
 
     def __init__(self, step: int, number: int = signal.SIGINT) -> None:
+        super().__init__()
         self.step, self.number = step, number
-        self.said: list[str] = []
-
-    def print(self, text: str) -> None:
-        self.said.append(text)
 
     def progress(self, step: int, values: dict[str, float]) -> None:
         if step >= self.step:
@@ -224,10 +221,10 @@ def test_a_finished_run_is_not_begun_again(digits: Path, tmp_path: Path) -> None
     first = sparring.train(recipe, runs=runs)
     assert sparring.train(recipe, runs=runs).path != first.path
     events = first.events_file.read_bytes()
-    told = StopAt(10**9)
-    sparring.train(recipe, out=first.path, reporter=told)
+    reporter = Lines()
+    sparring.train(recipe, out=first.path, reporter=reporter)
     assert first.events_file.read_bytes() == events
-    assert told.said == [f"{first.path} is finished: it has done 20 of 20 steps"]
+    assert reporter.lines == [f"{first.path} is finished: it has done 20 of 20 steps"]
 
 
 def test_a_resumed_run_takes_other_settings_of_the_display_and_reports_them(
@@ -236,9 +233,9 @@ def test_a_resumed_run_takes_other_settings_of_the_display_and_reports_them(
     recipe = small("mlp-256", digits)
     shown: dict[str, Any] = {"grid_every": 5, "grid_rows": 2, "grid_columns": 3, "log_every": 4}
     run = sparring.train(recipe, out=tmp_path / "run", steps=8)
-    told = StopAt(10**9)
-    resumed = sparring.train(recipe, out=run.path, reporter=told, **shown)
-    (line,) = [text for text in told.said if "instead of" in text]
+    reporter = Lines()
+    resumed = sparring.train(recipe, out=run.path, reporter=reporter, **shown)
+    (line,) = [text for text in reporter.lines if "instead of" in text]
     assert all(f"{name} is {value} instead of {getattr(recipe, name)}" in line for name, value in shown.items())
     assert [step for step, _ in resumed.all_grids()] == [0, 8, 10, 15, 20]
     assert [event["step"] for event in resumed.events() if event["event"] == "log"] == [3, 6, 8, 10, 12, 15, 16, 20]
@@ -252,9 +249,9 @@ def test_the_newest_run_that_cannot_be_read_is_reported(digits: Path, tmp_path: 
     broken = Run(tmp_path / "mlp-256-20260101-000000")
     broken.path.mkdir()
     broken.recipe_file.write_text("{")
-    told = StopAt(10**9)
-    assert sparring.train(recipe, runs=tmp_path, reporter=told).path != broken.path
-    assert [text for text in told.said if f"{broken.path} cannot be resumed" in text and "recipe.json" in text]
+    reporter = Lines()
+    assert sparring.train(recipe, runs=tmp_path, reporter=reporter).path != broken.path
+    assert [text for text in reporter.lines if f"{broken.path} cannot be resumed" in text and "recipe.json" in text]
 
 
 def test_a_run_without_a_checkpoint_starts_from_the_beginning(whole: Run, digits: Path, tmp_path: Path) -> None:
@@ -273,10 +270,10 @@ def test_a_damaged_newest_checkpoint_costs_only_the_steps_since_the_one_before(
     run = sparring.train(recipe, out=tmp_path / "run", steps=8)
     sparring.train(recipe, out=run.path, steps=16)
     (run.checkpoints / "00000016" / checkpoint.STATE).write_bytes(b"noise")
-    told = StopAt(10**9)
-    sparring.train(recipe, out=run.path, reporter=told)
-    assert told.said[0].startswith("skipped the checkpoint ")
-    assert told.said[1] == f"resuming {run.path} after step 8"
+    reporter = Lines()
+    sparring.train(recipe, out=run.path, reporter=reporter)
+    assert reporter.lines[0].startswith("skipped the checkpoint ")
+    assert reporter.lines[1] == f"resuming {run.path} after step 8"
     assert newest_state(run)[1].keys() == newest_state(whole)[1].keys()
     assert_same_generator(run, whole)
 
@@ -285,9 +282,9 @@ def test_a_stray_file_costs_nothing(whole: Run, digits: Path, tmp_path: Path) ->
     recipe = small("mlp-256", digits)
     run = sparring.train(recipe, out=tmp_path / "run", steps=8)
     (run.checkpoints / "00000008" / ".DS_Store").touch()
-    told = StopAt(10**9)
-    sparring.train(recipe, out=run.path, reporter=told)
-    assert told.said[0] == f"resuming {run.path} after step 8"
+    reporter = Lines()
+    sparring.train(recipe, out=run.path, reporter=reporter)
+    assert reporter.lines[0] == f"resuming {run.path} after step 8"
     assert_same_generator(run, whole)
 
 

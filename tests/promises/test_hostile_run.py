@@ -48,7 +48,7 @@ def test_nothing_is_written_or_removed_behind_a_link(name: str, precious: Path, 
     before = kept(precious)
     shutil.rmtree(copied_run.path / name, ignore_errors=True)
     (copied_run.path / name).symlink_to(precious)
-    with pytest.raises(RunError, match=f"{name} is a link"):
+    with pytest.raises(RunError, match=f"{name} is a symlink"):
         sparring.resume(copied_run.path, steps=40, reporter=Silence())
     assert kept(precious) == before
 
@@ -62,7 +62,7 @@ def test_a_folder_with_other_files_is_no_checkpoint(precious: Path, copied_run: 
 def test_no_export_is_written_behind_a_link(precious: Path, copied_run: Run) -> None:
     before = kept(precious)
     (copied_run.path / "export").symlink_to(precious)
-    with pytest.raises(RunError, match="export is a link"):
+    with pytest.raises(RunError, match="export is a symlink"):
         export(copied_run.path, "safetensors")
     assert kept(precious) == before
 

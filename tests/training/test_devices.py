@@ -102,7 +102,7 @@ def four_devices(folder: Path, digits: Path) -> dict[str, Any]:
         sparring.train(recipe, out=folder / name, devices=first, steps=STEPS // 2, reporter=Silence())
         run = sparring.train(recipe, out=folder / name, devices=then, reporter=reporter)  # type: ignore[arg-type]
         found[name] = difference(whole, saved(run, STEPS))
-    found["reporter"] = reporter.lines
+    found["lines"] = reporter.lines
     streamed = sparring.train(recipe, out=folder / "streamed", devices=4, window=small_windows(), reporter=reporter)
     held = sparring.train(recipe, out=folder / "held", devices=4, reporter=Silence())
     found["streamed"] = [reporter.lines[-1], difference(saved(held, STEPS), saved(streamed, STEPS))]
@@ -213,8 +213,8 @@ def test_what_is_drawn_does_not_depend_on_the_devices(four: dict[str, Any]) -> N
 
 
 def test_many_devices_share_a_window(four: dict[str, Any]) -> None:
-    reporter, difference = four["streamed"]
-    assert "in windows of 3 steps" in reporter
+    line, difference = four["streamed"]
+    assert "in windows of 3 steps" in line
     assert difference == 0
 
 
@@ -222,7 +222,7 @@ def test_many_devices_share_a_window(four: dict[str, Any]) -> None:
 def test_a_run_goes_on_with_another_number_of_devices(four: dict[str, Any], way: str) -> None:
     assert four[way] < ROUNDING
     before, after = way.split("-")
-    assert any(f"'count': {before}" in reporter and f"'count': {after}" in reporter for reporter in four["reporter"])
+    assert any(f"'count': {before}" in line and f"'count': {after}" in line for line in four["lines"])
 
 
 def test_devices_that_are_not_there_or_cannot_share_are_refused(four: dict[str, Any]) -> None:

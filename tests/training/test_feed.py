@@ -189,21 +189,21 @@ def test_what_goes_wrong_in_the_thread_is_told(tiny_recipe: Recipe, monkeypatch:
 
 def test_a_window_is_half_of_what_was_asked_for(tiny_recipe: Recipe) -> None:
     images = np.zeros((200, 28, 28, 1), np.uint8)  # 153 KiB; a step takes 20
-    assert steps_in_window(images, 10, 10, ONE_DEVICE, 154) is None
-    assert steps_in_window(images, 10, 10, ONE_DEVICE, 153) == 4
-    assert steps_in_window(images, 20, 10, ONE_DEVICE, 153) == 2
-    assert steps_in_window(images, 10, 10, ONE_DEVICE, 1) == 1
-    assert steps_in_window(images, 10, 3, ONE_DEVICE, 153) == 3
+    assert steps_in_window(images, 20, 10, ONE_DEVICE, 154) is None
+    assert steps_in_window(images, 20, 10, ONE_DEVICE, 153) == 4
+    assert steps_in_window(images, 40, 10, ONE_DEVICE, 153) == 2
+    assert steps_in_window(images, 20, 10, ONE_DEVICE, 1) == 1
+    assert steps_in_window(images, 20, 3, ONE_DEVICE, 153) == 3
 
 
 def test_unasked_it_depends_on_the_room_there_is(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.zeros((200, 28, 28, 1), np.uint8)
     for room, steps in ((None, None), (images.size, None), (images.size - 1, 4), (32 * KIB, 1)):
         monkeypatch.setattr(memory, "room", lambda used, room=room: room)
-        assert steps_in_window(images, 10, 10, ONE_DEVICE, None) == steps
+        assert steps_in_window(images, 20, 10, ONE_DEVICE, None) == steps
     monkeypatch.setattr(memory, "room", lambda used: images.size - 1)
     monkeypatch.setattr(windows, "WINDOW_BYTES", 64 * KIB)
-    assert steps_in_window(images, 10, 10, ONE_DEVICE, None) == 2
+    assert steps_in_window(images, 20, 10, ONE_DEVICE, None) == 2
 
 
 def test_the_command_line_takes_it_and_says_so(

@@ -53,7 +53,7 @@ class Part:
 
 @dataclass(frozen=True)
 class SplitName:
-    """The name of a split, taken apart."""
+    """The parts of a split's name."""
 
     role: Role
     rest: str

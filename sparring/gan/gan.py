@@ -1,6 +1,6 @@
 """THE GAN: networks, losses, optimizers and batches, made once from a recipe; training changes none of them.
 
-This is the only place where a recipe is taken apart: the loop and the step read the GAN.
+Nothing below reads the recipe: the loop and the step read the GAN.
 """
 
 from __future__ import annotations

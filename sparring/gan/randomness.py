@@ -20,7 +20,7 @@ def random_key(seed: int, purpose: str) -> Array:
 
 
 def step_keys(seed_key: Array, step: Array) -> tuple[Array, Array, Array, Array]:
-    """What decides a step's data, its first noise, its second noise, and all other chances; from the key data of
+    """What decides a step's data, its first noise, its second noise, and all other randomness; from the key data of
     `random_key(seed, "steps")`."""
     key = jax.random.fold_in(jax.random.wrap_key_data(seed_key, impl=IMPLEMENTATION), step)
     data, first, second = jax.random.split(key, 3)

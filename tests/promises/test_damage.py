@@ -106,7 +106,7 @@ def check_a_flip(run: Run, place: float, bit: int | None, data: st.DataObject) -
         check_noticed(run, name)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(**damages)
 def test_a_flipped_or_missing_byte_in_any_file_is_noticed(
     stopped: Run, place: float, bit: int | None, data: st.DataObject

@@ -141,7 +141,7 @@ def test_purposes_have_randomness_of_their_own() -> None:
 # ------------------------------------------------------------------------------------------------ resume
 
 
-@pytest.mark.parametrize("name", later(SMALLER, "mlp-sgd", "sngan", "quick"))
+@pytest.mark.parametrize("name", later(SMALLER, "mlp-sgd", "dcgan-tanh", "sngan", "quick"))
 def test_ten_and_ten_steps_are_twenty_bit_for_bit(
     name: str, digits: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -187,7 +187,7 @@ def undisturbed(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.mark.usefixtures("with_plots")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", later([signal.SIGINT, signal.SIGTERM], signal.SIGINT))
 def test_a_signal_ends_a_run_cleanly_and_it_goes_on_as_if_nothing_was(
     undisturbed: Run, tmp_path: Path, number: int
 ) -> None:

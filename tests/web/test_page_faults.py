@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from slow import later
 from tabs import SECONDS, opened, pixels, same, until, until_same, until_settled, until_text
 
 from sparring.files import checksummed
@@ -55,7 +56,10 @@ def test_markup_in_names_is_text_in_every_chart(tab: Any, runs: Path, tmp_path: 
 # ------------------------------------------------------------------------------------------------ other servers
 
 
-@pytest.mark.parametrize("attributes", ["Path=/", "Path=/; Secure", "Path=/; HttpOnly; SameSite=Strict"])
+COOKIES = ["Path=/", "Path=/; Secure", "Path=/; HttpOnly; SameSite=Strict"]
+
+
+@pytest.mark.parametrize("attributes", later(COOKIES, *COOKIES[1:]))
 def test_cookies_of_another_port_do_not_lock_out_the_user(attributes: str, tab: Any, address: str) -> None:
     """The other server sets a cookie of our name, and as many large ones as the browser keeps."""
     name = f"sparring-{urlsplit(address).port}"

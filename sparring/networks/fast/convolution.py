@@ -107,7 +107,7 @@ def _lax_convolve(x: Array, kernel: Array, padding: Any, *, stride: int = 1, spr
 def strided_convolve(x: Array, kernel: Array) -> Array:
     """A convolution of stride 2 with padding 2: x (N,H,W,C), kernel (5,5,C,F) -> (N, H/2, W/2, F), sides rounded up.
 
-    On a CPU the image is parted into its even and odd rows and columns first: then no slice, and no gradient of one,
+    On a CPU the image is split into its even and odd rows and columns first: then no slice, and no gradient of one,
     has gaps.
     """
     if plainly():

@@ -1,7 +1,7 @@
 """ARGUMENTS of the public functions: values of many kinds whose meaning is plain, as Python's own; others are refused.
 
 NumPy's and JAX's numbers are numbers, 1e4 is a whole number, a list is a tuple, a `Path` or a `Run` is a path. A bool
-is not a number, and neither is a text. Each function raises `UsageError` with the name, what is expected, and the value.
+is not a number, nor is a text. Each function raises `UsageError` with the name, what is expected, and the value.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def test_a_run_says_and_keeps_what_was_decided_and_goes_on_exactly(tiny_recipe: 
     recipe = tiny_recipe.replace(augment="auto", steps=12, ema_half_life=3.0)
     reporter = Lines()
     whole = training.train(recipe, out=tmp_path / "whole", reporter=reporter)
-    assert sum("D sees them changed" in text for text in reporter.lines) == 1
+    assert sum("D sees them augmented" in text for text in reporter.lines) == 1
     assert json.loads(whole.recipe_file.read_bytes())["augment"] == "adaptive"
     trained(recipe, tmp_path / "parts", steps=7)
     parts = trained(recipe, tmp_path / "parts")

@@ -346,7 +346,8 @@ def when_reached(run: Run, step: int, act: Any) -> None:
 def start(which: str, folder: Path, digits: Path, *words: object, **environment: str) -> subprocess.Popen[str]:
     """This file as a program."""
     command = [sys.executable, __file__, which, str(folder), str(digits), *map(str, words)]
-    surroundings = os.environ | {"JAX_PLATFORMS": "cpu"} | environment
+    tests = str(Path(__file__).parent.parent)  # where `recorder` is
+    surroundings = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": tests} | environment
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings)
 
 

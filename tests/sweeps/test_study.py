@@ -57,7 +57,7 @@ def optuna_states(path: Path) -> list[str]:
 
 
 class Teller(Lines):
-    """Keeps what is said, and does something at some of it."""
+    """Keeps the lines, and does something at some of them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ def test_what_was_killed_before_there_was_a_run_begins_anew(recipe: Recipe, tmp_
 def test_without_a_folder_an_unfinished_sweep_goes_on_and_a_finished_one_does_not(
     recipe: Recipe, tmp_path: Path
 ) -> None:
-    reporter = Teller()
+    reporter, before = Teller(), signal.getsignal(signal.SIGINT)
     reporter.at["trial 1 of 2"] = lambda: signal.raise_signal(signal.SIGINT)
     first = sweeping.sweep(recipe, {"seed": (0, 1)}, sweeps=tmp_path, reporter=reporter)
     assert first.stopped and first.best is None and len(reporter.lines) >= 1
@@ -179,7 +179,7 @@ def test_without_a_folder_an_unfinished_sweep_goes_on_and_a_finished_one_does_no
     assert other.path != first.path
     second = sweeping.sweep(recipe, {"seed": (0, 2)}, sweeps=tmp_path, reporter=Silence())
     assert second.path not in (first.path, other.path), "that one was finished"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_an_unfinished_sweep_is_found_again(recipe: Recipe, tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 SENTENCES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 """Messages by signal. SIGHUP has none, because the terminal is gone."""
+EXIT_STATUS = 130
+"""Of a training that was stopped before its end, as shells report it for Ctrl-C."""
 REMOVALS, REMOVAL_SECONDS = 20, 0.02
 """Maximum number of attempts to remove temporary files, and the pause between them."""
 SHOW_CURSOR = "\033[?25h"

@@ -97,7 +97,7 @@ def test_what_is_no_answer_is_found(box: Sandbox, monkeypatch: pytest.MonkeyPatc
                 return 2
             return int(answer)
 
-        monkeypatch.setitem(cli.COMMANDS, "recipes", command)
+        monkeypatch.setattr(cli, "load_command", lambda name: command)
         return trouble(["recipes"])
 
     assert answering(0) is answering(130) is answering(UsageError("no")) is None
@@ -154,7 +154,7 @@ def test_a_name_with_odd_characters_is_on_one_line(
     def refusing(words: list[str]) -> int:
         raise PermissionError(13, "Permission denied", words[0])
 
-    monkeypatch.setitem(cli.COMMANDS, "sample", refusing)
+    monkeypatch.setattr(cli, "load_command", lambda name: refusing)
     assert answer(capsys, "sample", name).endswith("Permission denied")
 
 
@@ -164,7 +164,7 @@ def test_an_error_of_the_system_without_a_file_has_no_number(
     def full(words: list[str]) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setitem(cli.COMMANDS, "sample", full)
+    monkeypatch.setattr(cli, "load_command", lambda name: full)
     assert answer(capsys, "sample") == "No space left on device"
 
 
@@ -177,7 +177,7 @@ def test_too_little_memory_is_a_sentence(
     def large(words: list[str]) -> int:
         raise error
 
-    monkeypatch.setitem(cli.COMMANDS, "sample", large)
+    monkeypatch.setattr(cli, "load_command", lambda name: large)
     assert answer(capsys, "sample").startswith("there is not enough memory for this: ")
 
 

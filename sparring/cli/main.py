@@ -1,6 +1,6 @@
 """The command line: `sparring COMMAND`. Runs a command and returns its exit status; prints an error as one sentence.
 
-Nothing here imports JAX before a command needs it, so that `--help` answers at once.
+Nothing here imports JAX before a command needs it.
 """
 
 from __future__ import annotations
@@ -10,20 +10,17 @@ if __name__ == "__main__":  # of `python -m sparring.cli.main`
 
     leave_current_folder()
 
+import importlib
 import io
 import os
 import sys
 import warnings
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from sparring import interrupts
-from sparring.cli import animate, bench, compare, data_check, export, measure, recipes, sample, sweep, train, watch
-from sparring.cli.parsing import wants_help
-from sparring.cli.train import INTERRUPTED
 from sparring.errors import DamageWarning, ProcessLost, SparringError, UsageError, without_addresses
-from sparring.recipes.renamed import accept_old_options
 from sparring.terminal.output import print_block, print_line, printable
 from sparring.training.stopping import is_left_alone
 
@@ -36,19 +33,20 @@ MAX_WORD, MAX_SENTENCE = 200, 580
 NO_MEMORY = "RESOURCE_EXHAUSTED"
 """How JAX's message begins if memory is too small."""
 
-COMMANDS: dict[str, Command] = {
-    "train": train.run,
-    "sweep": sweep.run,
-    "sample": sample.run,
-    "export": export.run,
-    "animate": animate.run,
-    "watch": watch.run,
-    "measure": measure.run,
-    "compare": compare.run,
-    "data": data_check.run,
-    "recipes": recipes.run,
-    "bench": bench.run,
+COMMANDS = {
+    "train": "train",
+    "sweep": "sweep",
+    "sample": "sample",
+    "export": "export",
+    "animate": "animate",
+    "watch": "watch",
+    "measure": "measure",
+    "compare": "compare",
+    "data": "data_check",
+    "recipes": "recipes",
+    "bench": "bench",
 }
+"""The module of each command. Only that of the given one is imported, so that `--help` answers at once."""
 COMPILING = {"train", "sample", "export", "animate", "measure", "compare", "sweep", "bench"}
 """Commands that run networks."""
 
@@ -127,7 +125,7 @@ def _main(words: list[str]) -> int:
         if debug:
             raise
         print_line("sparring: interrupted", stderr=True)
-        return INTERRUPTED
+        return interrupts.EXIT_STATUS
 
 
 def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -141,6 +139,11 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: Any, 
     """Print a warning of Sparring on one line. Warnings of libraries are hidden."""
     if issubclass(category, DamageWarning):
         print_line(f"sparring: {message}", stderr=True)
+
+
+def load_command(name: str) -> Command:
+    """Import the module of a command and return its function."""
+    return cast(Command, importlib.import_module(f"sparring.cli.{COMMANDS[name]}").run)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -160,11 +163,15 @@ def _dispatch(words: list[str]) -> int:
         near = difflib.get_close_matches(words[0], [*COMMANDS, "--help", "--version"], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the commands are {', '.join(COMMANDS)}"
         raise UsageError(f"there is no command {words[0]!r}; {hint}")
+    from sparring.cli.parsing import wants_help
+    from sparring.recipes.renamed import accept_old_options
+
     words, notices = accept_old_options(words)
     for notice in notices:
         print_line(f"sparring: {notice}", stderr=True)
+    run = load_command(words[0])
     if wants_help(words):
-        return COMMANDS[words[0]](words[1:])
+        return run(words[1:])
     from sparring.system import numerics
 
     for setting in numerics.leave_environment():
@@ -174,7 +181,7 @@ def _dispatch(words: list[str]) -> int:
         from sparring.system.compilation_cache import keep_compiled
 
         keep_compiled()
-    return COMMANDS[words[0]](words[1:])
+    return run(words[1:])
 
 
 def _sentence(error: Exception) -> str:

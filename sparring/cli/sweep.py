@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from tyro.conf import AvoidSubcommands, UseAppendAction, arg
 
+from sparring import interrupts
 from sparring.cli.parsing import (
     Flag,
     as_option,
@@ -26,7 +27,6 @@ from sparring.cli.parsing import (
     unrecognized,
     wants_help,
 )
-from sparring.cli.train import INTERRUPTED
 from sparring.errors import UsageError
 from sparring.recipes import DEFAULT, named_recipe
 from sparring.recipes.recipe import Recipe
@@ -96,7 +96,7 @@ def run(words: list[str]) -> int:
         done.print(plain_console())
     if done.stopped:
         reporter.print(f"Go on with: sparring sweep --resume {shell_quoted(str(done.path))}")
-        return INTERRUPTED
+        return interrupts.EXIT_STATUS
     return 0
 
 

@@ -34,8 +34,6 @@ from sparring.terminal.output import print_line, shell_quoted
 from sparring.training.stopping import stop_requests
 
 PROGRAM = "sparring train [RECIPE]"
-INTERRUPTED = 130
-"""Exit status of a training that was stopped before its end, as shells report it for Ctrl-C."""
 LAST_SECONDS = 3.0
 """Without a terminal the page stays available for this long after the training: open tabs poll every second."""
 MAX_PROCESSES = 1_000_000
@@ -152,12 +150,12 @@ def _train(given: TrainWithSettings) -> int:
     )
     ended = processes.exchange({"ended": run.ended()})[0]["ended"]  # only process 0 needs to see the folder
     if not processes.leads():
-        return INTERRUPTED if ended == "stopped" else 0
+        return interrupts.EXIT_STATUS if ended == "stopped" else 0
     folder = shell_quoted(str(run.path))
     if ended == "stopped":
         print_line(f"stopped after step {run.reached():,}; everything is saved")
         print_line(f"Go on with: sparring train --resume {folder}")
-        return INTERRUPTED
+        return interrupts.EXIT_STATUS
     end = "finished" if ended == "finished" else f"stopped after step {run.reached():,}, flat"
     drawn = [path for path in (run.animation, run.losses_plot, run.accuracy_plot) if path.is_file()]
     print_line(f"{end}: see {', '.join(map(str, drawn)) or run.path}")
@@ -187,7 +185,7 @@ def _train_replicas(given: TrainWithSettings) -> int:
         steps = " to ".join(f"{step:,}" for step in sorted({min(reached), max(reached)}))
         print_line(f"stopped after step {steps}; everything is saved in {folder}")
         print_line("Go on with: the same command")
-        return INTERRUPTED
+        return interrupts.EXIT_STATUS
     if done.scores:
         print_line(f"{done.measure} over {len(done.runs)} seeds, on validation images: {done.words()}")
     print_line(f"Against the test images: sparring compare --by-recipe {folder}/seed-*")

@@ -95,7 +95,7 @@ def test_no_command_runs_anything_from_here(here: Path, canary: Path, tiny_run: 
     assert PROGRAM is not None
     shutil.copytree(tiny_run.path, here / "run")
     shutil.copy(digits / "train-images-idx3-ubyte", here / "unlabelled")  # no classifier of labels is to be trained
-    small = "--batch-size 10 --validation 0.3 --data unlabelled --grid-rows 2 --steps 4".split()
+    small = ["--batch-size", "10", "--validation", "0.3", "--data", "unlabelled", "--grid-rows", "2", "--steps", "4"]
     for words in (
         ["--help"],
         ["recipes"],

@@ -69,7 +69,7 @@ def run(words: list[str]) -> int:
 
     shaping = shaping_of(recipe)
     collection = collect(given.source, shaping=shaping)
-    report = check.report(collection, shaping, recipe, collect_test(given.source, shaping))
+    report = check.report(collection, shaping, recipe, collect_test(collection, given.source, shaping))
     problem = None
     if collection.images is not None:
         try:

@@ -86,8 +86,10 @@ def collect(source: str, split: Split = "train", shaping: Shaping = AS_THEY_ARE)
         raise DataError(f"{source} does not fit into memory") from None
 
 
-def collect_test(source: str, shaping: Shaping = AS_THEY_ARE) -> Collection | None:
-    """The test images of a source; None if there are none or they cannot be read."""
+def collect_test(training: Collection, source: str, shaping: Shaping = AS_THEY_ARE) -> Collection | None:
+    """The test images of a source whose training images are known; None if there are none or they cannot be read."""
+    if training.names and all(part.role != "test" for part in training.parts):
+        return None  # of picture files, all splits are known
     with suppress(DataError):
         return collect(source, "test", shaping)
     return None

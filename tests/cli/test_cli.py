@@ -247,7 +247,7 @@ def test_an_error_of_the_system_is_a_sentence_too(
     def full_disk(words: list[str]) -> int:
         raise OSError(28, "No space left on device", "/tmp/grid.png")
 
-    monkeypatch.setitem(cli.COMMANDS, "sample", full_disk)
+    monkeypatch.setattr(cli, "load_command", lambda name: full_disk)
     assert main(["sample"]) == 2
     assert capsys.readouterr().err == "sparring: /tmp/grid.png: No space left on device\n"
 
@@ -266,7 +266,7 @@ def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(words: list[str]) -> int:
         raise ZeroDivisionError
 
-    monkeypatch.setitem(cli.COMMANDS, "sample", broken)
+    monkeypatch.setattr(cli, "load_command", lambda name: broken)
     with pytest.raises(ZeroDivisionError):
         main(["sample"])
 
@@ -277,7 +277,7 @@ def test_ctrl_c_outside_a_training_ends_with_130(
     def interrupted(words: list[str]) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.COMMANDS, "sample", interrupted)
+    monkeypatch.setattr(cli, "load_command", lambda name: interrupted)
     assert main(["sample"]) == 130
     assert capsys.readouterr().err.strip() == "sparring: interrupted"
 

@@ -8,6 +8,8 @@ import pytest
 from made_pictures import colourful, encoded, write_files
 
 from sparring.cli.main import main
+from sparring.data.pictures import folder
+from sparring.data.pictures.listing import Listing
 from sparring.data.samples import read_samples
 from sparring.errors import DataError
 from sparring.recipes import named_recipe
@@ -34,6 +36,24 @@ def test_each_split_is_counted_and_copies_are_found(tmp_path: Path, capsys: pyte
     ):
         assert line in text
     assert "2 of the test images are copies" in text
+
+
+@pytest.mark.parametrize(("test_folder", "looks"), [("testing", 2), ("val", 1)])
+def test_a_folder_is_listed_again_only_for_test_images(
+    test_folder: str, looks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"training/{i}.png" for i in range(8)] + [f"{test_folder}/{i}.png" for i in range(8, 14)]
+    source = write_files(tmp_path / "set", dict(zip(names, PICTURES, strict=True)))
+    listed: list[Path] = []
+    list_folder = folder.list_folder
+
+    def spy(path: Path, links: bool) -> Listing:
+        listed.append(path)
+        return list_folder(path, links)
+
+    monkeypatch.setattr(folder, "list_folder", spy)
+    checked(source, capsys)
+    assert listed == [source] * looks
 
 
 def test_arrays_with_splits_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

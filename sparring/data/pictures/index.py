@@ -32,6 +32,8 @@ from sparring.files.cache_folder import cache_folder
 SHEET = "Sparring made it from many images"
 """The reason to skip a contact sheet, a grid or an animation of Sparring."""
 VERSION = 2
+SMALL = 16 << 10
+"""Bytes of a file that are read first. A smaller file is opened only once."""
 YOUNG_NANOSECONDS = 2_000_000_000
 """A file changed this shortly before it was read may change again with the same time, so it is read again."""
 
@@ -73,10 +75,11 @@ def find_pictures(files: list[File], source: Path) -> list[Found]:
 def _examine(file: File) -> tuple[Found, bool]:
     """Examine a file. The flag is True if the result may differ next time although the file does not change."""
     try:
-        if not is_picture(file.read(HEAD)):
+        head = file.read(SMALL)
+        if not is_picture(head[:HEAD]):
             return (Found(reason=_no_picture(file)) if file.parts[-1].lower().endswith(ENDINGS) else Found()), False
         with DECODING.take(file.stamp[0]):
-            content = file.read(MAX_BYTES + 1)
+            content = head if len(head) < SMALL else file.read(MAX_BYTES + 1)
             found = _look(content)
         if found.reason is None and may_be_deep(content):
             with DECODING.take(file.stamp[0] + math.prod(found.size)):

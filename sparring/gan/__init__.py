@@ -2,7 +2,7 @@
 
 gan.py           networks, loss, optimizers, EMA and schedules, made once from a recipe
 state.py         everything that training changes, one pytree
-step.py          the training step: update the discriminator, then the generator
+step.py          the training step: updates of the discriminator, the generator and the EMA; nothing else changes params
 losses.py        losses: pure functions of logits
 penalties.py     gradient penalties: R1, R2, WGAN-GP
 augmentation.py  DiffAugment, and its adaptive strength

@@ -74,6 +74,14 @@ def path(name: str, value: Any) -> Path:
     return Path(text)
 
 
+def folder(name: str, value: Any) -> Path:
+    """The path of a folder, which need not exist."""
+    found = path(name, value)
+    if not found.is_dir() and os.path.lexists(found):
+        raise UsageError(f"{name} should be a folder, and {found} is not one")
+    return found
+
+
 def parse_whole(text: str) -> int:
     """A whole number as people write it: 3000, 3_000 or 3e3. Raises `ValueError` with what is expected."""
     if SCIENTIFIC.fullmatch(text.strip()) and (number := float(text)).is_integer():

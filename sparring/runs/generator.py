@@ -106,6 +106,8 @@ class Generator:
         labels = None if labels is None else _array("labels", labels)
         if latents.ndim != 2 or latents.shape[1] != self.latents.size or latents.dtype.kind not in "fiu":
             raise UsageError(f"latents should have the shape (N, {self.latents.size}), not {latents.shape}")
+        if not np.isfinite(latents).all():
+            raise UsageError("latents should be finite, but some are NaN or infinite")
         if (labels is None) == bool(self.classes):
             raise UsageError("a conditional generator needs labels, and no other one takes them")
         if labels is not None:

@@ -92,7 +92,7 @@ def sweep(
     """
     base = recipe_called(recipe).replace(**settings)
     check_options(checkpoint_seconds, None, tensorboard=tensorboard)
-    out, sweeps = None if out is None else arguments.path("out", out), arguments.path("sweeps", sweeps)
+    out, sweeps = None if out is None else arguments.path("out", out), arguments.folder("sweeps", sweeps)
     trials = None if trials is None else arguments.whole("trials", trials, -arguments.LARGEST)
     draw_seed = arguments.whole("draw_seed", draw_seed, 0)
     with quiet_optuna():

@@ -97,7 +97,7 @@ def train_replicas(
     Raises what `sparring.train` raises, and `RecipeError` for an impossible number of replicas.
     """
     resolved, count = recipe_called(recipe).replace(**changes), arguments.whole("count", count, 0)
-    out, runs = None if out is None else arguments.path("out", out), arguments.path("runs", runs)
+    out, runs = None if out is None else arguments.path("out", out), arguments.folder("runs", runs)
     check_options(checkpoint_seconds, window, tensorboard=tensorboard, strict=strict)
     if not 2 <= count <= MOST:
         raise RecipeError(f"replicas must lie between 2 and {MOST}, not {count}")

@@ -99,7 +99,7 @@ def train(
     if "run" in changes:
         raise UsageError("train begins a run; to resume one, call sparring.resume(run)")
     resolved = recipe_called(recipe).replace(**changes)
-    out, runs = None if out is None else arguments.path("out", out), arguments.path("runs", runs)
+    out, runs = None if out is None else arguments.path("out", out), arguments.folder("runs", runs)
     check_options(checkpoint_seconds, window, tensorboard=tensorboard, strict=strict, stop_when_flat=stop_when_flat)
     retries = arguments.whole("retries", retries, 0)
     leads = processes.leads()

@@ -131,7 +131,8 @@ def test_a_seed_is_a_whole_number_from_0_to_2_to_the_32(seed: Any, generator: Ge
 def test_latents_and_labels_of_other_kinds(generator: Generator) -> None:
     latents = generator.draw_latents(2)
     assert np.array_equal(generator.images(latents.tolist()), generator.images(latents))
-    for wrong in (3, "latents", None, latents[0], latents.astype(str), [[1, 2], [3]], latents > 0):
+    not_finite = [np.where(latents == latents[0, 0], value, latents) for value in (np.nan, np.inf)]
+    for wrong in (3, "latents", None, latents[0], latents.astype(str), [[1, 2], [3]], latents > 0, *not_finite):
         with pytest.raises(UsageError, match="latents should"):
             generator.images(wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="labels"):
@@ -139,6 +140,19 @@ def test_latents_and_labels_of_other_kinds(generator: Generator) -> None:
 
 
 WRONG_PATHS = [None, 3, 1.5, True, b"runs", "", "a\0b", ["runs"], {"path": "runs"}, np.zeros(3)]
+
+
+def test_a_file_in_place_of_the_folder_of_runs_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    calls: list[Callable[[], Any]] = [
+        lambda: sparring.train("mlp-256", runs=file),
+        lambda: replicas.train_replicas(2, "mlp-256", runs=file),
+        lambda: sparring.sweep("mlp-256", {"seed": [0, 1]}, sweeps=file),
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match=r"(runs|sweeps) should be a folder, and .*file is not one"):
+            call()
 
 
 @pytest.mark.parametrize("value", WRONG_PATHS, ids=repr)

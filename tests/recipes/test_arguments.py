@@ -134,7 +134,7 @@ def test_latents_and_labels_of_other_kinds(generator: Generator) -> None:
     not_finite = [np.where(latents == latents[0, 0], value, latents) for value in (np.nan, np.inf)]
     for wrong in (3, "latents", None, latents[0], latents.astype(str), [[1, 2], [3]], latents > 0, *not_finite):
         with pytest.raises(UsageError, match="latents should"):
-            generator.images(wrong)  # type: ignore[arg-type]
+            generator.images(wrong)
     with pytest.raises(UsageError, match="labels"):
         generator.images(latents, np.zeros(2, np.int32))
 

@@ -444,7 +444,8 @@ def zips(folder: Path) -> Maker:
         members = [Member(name.encode(), content) for name, content in zip(GOOD, (good[0], good[8]), strict=True)]
         some = [hostile_member(chance, good, chance.randrange(4000)) for _ in range(chance.choice((1, 1, 2, 5)))]
         content = zip_of([*members, *some])
-        whole: tuple[str, ...] = GOOD
+        # Python 3.11.8 and later refuse all members that a wrong offset makes overlap.
+        whole: tuple[str, ...] = () if any("offset" in one.changes for one in some) else GOOD
         if chance.random() < 0.1:
             content = zip_of([*members, Member(b"bad/a.zip", content, 0)])
         if chance.random() < 0.1:

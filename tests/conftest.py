@@ -78,6 +78,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         environment.setenv("MPLCONFIGDIR", str(shared / "matplotlib"))  # its list of fonts is made once for all
         for name in TERMINAL_VARIABLES:
             environment.delenv(name, raising=False)
+        environment.setattr(os, "nice", lambda by: 0)  # a server in this process would slow all later tests
         yield
 
 

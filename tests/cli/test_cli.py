@@ -306,6 +306,16 @@ def test_help_of_train_shows_its_own_options_and_the_default_recipe(capsys: pyte
     assert f"(default: {RECIPES[DEFAULT]().steps})" in shown
 
 
+def test_a_sentence_of_the_help_is_broken_only_where_the_line_is_full(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    for words in (["train"], ["sweep"]):
+        lines = help_of(capsys, *words).splitlines()
+        assert any("how" in line.lower() and "crop" in line and "stretch" in line for line in lines)
+        assert any("root mean square" in line and "section 6" in line for line in lines), "of a part of the recipe"
+
+
 @pytest.mark.parametrize(
     "words", ["--help", "--version", "train --help", "sweep --help", "sample --help", "recipes --help"]
 )

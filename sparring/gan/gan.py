@@ -1,6 +1,6 @@
 """THE GAN: networks, losses, optimizers and batches, made once from a recipe; training changes none of them.
 
-Nothing below reads the recipe: the loop and the step read the GAN.
+A compiled step reads the GAN and never the recipe.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from sparring.evaluation import validation_judge
 from sparring.evaluation.features import shipped_classifier
 from sparring.files import checksummed
 from sparring.recipes.recipe import Recipe
+from sparring.recipes.renamed import with_old_names
 from sparring.runs import checkpoint
 from sparring.runs.run import Run
 from sparring.sweeps import study as sweeping
@@ -180,6 +181,21 @@ def test_without_a_folder_an_unfinished_sweep_goes_on_and_a_finished_one_does_no
     second = sweeping.sweep(recipe, {"seed": (0, 2)}, sweeps=tmp_path, reporter=Silence())
     assert second.path not in (first.path, other.path), "that one was finished"
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_sweep_of_an_older_version_over_a_renamed_setting_goes_on(recipe: Recipe, tmp_path: Path) -> None:
+    reporter = Teller()
+    reporter.at["trial-0000: distance"] = lambda: signal.raise_signal(signal.SIGINT)
+    assert sweeping.sweep(recipe, {"ema_half_life": (0.0, 3.0)}, out=tmp_path / "s", reporter=reporter).stopped
+    folder = SweepFolder(tmp_path / "s")
+    assert b"ema_half_life" not in folder.journal.read_bytes(), "it has the names that it would have had before"
+    setup = checksummed.read(folder.setup_file)
+    points = [with_old_names(point) for point in setup["points"]]
+    older = {"recipe": with_old_names(setup["recipe"]), "space": with_old_names(setup["space"]), "points": points}
+    checksummed.write(folder.setup_file, setup | older)
+    done = sweeping.resume(folder.path, reporter=Silence())
+    assert not done.stopped and [run.recipe().ema_half_life for run in runs(folder.path)] == [0.0, 3.0]
+    assert optuna_states(folder.path) == ["COMPLETE"] * 2
 
 
 def test_an_unfinished_sweep_is_found_again(recipe: Recipe, tmp_path: Path) -> None:

@@ -31,7 +31,10 @@ from sparring.recipes.settings import (
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Display, Length, Optimization, Objective, Networks, Data, Description):
-    """One GAN and how it is trained. Its settings are in `sparring.recipes.settings`, a class for each group."""
+    """One GAN and how it is trained. Its settings are in `sparring.recipes.settings`, a class for each group.
+
+    The fields come in the order of the bases from the last to the first, as dataclasses collect them.
+    """
 
     def __post_init__(self) -> None:
         for name, hint in _hints(Recipe).items():

@@ -63,6 +63,13 @@ def memorised(judged: Sequence[Judged]) -> str | None:
     return overfitting_words(last["memorising"]) if last["memorising_alarm"] else None
 
 
+def grid(judged: Sequence[Judged]) -> str | None:
+    """A pattern that repeats every few pixels in the samples of the last two judgements."""
+    if len(judged) < 2 or not all(values.get("grid_alarm") for values in judged[-2:]):
+        return None
+    return grid_words(judged[-1]["grid_pixels"], judged[-1]["grid"])
+
+
 def flat(judged: Sequence[Judged]) -> str | None:
     """Early stopping: the score no longer improves."""
     best, since = float("inf"), 0
@@ -80,6 +87,14 @@ def copies_words(share: float) -> str:
     return f"{share:.1%} of the samples are copies: much closer to a training image than unseen real images are"
 
 
+def grid_words(pixels: int, power: float) -> str:
+    """The message about a grid of so many pixels with this power relative to real images."""
+    return (
+        f"a grid of {pixels} pixels lies over the samples: at its frequencies they have {power:.1f} times the power of "
+        "real images"
+    )
+
+
 def overfitting_words(memorising: float) -> str:
     """The message about a discriminator that rates training images above unseen ones this often."""
     return (
@@ -92,6 +107,7 @@ ALARMS: dict[str, Callable[[Sequence[Judged]], str | None]] = {
     "collapse": collapse,
     "domination": domination,
     "memorisation": memorised,
+    "grid": grid,
     "flat": flat,
 }
 """Each returns its message if it applies to the newest judgement. A run raises each alarm once."""

@@ -18,9 +18,10 @@ from sparring import data
 from sparring.data import AS_THEY_ARE, ImageSet, Shaping
 from sparring.data.classes import Labels
 from sparring.data.named.stacked import STACKED
+from sparring.data.selection import ManyImages
 from sparring.data.validation import split_images
 from sparring.errors import DataError
-from sparring.evaluation.alarms import DOMINATION, copies_words, overfitting_words
+from sparring.evaluation.alarms import DOMINATION, copies_words, grid_words, overfitting_words
 from sparring.evaluation.features import Extractor, Features
 from sparring.evaluation.metrics import modes
 from sparring.evaluation.metrics.asked import Asked, asked_for
@@ -31,6 +32,7 @@ from sparring.evaluation.metrics.kernel import kernel_distance
 from sparring.evaluation.metrics.memorisation import Memorisation, lookup, memorisation
 from sparring.evaluation.metrics.modes import Modes
 from sparring.evaluation.metrics.neighbours import K, neighbourhood, overlap
+from sparring.evaluation.metrics.spectrum import Spectrum, powers, spectrum
 from sparring.evaluation.verdict import Measure, Verdict
 from sparring.images import Images, some_places
 from sparring.terminal.progress import ReportProgress, counting
@@ -147,6 +149,8 @@ def judge(
     reference = _Reference(unseen, class_frequencies(real.training), extractor.modes)
     ours = reference.measure(fake[:count], report_progress)
     theirs = reference.measure(floor[some_places(used, count)], report_progress)
+    report_progress("spectrum")
+    shape, shape_real = _spectra(*compared)
     report_progress("memorisation")
     find, others = lookup(real.trained_on.training.images), real.trained_on.unseen.images
     copied = memorisation(find(samples.images[:count]), find(others[some_places(len(others), count)]))
@@ -163,6 +167,7 @@ def judge(
         extractor={"name": extractor.name, "sha256": extractor.sha256, "caveat": extractor.caveat},
         samples=count,
         measures=_distances(ours, theirs)
+        | _spectrum_measures(shape, shape_real)
         | _mode_measures(counted, counted_real)
         | _other_measures(asked, copied, discrimination),
         balance=ours.balance,
@@ -170,11 +175,12 @@ def judge(
         discriminator=discrimination,
         alarms=(
             *(modes.missing(counted, counted_real) if counted and counted_real else []),
-            *_alarms(ours, copied, discrimination, real.training.class_names),
+            *_alarms(ours, shape, copied, discrimination, real.training.class_names),
         ),
         notices=tuple(_notices(count, counted, real)),
         modes=counted,
         asked=asked,
+        spectrum=shape,
     )
 
 
@@ -246,6 +252,19 @@ def _distances(ours: _Measured, floor: _Measured) -> dict[str, Measure]:
     return {"frechet_ratio": ratio} | measures
 
 
+def _spectra(unseen: ManyImages, training: ManyImages, samples: Images) -> tuple[Spectrum, Spectrum]:
+    """The spectrum of samples and of training images, each relative to unseen images."""
+    reference = powers(unseen)
+    return spectrum(powers(samples), reference), spectrum(powers(training), reference)
+
+
+def _spectrum_measures(ours: Spectrum, floor: Spectrum) -> dict[str, Measure]:
+    return {
+        "fine": Measure(ours.fine, ours.errors["fine"], floor.fine),
+        "grid": Measure(ours.grid, ours.errors["grid"], floor.grids[str(ours.period)]),
+    }
+
+
 def _mode_measures(counted: Modes | None, real: Modes | None) -> dict[str, Measure]:
     if counted is None or real is None:
         return {}
@@ -272,9 +291,15 @@ def _count_modes(features: Features, extractor: Extractor) -> Modes | None:
 
 
 def _alarms(
-    ours: _Measured, copied: Memorisation, discrimination: Discrimination | None, names: tuple[str, ...]
+    ours: _Measured,
+    shape: Spectrum,
+    copied: Memorisation,
+    discrimination: Discrimination | None,
+    names: tuple[str, ...],
 ) -> list[str]:
     found = [] if ours.balance is None else _class_alarms(ours.balance, names)
+    if shape.alarm:
+        found.append(grid_words(shape.period, shape.grid))
     if copied.alarm:
         found.append(f"memorisation: {copies_words(copied.copies)}")
     if discrimination is not None and discrimination.alarm:

@@ -19,6 +19,7 @@ from sparring.evaluation.metrics.frechet import frechet_distance, frechet_error,
 from sparring.evaluation.metrics.kernel import kernel_distance
 from sparring.evaluation.metrics.memorisation import Memorisation, lookup, memorisation
 from sparring.evaluation.metrics.modes import modes
+from sparring.evaluation.metrics.spectrum import powers, spectrum
 from sparring.gan.gan import GAN
 from sparring.gan.randomness import random_key
 from sparring.gan.state import TrainState
@@ -52,6 +53,7 @@ class ValidationJudge:
         self._frequencies = class_frequencies(training)
         self._real = self._extractor(validation.images).values
         self._moments = moments(self._real)
+        self._powers = powers(validation.images)
         like_samples = self._extractor(self._training.images)
         self._floor = self._score(like_samples.values)
         self._modes_real = (
@@ -70,6 +72,7 @@ class ValidationJudge:
         """Judge a state. Returns the values of a `judged` event."""
         samples = self._draw(state)
         features = self._extractor(samples)
+        shape = spectrum(powers(samples), self._powers)
         copied = memorisation(self._find(samples[:LOOKED_UP]), self._unseen)
         self.closest = self._beside(samples, copied)
         logits = discrimination(
@@ -87,6 +90,10 @@ class ValidationJudge:
             "floor": self._floor,
             "measure": "frechet" if self._by_frechet else "kernel",
             "diversity": float(features.values.var(axis=0).sum() / self._real.var(axis=0).sum()),
+            "fine": shape.fine,
+            "grid": shape.grid,
+            "grid_pixels": shape.period,
+            "grid_alarm": shape.alarm,
             "copies": copied.copies,
             "copies_alarm": copied.alarm,
             "suspicious": sum(pair.suspicious for pair in copied.closest),

@@ -12,6 +12,7 @@ from sparring.evaluation.metrics.balance import Balance
 from sparring.evaluation.metrics.discriminator import Discrimination
 from sparring.evaluation.metrics.memorisation import Memorisation
 from sparring.evaluation.metrics.modes import Modes
+from sparring.evaluation.metrics.spectrum import Spectrum
 from sparring.runs import schemas
 
 FORMAT = schemas.Measures.FORMAT
@@ -67,6 +68,12 @@ MEASURES: dict[str, MetricInfo] = {
     "coverage": MetricInfo(
         "coverage", "higher", "Share of real images with a sample nearby: like recall, but robust to outliers.", True
     ),
+    "fine": MetricInfo(
+        "fine details",
+        "",
+        "Power at high frequencies over that of real images: less is blur, more is noise.",
+    ),
+    "grid": MetricInfo("grid", "", "Power at the frequencies of a grid of 2 to 8 pixels over that of real images."),
     "modes": MetricInfo(
         "modes", "higher", "How many of the 1,000 triples of digits have at least one sample.", count=True
     ),
@@ -136,6 +143,8 @@ class Verdict:
     """Only for stacked MNIST."""
     asked: Asked | None = None
     """Only for conditional generators."""
+    spectrum: Spectrum | None = None
+    """None in verdicts of older versions."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -3,6 +3,7 @@
 measure.py      `sparring measure`: evaluates a run or samples and writes the report
 report.py       the report as one HTML page
 classes.py      its sections on classes and modes
+spectrum.py     its section on the spectrum
 overfitting.py  its sections on memorisation and the discriminator
 history.py      its section on the training
 provenance.py   its section on how to repeat it

@@ -72,6 +72,13 @@ JUDGED = (
         ("real images", 1.0),
     ),
     ChartSpec(
+        "Spectrum",
+        "Power of the samples relative to that of real images: at fine details, and at the frequencies of a grid of 2 "
+        "to 8 pixels.",
+        (("fine", "fine details"), ("grid", "grid")),
+        ("real images", 1.0),
+    ),
+    ChartSpec(
         "Copies",
         "Samples much closer to a training image than validation images are.",
         (("copies", "samples"),),

@@ -1,7 +1,8 @@
 """The report: the measures of a run, or of samples made elsewhere, as one self-contained HTML page.
 
-From top to bottom: the headline, all measures, images, classes, the closest training images, the training, the
-discriminator, and how to repeat it. All text is escaped: names of classes, paths and recipes are untrusted.
+From top to bottom: the headline, all measures, images, classes, the spectrum, the closest training images, the
+training, the discriminator, and how to repeat it. All text is escaped: names of classes, paths and recipes are
+untrusted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sparring.reports.history import history
 from sparring.reports.html import facts, figure, sheet, table, whole
 from sparring.reports.overfitting import closest, discriminator
 from sparring.reports.provenance import provenance
+from sparring.reports.spectrum import spectrum
 from sparring.runs.run import Run
 from sparring.terminal.output import html_escaped as escape
 
@@ -48,6 +50,7 @@ def page(verdict: Verdict, samples: Images, real: RealImages, run: Run | None) -
         _images(verdict, samples, real),
         classes(verdict, real.training.class_names),
         recognised(verdict.asked),
+        spectrum(verdict.spectrum),
         modes(verdict, real.training.class_names),
         closest(verdict.memorisation, samples, real.trained_on.training.images),
         history(run) if run is not None else "",

@@ -196,6 +196,10 @@ class Grid(Event):
 class Judged(Event):
     score: Number = 0.0
     diversity: Number = 0.0
+    fine: Number = 0.0
+    grid: Number = 0.0
+    grid_pixels: Count = 0
+    grid_alarm: bool = False
     copies: Share = 0.0
     copies_alarm: bool = False
     right_unseen: Share = 0.0

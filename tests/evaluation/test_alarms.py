@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sparring.evaluation.alarms import ALARMS, Judged, best_of, collapse, domination, flat, memorised
+from sparring.evaluation.alarms import ALARMS, Judged, best_of, collapse, domination, flat, grid, memorised
 
 WELL: Judged = {
     "step": 1000, "score": 10.0, "floor": 1.0, "diversity": 0.9, "copies": 0.01, "copies_alarm": False,
@@ -66,6 +66,15 @@ def test_memorisation_of_samples_and_by_the_discriminator() -> None:
     assert memorised(run_of({})) is None
     assert "6.0% of the samples are copies" in (memorised(run_of({"copies": 0.06, "copies_alarm": True})) or "")
     assert "in 71% of the cases" in (memorised(run_of({"memorising": 0.71, "memorising_alarm": True})) or "")
+
+
+def test_a_grid_over_the_samples_of_two_judgements() -> None:
+    change = {"grid": 3.24, "grid_pixels": 4, "grid_alarm": True}
+    assert grid(run_of(change)) is None
+    assert grid(run_of(change, change | {"grid_alarm": False})) is None
+    assert grid([WELL, WELL]) is None  # those of older versions say nothing about it
+    text = grid(run_of({}, change, change)) or ""
+    assert "a grid of 4 pixels" in text and "3.2 times" in text
 
 
 def test_flat_names_the_best_step_after_six_judgements_without_gain() -> None:

@@ -22,7 +22,7 @@ from sparring.evaluation.verdict import MEASURES, Verdict
 from sparring.images import Images
 from sparring.terminal.progress import silent
 
-ALWAYS = {"frechet_ratio", "frechet", "kernel", "precision", "recall", "density", "coverage", "copies"}
+ALWAYS = {"fine", "grid", "frechet_ratio", "frechet", "kernel", "precision", "recall", "density", "coverage", "copies"}
 """What every extractor can measure."""
 NAMES = tuple("0123456789")
 SUBJECT = {"kind": "samples", "path": "samples.npz", "command": "sparring measure samples.npz"}
@@ -91,6 +91,9 @@ def test_every_measure_is_there_with_that_of_real_images(real: RealImages, judge
     assert verdict.samples == 140
     assert any("140 samples are few" in notice for notice in verdict.notices)
     assert verdict.measures["memorising"].value == 0.55
+    assert verdict.spectrum is not None and set(verdict.spectrum.grids) == set("2345678")
+    assert 0.5 < verdict.measures["fine"].value < 2
+    assert verdict.measures["grid"].value == verdict.spectrum.grids[str(verdict.spectrum.period)]
 
 
 def test_new_images_of_the_same_kind_are_near_the_floor_and_others_far_away(real: RealImages, judge: Extractor) -> None:
@@ -211,6 +214,14 @@ def stack_of(count: int, seed: int) -> Images:
 # ------------------------------------------------------------------------------------------------ alarms and refusals
 
 
+def with_lines(images: Images) -> Images:
+    """A gray line every four pixels."""
+    lined = images.copy()
+    lined[:, ::4] = np.maximum(lined[:, ::4], 60)
+    lined[:, :, ::4] = np.maximum(lined[:, :, ::4], 60)
+    return lined
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -220,8 +231,9 @@ def stack_of(count: int, seed: int) -> Images:
         ),
         (lambda real: printed(500, 1)[np.arange(500) % 10 < 8][:140], "missing classes: '"),
         (lambda real: real.training.images[:100], "memorisation: 100.0% of the samples"),
+        (lambda real: with_lines(printed(140, 1)), "a grid of 4 pixels lies over the samples"),
     ],
-    ids=["collapse", "missing classes", "copies"],
+    ids=["collapse", "missing classes", "copies", "grid"],
 )
 def test_alarms(make: Any, words: str, real: RealImages, judge: Extractor) -> None:
     verdict = verdict_on(make(real), real, judge)

@@ -24,6 +24,7 @@ from sparring.evaluation.metrics.balance import Balance
 from sparring.evaluation.metrics.discriminator import Discrimination
 from sparring.evaluation.metrics.memorisation import Memorisation, Pair
 from sparring.evaluation.metrics.modes import Modes
+from sparring.evaluation.metrics.spectrum import Spectrum
 from sparring.evaluation.protocol import RealImages
 from sparring.evaluation.verdict import MEASURES, Measure, MetricInfo, Verdict
 from sparring.files import atomic
@@ -46,6 +47,8 @@ FIGURES = {
     "recall": (Measure(0.1942, 0.004, 0.932), "19.4% ± 0.8", "93.2%"),
     "density": (Measure(0.299, 0.0077, 0.923), "0.299 ± 0.015", "0.923"),
     "coverage": (Measure(0.5, 0.1, None), "50% ± 20", "–"),
+    "fine": (Measure(0.61, 0.004, 1.0031), "0.610 ± 0.008", "1.003"),
+    "grid": (Measure(3.2, 0.05, 1.01), "3.20 ± 0.10", "1.01"),
     "modes": (Measure(1.0, None, 1000), "1", "1,000"),
     "mode_divergence": (Measure(0.05112, 0.0009, 0.0241), "0.0511 ± 0.0018", "0.0241"),
     "variation": (Measure(0.323, None, 0.033), "32.3%", "3.3%"),
@@ -224,6 +227,7 @@ def verdict() -> Verdict:
             distances=(3.21, None, None),
             floors=(0.5, None, None),
         ),
+        spectrum=Spectrum((1.02, 0.5), {"2": 1.1, "3": 3.2}, 3, 3.2, 0.61, {"grid": 0.05, "fine": 0.004}, False),
     )
 
 
@@ -267,6 +271,7 @@ def test_the_page_is_whole(verdict: Verdict, samples: Images, real: RealImages, 
         "Real images and samples",
         "Classes",
         "Recognised classes",
+        "Spectrum",
         "Closest training images",
         "Training",
         "The discriminator",
@@ -351,6 +356,7 @@ def test_samples_made_elsewhere(verdict: Verdict, samples: Images, real: RealIma
         "Measures",
         "Real images and samples",
         "Classes",
+        "Spectrum",
         "Closest training images",
         "How to repeat this",
     ]
@@ -475,6 +481,21 @@ def test_a_measure_that_was_not_taken_is_left_out(verdict: Verdict, samples: Ima
     fewer = {name: measure for name, measure in verdict.measures.items() if name != "variation"}
     found = rows(section(read(page(dataclasses.replace(verdict, measures=fewer), samples, real, None)), "Measures"))
     assert [row[0] for row in found] == [about.title for name, about in MEASURES.items() if name != "variation"]
+
+
+def test_the_spectrum_by_radius_and_by_grid(verdict: Verdict, samples: Images, real: RealImages) -> None:
+    part = section(read(page(verdict, samples, real, None)), "Spectrum")
+    found = rows(part.one("table"))
+    assert [(row[0], row[-1]) for row in found] == [
+        ("0.00 to 0.35", "1.02"),
+        ("0.35 to 0.71", "0.50"),
+        ("grid of 2 pixels", "1.10"),
+        ("grid of 3 pixels", "3.20"),
+    ]
+    assert "A grid of 3 pixels stands out most, but this is no alarm" in part.text()
+    alarmed = page(changed(verdict, spectrum={"alarm": True}), samples, real, None)
+    assert "A grid of 3 pixels stands out: this is an alarm" in section(read(alarmed), "Spectrum").text()
+    assert "Spectrum" not in page(dataclasses.replace(verdict, spectrum=None), samples, real, None)
 
 
 @pytest.mark.parametrize(

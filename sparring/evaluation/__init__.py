@@ -1,7 +1,7 @@
 """EVALUATION of generated images: the measures, and the judge that computes them.
 
 metrics/               a file each: Frechet and kernel distance, precision and recall, balance, modes, memorisation
-features.py            features of images: of a classifier, of random weights, or of an ONNX file
+features.py            features of images: of a classifier, of a general network, or of an ONNX file
 classifier.py          a classifier and its training
 protocol.py            which samples and real images are compared, and the floor
 verdict.py             all measures of one set of samples, to and from JSON

@@ -113,9 +113,18 @@ ALARMS: dict[str, Callable[[Sequence[Judged]], str | None]] = {
 """Each returns its message if it applies to the newest judgement. A run raises each alarm once."""
 
 
+def comparable(judged: Sequence[Judged]) -> list[Judged]:
+    """The judgements by the same features as the last one: older versions used others where there is no classifier."""
+    return [values for values in judged if _features(values) == _features(judged[-1])]
+
+
 def best_of(judged: Sequence[Judged]) -> Judged:
     """The judgement with the lowest score; the first one of equals."""
     return min(judged, key=lambda values: float(values["score"]))
+
+
+def _features(values: Judged) -> str:
+    return str(values.get("extractor", "classifier" if "top_class" in values else "random features"))
 
 
 def _collapsed(values: Judged) -> bool:

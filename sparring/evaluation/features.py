@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
+from PIL import Image
 
 from sparring import networks
 from sparring.data import ImageSet
@@ -35,8 +36,7 @@ from sparring.evaluation.classifier import (
 from sparring.files import atomic, ownership
 from sparring.files.cache_folder import cache_folder
 from sparring.gan.gan import ImageShape
-from sparring.gan.randomness import random_key
-from sparring.images import Images, from_uint8
+from sparring.images import Images, from_uint8, picture
 from sparring.networks.batched import batched
 from sparring.runs import checkpoint
 from sparring.system import extras
@@ -44,7 +44,9 @@ from sparring.terminal.progress import Count, ReportProgress, counting, silent
 
 BATCH = 250
 """Images in a batch."""
-OWN_EPOCHS, OWN_LEAST_STEPS = 8, 600
+GENERAL_SIDE = 32
+"""Images are resized to this many pixels on a side for the general features."""
+OWN_EPOCHS, OWN_LEAST_STEPS = 5, 600
 """Training of a classifier of the user's own labels: at least this many epochs and this many steps."""
 Z_95 = 1.96
 """Half the width of a 95% confidence interval, in standard errors."""
@@ -114,6 +116,17 @@ SHIPPED = {
     "fashion-mnist": Shipped(755_680, "031d7ad19e2c3b92c65a041e7535cfc9ce2876c4d7609c232f22845487dfdc69", 0.9304),
 }
 """By the name of the data set."""
+
+GENERAL: dict[str, Any] = {
+    "bytes": 1103704,
+    "sha256": "a3c2bc1868200f3bc687f160d10e9b422dfb2ded98ae018ec48304cc592e1feb",
+}
+"""The size and checksum of the general features' file."""
+GENERAL_CAVEAT = (
+    "There is no classifier of these images, so they are compared by features of a small network that tells "
+    f"photographs, drawings, icons, characters and clothes apart, at {GENERAL_SIDE} x {GENERAL_SIDE} pixels. Its "
+    "numbers rank generators of this data set; classes cannot be counted."
+)
 
 SHIPPED_SHAPE, SHIPPED_CLASSES = (28, 28, 1), 10
 
@@ -237,23 +250,34 @@ def _without_classes(extractor: Extractor, known: float, bound: float) -> Extrac
     return dataclasses.replace(extractor, has_classes=False, caveat=caveat, apply=apply)
 
 
-def random_features(image_shape: ImageShape) -> Extractor:
-    """The same network with fixed random params, for images without labels."""
-    network = networks.features(image_shape)
-    params, batch_stats = network.init(random_key(0, "weights"))
-    _, about = checkpoint.pack({"network": params, "statistics": batch_stats})
+def general_features(image_shape: ImageShape) -> Extractor:
+    """Features of a network that has learnt to tell pictures of many kinds apart (`tools/train_features.py`).
+
+    Images are resized to `GENERAL_SIDE` pixels on a side. Gray images become gray colour images. Images with alpha are
+    put on gray.
+    """
+    side, path = GENERAL_SIDE, Path(__file__).parent / "judges" / "general.safetensors"
+    network = networks.features((side, side, 3))
+    template = dict(zip(("network", "statistics"), jax.eval_shape(network.init, jax.random.key(0)), strict=True))
+    weights = checkpoint.read(path, GENERAL, template)
 
     @jax.jit
-    def apply(images: Array) -> Array:
-        return network.apply(params, batch_stats, from_uint8(images), train=False)[0]
+    def of_colour(images: Array) -> Array:
+        return network.apply(weights["network"], weights["statistics"], from_uint8(images), train=False)[0]
 
-    caveat = (
-        "The images have no labels, so they are compared by a network with random weights. It is sensitive to "
-        "textures, brightness, shapes and missing kinds of images, but not to what the images show: two flaws "
-        "of equal distance may look very different to you. Its numbers rank generators of this data set roughly; "
-        "classes cannot be counted."
-    )
-    return Extractor("random features", about["sha256"], image_shape, False, caveat, lambda part: (apply(part), None))
+    def apply(images: Images) -> tuple[NDArray[Any], None]:
+        return np.asarray(of_colour(np.stack([_in_colour(image, side) for image in images]))), None
+
+    return Extractor("general features", GENERAL["sha256"], image_shape, False, GENERAL_CAVEAT, apply)
+
+
+def _in_colour(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """An image (H, W, 1, 3 or 4) -> (side, side, 3), transparent parts gray."""
+    if image.shape[-1] == 4:
+        opacity = image[..., 3:] / 255
+        image = np.rint(127.5 + opacity * (image[..., :3] - 127.5)).astype(np.uint8)
+    resized = np.asarray(picture(image).resize((side, side), Image.Resampling.BILINEAR))
+    return resized if resized.ndim == 3 else np.repeat(resized[..., np.newaxis], 3, axis=-1)
 
 
 def onnx_extractor(path: Path, image_shape: ImageShape) -> Extractor:
@@ -296,7 +320,7 @@ def onnx_extractor(path: Path, image_shape: ImageShape) -> Extractor:
 
 
 def choose_extractor(images: ImageSet, onnx: Path | None = None, tell: ReportProgress = silent) -> Extractor:
-    """Choose the extractor: the ONNX file, a shipped classifier, a classifier of the labels, or random features.
+    """Choose the extractor: the ONNX file, a shipped classifier, a classifier of the labels, or the general ones.
 
     A classifier of the labels is trained if it is not in the cache.
     """
@@ -308,8 +332,8 @@ def choose_extractor(images: ImageSet, onnx: Path | None = None, tell: ReportPro
 
 
 def ready_extractor(images: ImageSet) -> Extractor:
-    """Choose an extractor that needs no training: a shipped classifier or random features."""
-    return READY[images.name]() if images.name in READY else random_features(_shape(images))
+    """Choose an extractor that needs no training: a shipped classifier or the general ones."""
+    return READY[images.name]() if images.name in READY else general_features(_shape(images))
 
 
 def _shape(images: ImageSet) -> ImageShape:

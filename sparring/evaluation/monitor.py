@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from sparring.errors import DiskError
-from sparring.evaluation.alarms import ALARMS, NEEDED, Judged, best_of
+from sparring.evaluation.alarms import ALARMS, NEEDED, Judged, best_of, comparable
 from sparring.evaluation.validation_judge import ValidationJudge
 from sparring.gan.state import TrainState
 from sparring.images import grid, grid_scale, save_picture
@@ -99,6 +99,7 @@ class Monitor:
             self._budget.prepared(time.monotonic() - began)
             began = time.monotonic()
         values = {"step": step} | self._judge.judge(state)
+        self.judged = comparable([*self.judged, values])[:-1]
         is_best = all(values["score"] < earlier["score"] for earlier in self.judged)
         if is_best:
             checkpoint.save(self._run.best, step, state, keep=1, made_by=self._run.identity)

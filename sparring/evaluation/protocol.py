@@ -137,14 +137,8 @@ def judge(
         for images, what in zip(compared, ("unseen", "training", "generated"), strict=True)
     )
     counted, counted_real = (_count_modes(features, extractor) for features in (fake, floor))
-    asked = None
-    if samples.labels is not None and like_samples.labels is not None and real.unseen.labels is not None:
-        asked = asked_for(
-            like_samples.class_names,
-            (fake, samples.labels[:used]),
-            (floor, like_samples.labels),
-            (unseen, real.unseen.labels),
-        )
+    labels = samples.labels if samples.labels is None else samples.labels[:used]
+    asked = _asked((fake, labels), (floor, like_samples), (unseen, real.unseen))
     report_progress("distances")
     reference = _Reference(unseen, class_frequencies(real.training), extractor.modes)
     ours = reference.measure(fake[:count], report_progress)
@@ -250,6 +244,17 @@ def _distances(ours: _Measured, floor: _Measured) -> dict[str, Measure]:
     distance, floor_distance = measures["frechet"], floor.values["frechet"][0]
     ratio = Measure(distance.value / floor_distance, (distance.error or 0.0) / floor_distance, 1.0)
     return {"frechet_ratio": ratio} | measures
+
+
+def _asked(
+    samples: tuple[Features, Labels | None], training: tuple[Features, ImageSet], unseen: tuple[Features, ImageSet]
+) -> Asked | None:
+    """How the samples match their labels; None without labels."""
+    (fake, labels), (floor, like_samples), (others, images) = samples, training, unseen
+    if labels is None or like_samples.labels is None or images.labels is None:
+        return None
+    names = like_samples.class_names
+    return asked_for(names, (fake, labels), (floor, like_samples.labels), (others, images.labels))
 
 
 def _spectra(unseen: ManyImages, training: ManyImages, samples: Images) -> tuple[Spectrum, Spectrum]:

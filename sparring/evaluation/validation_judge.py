@@ -88,6 +88,7 @@ class ValidationJudge:
         values: dict[str, Any] = {
             "score": self._score(features.values),
             "floor": self._floor,
+            "extractor": "classifier" if self._extractor.has_classes else self._extractor.name,
             "measure": "frechet" if self._by_frechet else "kernel",
             "diversity": float(features.values.var(axis=0).sum() / self._real.var(axis=0).sum()),
             "fine": shape.fine,

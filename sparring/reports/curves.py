@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparring.evaluation.alarms import COPIES_SHARE, best_of
+from sparring.evaluation.alarms import COPIES_SHARE, best_of, comparable
 from sparring.reports.charts import Chart, Line, Point
 
 Event = dict[str, Any]
@@ -125,6 +125,7 @@ def _distance(events: Sequence[Event], alarms: Sequence[Event]) -> Chart | None:
     scored = [event for event in events if is_number(event.get("score"))]
     if not scored:
         return None
+    scored = comparable(scored)
     best = best_of(scored)
     measure = "Frechet" if best.get("measure") == "frechet" else "kernel"
     return Chart(

@@ -208,6 +208,7 @@ class Judged(Event):
     memorising_alarm: bool = False
     floor: Number = 0.0
     measure: str = ""
+    extractor: str | None = None
     cost: Seconds = 0.0
     cost_share: Number = 0.0
     best: bool = False

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sparring.errors import SparringError
+from sparring.evaluation.alarms import best_of, comparable
 from sparring.evaluation.metrics.balance import bands
 from sparring.files.untrusted import open_plain
 from sparring.recipes.recipe import Recipe, settings_of
@@ -49,7 +50,7 @@ def card(name: str, key: str, run: Run, events: Sequence[Event]) -> View:
     step = max((event["step"] for event in events), default=0)
     state, words = _state(events, is_training(run))
     judged = [event for event in events if event["event"] == "judged" and is_number(event.get("score"))]
-    best = min(judged, key=lambda event: float(event["score"])) if judged else None
+    best = best_of(comparable(judged)) if judged else None
     steps = recipe.steps if recipe else None
     return {
         "id": key,

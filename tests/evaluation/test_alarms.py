@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sparring.evaluation.alarms import ALARMS, Judged, best_of, collapse, domination, flat, grid, memorised
+from sparring.evaluation.alarms import ALARMS, Judged, best_of, collapse, comparable, domination, flat, grid, memorised
 
 WELL: Judged = {
     "step": 1000, "score": 10.0, "floor": 1.0, "diversity": 0.9, "copies": 0.01, "copies_alarm": False,
@@ -66,6 +66,14 @@ def test_memorisation_of_samples_and_by_the_discriminator() -> None:
     assert memorised(run_of({})) is None
     assert "6.0% of the samples are copies" in (memorised(run_of({"copies": 0.06, "copies_alarm": True})) or "")
     assert "in 71% of the cases" in (memorised(run_of({"memorising": 0.71, "memorising_alarm": True})) or "")
+
+
+def test_only_judgements_by_the_same_features_are_compared() -> None:
+    older = [{"step": 100, "score": 0.01}, {"step": 200, "score": 0.02}]
+    newer = [{"step": step, "score": 5.0, "extractor": "general features"} for step in (300, 400)]
+    assert comparable([*older, *newer]) == newer and comparable(older) == older
+    classified = WELL | {"extractor": "classifier"}  # older versions do not name the classifier
+    assert comparable([WELL, classified]) == [WELL, classified]
 
 
 def test_a_grid_over_the_samples_of_two_judgements() -> None:

@@ -22,13 +22,14 @@ from sparring.evaluation import classifier, features
 from sparring.evaluation.classifier import Classifier, read_classifier
 from sparring.evaluation.features import (
     BATCH,
+    GENERAL,
     SHIPPED,
     Extractor,
     Features,
     choose_extractor,
+    general_features,
     onnx_extractor,
     own_classifier,
-    random_features,
     ready_extractor,
     shipped_classifier,
     stacked_classifier,
@@ -106,10 +107,10 @@ def test_a_flipped_bit_in_a_judges_file_is_noticed(place: int, tmp_path: Path) -
     scope="module",
     params=[
         lambda: shipped_classifier("mnist"),
-        lambda: random_features((28, 28, 1)),
-        lambda: random_features((9, 13, 3)),
+        lambda: general_features((28, 28, 1)),
+        lambda: general_features((9, 13, 3)),
     ],
-    ids=["judge", "random", "random-9x13x3"],
+    ids=["judge", "general", "general-9x13x3"],
 )
 def extractor(request: pytest.FixtureRequest) -> Extractor:
     made: Extractor = request.param()
@@ -244,8 +245,8 @@ def test_a_judge_learns_from_nine_tenths_and_tells_of_the_others(
     assert f"classifies {right:.0%} of the validation images" in extractor.caveat
 
 
-@pytest.mark.parametrize(("copies", "epochs"), [(1, 384), (100, 8)])
-def test_a_judge_sees_each_image_eight_times_and_few_images_more_often(
+@pytest.mark.parametrize(("copies", "epochs"), [(1, 384), (100, 5)])
+def test_a_judge_sees_each_image_five_times_and_few_images_more_often(
     copies: int, epochs: int, labelled: ImageSet, trained: list[dict[str, Any]]
 ) -> None:
     """600 batches of 128 are 384 times 200."""
@@ -296,18 +297,31 @@ def _labels(images: ImageSet) -> NDArray[np.int32]:
     return images.labels
 
 
-# ------------------------------------------------------------------------------------------------------ random features
+# ----------------------------------------------------------------------------------------------------- general features
 
 
-def test_random_features_are_the_same_every_time() -> None:
-    first, second = random_features((12, 12, 1)), random_features((12, 12, 1))
-    assert first.sha256 == second.sha256 != random_features((12, 12, 3)).sha256
-    images = pictures(10, 12, 12, 1)
-    assert_equal(first(images), second(images))
+def test_general_features_see_colour_and_what_is_transparent() -> None:
+    gray, colour, alpha = pictures(10, 40, 24, 1), pictures(10, 40, 24, 3), pictures(10, 40, 24, 4)
+    as_colour = general_features((40, 24, 3))
+    assert_equal(general_features((40, 24, 1))(gray), as_colour(np.repeat(gray, 3, axis=-1)))
+    see_through, opaque = alpha.copy(), alpha.copy()
+    see_through[..., 3], opaque[..., 3] = 0, 255
+    with_alpha = general_features((40, 24, 4))
+    assert_equal(with_alpha(opaque), as_colour(np.ascontiguousarray(alpha[..., :3])))
+    assert np.ptp(with_alpha(see_through).values, axis=0).max() == 0  # whatever colours are hidden
+    swapped = as_colour(colour[..., ::-1].copy())
+    assert np.abs(swapped.values - as_colour(colour).values).max() > 0.1
 
 
-def test_random_features_say_that_they_cannot_count_classes() -> None:
-    extractor = random_features((12, 12, 1))
+def test_general_features_are_in_the_package_whole() -> None:
+    path = Path(features.__file__).parent / "judges" / "general.safetensors"
+    content = path.read_bytes()
+    assert (len(content), hashlib.sha256(content).hexdigest()) == (GENERAL["bytes"], GENERAL["sha256"])
+    assert len(content) <= 3_000_000
+
+
+def test_general_features_say_that_they_cannot_count_classes() -> None:
+    extractor = general_features((12, 12, 1))
     assert not extractor.has_classes
     assert extractor(pictures(3, 12, 12, 1)).probabilities is None
     assert "classes cannot be counted" in extractor.caveat
@@ -362,19 +376,19 @@ def test_images_with_labels_get_a_judge_of_them(labelled: ImageSet, trained: lis
 @needs_real_mnist
 def test_what_is_ready_needs_no_training(labelled: ImageSet, trained: list[dict[str, Any]]) -> None:
     assert ready_extractor(mnist("test")).sha256 == SHIPPED["mnist"].sha256
-    assert ready_extractor(labelled).sha256 == random_features((28, 28, 1)).sha256
+    assert ready_extractor(labelled).sha256 == general_features((28, 28, 1)).sha256
     assert not trained
 
 
 @pytest.mark.parametrize("labels", ["none", "one"])
-def test_images_without_two_labels_get_random_features(
+def test_images_without_two_labels_get_general_features(
     labels: str, labelled: ImageSet, trained: list[dict[str, Any]]
 ) -> None:
     if labels == "none":
         images = replace(labelled, labels=None, class_names=())
     else:
         images = replace(labelled, labels=np.zeros(200, np.int32))
-    assert choose_extractor(images).sha256 == random_features((28, 28, 1)).sha256
+    assert choose_extractor(images).sha256 == general_features((28, 28, 1)).sha256
     assert not trained
 
 

@@ -15,7 +15,7 @@ from sparring.data.named.stacked import stack
 from sparring.data.validation import split_images
 from sparring.errors import DataError, RunError
 from sparring.evaluation import protocol
-from sparring.evaluation.features import Extractor, random_features, shipped_classifier, stacked_classifier
+from sparring.evaluation.features import Extractor, general_features, shipped_classifier, stacked_classifier
 from sparring.evaluation.metrics.discriminator import Discrimination
 from sparring.evaluation.protocol import RealImages, Samples, real_images
 from sparring.evaluation.verdict import MEASURES, Verdict
@@ -118,7 +118,7 @@ def test_no_more_samples_are_judged_than_there_are_training_images(real: RealIma
 
 
 def test_what_cannot_count_classes_leaves_those_measures_out(real: RealImages) -> None:
-    verdict = verdict_on(printed(100, 1), real, random_features((28, 28, 1)))
+    verdict = verdict_on(printed(100, 1), real, general_features((28, 28, 1)))
     assert verdict.balance is None
     assert set(verdict.measures) == ALWAYS
 

@@ -13,7 +13,7 @@ from sparring.data import ImageSet
 from sparring.data.named.stacked import stack
 from sparring.data.validation import split_images
 from sparring.evaluation import validation_judge
-from sparring.evaluation.features import random_features, shipped_classifier, stacked_classifier
+from sparring.evaluation.features import general_features, shipped_classifier, stacked_classifier
 from sparring.evaluation.validation_judge import FRECHET_LEAST, SAMPLES, ValidationJudge
 from sparring.gan.gan import make_gan
 from sparring.gan.randomness import random_key
@@ -89,10 +89,10 @@ def test_of_a_thousand_classes_the_modes_are_counted(
     assert 0 <= values["confident"] <= 1 and values["top_share"] > 0.1
 
 
-def test_images_without_labels_are_judged_by_random_features(
+def test_images_without_labels_are_judged_by_general_features(
     make_judge: MakeJudge, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: random_features((28, 28, 1)))
+    monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: general_features((28, 28, 1)))
     made, state = make_judge(data.load(str(digits)))
     values = made.judge(state)
     assert "variation" not in values and values["score"] > abs(values["floor"])

@@ -17,7 +17,7 @@ from sparring.data import validation
 from sparring.errors import ComparisonError, DataError, RunError
 from sparring.evaluation import comparison, features, protocol
 from sparring.evaluation.comparison import number
-from sparring.evaluation.features import random_features, shipped_classifier
+from sparring.evaluation.features import general_features, shipped_classifier
 from sparring.evaluation.verdict import MEASURES, Verdict
 from sparring.files import checksummed
 from sparring.images import save_images
@@ -375,8 +375,8 @@ def test_impossible_words_are_refused(words: list[str], answer: str, capsys: pyt
     assert answer in capsys.readouterr().err
 
 
-def test_random_features_name_their_limits(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: random_features((28, 28, 1)))
+def test_general_features_name_their_limits(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "choose_extractor", lambda images, onnx, tell: general_features((28, 28, 1)))
     verdict = measuring.measure(run.path, count=100)
-    assert "network with random weights" in verdict.extractor["caveat"]
+    assert "There is no classifier of these images" in verdict.extractor["caveat"]
     assert verdict.balance is None

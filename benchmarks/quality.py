@@ -2,7 +2,7 @@
 
 python benchmarks/quality.py --out leaderboard
 python benchmarks/quality.py --out leaderboard --recipes good dcgan
-python benchmarks/quality.py --out told --recipes good --conditional
+python benchmarks/quality.py --out plain --recipes good --no-conditional
 python benchmarks/quality.py --out clothes --recipes good --data fashion-mnist
 
 Runs lie in the folder `--out` (another one for other data, or classes), one a recipe and seed, and the table in
@@ -45,9 +45,11 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, help="of each recipe; its own number, if not said")
     parser.add_argument("--data", help="what they are trained on and judged by; each recipe's own, if not said")
-    parser.add_argument("--conditional", action="store_true", help="both networks are told classes")
+    parser.add_argument("--conditional", action=argparse.BooleanOptionalAction, help="each recipe's own, if not said")
     given = parser.parse_args()
-    other = ({"data": given.data} if given.data else {}) | ({"conditional": True} if given.conditional else {})
+    other = ({"data": given.data} if given.data else {}) | (
+        {} if given.conditional is None else {"conditional": given.conditional}
+    )
     verdicts = [
         judged(given.out / f"{name}-{seed}", name, steps=given.steps or named_recipe(name).steps, seed=seed, **other)
         for name in given.recipes

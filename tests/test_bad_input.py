@@ -1,6 +1,7 @@
 """Bad input: every mistake in the words of a command gives one sentence and exit status 2."""
 
 import dataclasses
+import json
 import os
 import random
 import sys
@@ -17,7 +18,7 @@ from sparring import images
 from sparring.cli import main as cli
 from sparring.errors import RecipeError, UsageError
 from sparring.recipes import RECIPES, named_recipe
-from sparring.recipes.recipe import Recipe
+from sparring.recipes.recipe import Recipe, settings_of
 from sparring.runs.run import Run
 from sparring.sweeps import space
 
@@ -318,6 +319,15 @@ def test_what_no_machine_can_hold_is_refused(recipe: str, changes: dict[str, Any
     with pytest.raises(RecipeError) as error:
         named_recipe(recipe).replace(**changes)
     assert str(error.value).startswith(sentence)
+
+
+def test_a_whole_number_that_no_device_takes_is_a_float() -> None:
+    for name, value in (("latent_std", 10**19), ("r1", 2**31), ("generator_optimizer.learning_rate", 10**20)):
+        changed = named_recipe("mlp-256").replace(**{name: value})
+        assert isinstance(settings_of(changed)[name], float) and settings_of(changed)[name] == value
+        whole = json.loads(json.dumps(changed.to_json()).replace(repr(float(value)), str(value)))
+        assert repr(Recipe.from_json(whole)) == repr(changed)
+    assert named_recipe("mlp-256").replace(latent_std=3).to_json()["latent_std"] == 3
 
 
 def test_a_range_with_too_few_numbers_comes_to_an_end() -> None:

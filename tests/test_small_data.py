@@ -25,10 +25,10 @@ def weights_of(run: Run) -> bytes:
 
 def test_our_own_recipes_augment_few_images_and_the_others_none() -> None:
     quick, tutorial = named_recipe("quick"), named_recipe("mlp-256")
-    assert quick.fitted(FEW_IMAGES).augment == "never"
-    assert quick.fitted(FEW_IMAGES - 1).augment == "adaptive"
-    assert tutorial.fitted(10) == tutorial and tutorial.augment == "never"
-    assert quick.replace(augment="always").fitted(10).augment == "always"
+    assert quick.fitted(FEW_IMAGES, {}).augment == "never"
+    assert quick.fitted(FEW_IMAGES - 1, {}).augment == "adaptive"
+    assert tutorial.fitted(10, {"a": 50, "b": 50}) == tutorial and tutorial.augment == "never"
+    assert quick.replace(augment="always").fitted(10, {}).augment == "always"
 
 
 @pytest.mark.ci

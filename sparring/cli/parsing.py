@@ -21,10 +21,13 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from sparring.errors import UsageError
 from sparring.recipes.arguments import parse_whole
+from sparring.recipes.settings import Networks
 from sparring.terminal.output import printable
 
 Options = TypeVar("Options")
 Flag = FlagCreatePairsOff[bool]
+OPEN_FLAGS = {name for name, hint in get_type_hints(Networks).items() if get_args(hint) == (bool, NoneType)}
+"""Settings that are true or false, and may be left open by a recipe: None."""
 POSITIONAL = Positional[int].__metadata__[0]  # type: ignore[attr-defined]
 """tyro's mark of an argument without a name."""
 MAX_SEED = 2**32 - 1
@@ -108,8 +111,13 @@ def option_names(kind: type) -> list[str]:
 
 def setting_options(settings: Mapping[str, Any]) -> list[str]:
     """The options for the settings of a recipe, given with their values."""
-    off = [negated(name) for name, value in settings.items() if isinstance(value, bool)]
+    off = [negated(name) for name, value in settings.items() if is_flag(name, value)]
     return [as_option(name) for name in [*settings, *off]]
+
+
+def is_flag(setting: str, value: Any) -> bool:
+    """Whether the option of a setting takes no value."""
+    return isinstance(value, bool) or (value is None and setting in OPEN_FLAGS)
 
 
 def negated(setting: str) -> str:

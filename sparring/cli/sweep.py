@@ -17,6 +17,7 @@ from sparring.cli.parsing import (
     Flag,
     as_option,
     check_seconds,
+    is_flag,
     negated,
     option_names,
     optional,
@@ -130,10 +131,10 @@ def _values_class(settings: dict[str, Any]) -> type:
     """A dataclass with a field for each setting, which holds the words of each occurrence of its option."""
     fields: list[Any] = []
     for name, usual in settings.items():
-        kind: Any = tuple[tuple[str, ...], ...] if isinstance(usual, bool | list) else tuple[str, ...]
+        kind: Any = tuple[tuple[str, ...], ...] if isinstance(usual, list) or is_flag(name, usual) else tuple[str, ...]
         hint = UseAppendAction[kind]
         fields.append((_key(name), Annotated[hint, arg(name=as_option(name)[2:])], ()))
-        if isinstance(usual, bool):
+        if is_flag(name, usual):
             fields.append((_key(negated(name)), Annotated[Flag, arg(name=as_option(negated(name))[2:])], False))
     return dataclasses.make_dataclass("Values", fields, frozen=True)
 
@@ -146,7 +147,7 @@ def _value_text(name: str, usual: Any, words: str | tuple[str, ...]) -> str:
     """The text of the values, from the words that follow the option of a setting."""
     if isinstance(words, str):
         return words
-    if isinstance(usual, bool):
+    if is_flag(name, usual):
         if len(words) > 1:
             raise unrecognized(words[1:], "sparring sweep", [])
         return words[0] if words else "true"

@@ -79,7 +79,8 @@ class TrainOptions:
 class TrainWithSettings(TrainOptions):
     """Train a GAN.
 
-    The recipe's name comes first and may be left out; `sparring recipes` lists the recipes. Every setting of the recipe
+    The recipe's name comes first and may be left out; `sparring recipes` lists the recipes. The `recipe.json` of a run
+    is a recipe, too. Every setting of the recipe
     is an option. Run the same command again to resume a training that was stopped."""
 
     recipe: Annotated[AvoidSubcommands[Recipe], arg(name="")]

@@ -2,7 +2,8 @@
 
 After R3GAN (Huang et al. 2024): the relativistic loss, R1 and R2 (on every fourth image, scaled with its size), no
 normalisation, learning rates that fall by half a cosine, and samples from an EMA of the generator's params. With few
-images the discriminator's images are augmented (`sparring.gan.augmentation`). The networks are our own
+images the discriminator's images are augmented (`sparring.gan.augmentation`). Where the images have classes, the
+networks are conditional. The networks are our own
 (`sparring.networks.patch`). Times are for two CPU cores and gray images of 28 x 28 pixels.
 """
 
@@ -23,7 +24,7 @@ def quick() -> Recipe:
 
 
 def good() -> Recipe:
-    """Ten minutes: 3.2 times the distance of real digits from one another.
+    """Ten minutes: 1.3 times the distance of real digits from one another, 3.2 without classes.
 
     Run: `sparring train good`.
     """
@@ -31,7 +32,7 @@ def good() -> Recipe:
 
 
 def best() -> Recipe:
-    """An hour: 1.4 times the distance of real digits from one another.
+    """An hour: 1.4 times the distance of real digits from one another without classes.
 
     Run: `sparring train best`.
     """
@@ -48,6 +49,7 @@ def _ours(name: str, *, steps: int, batch_size: int, learning_rate: float) -> Re
         generator_optimizer=adam,
         discriminator_optimizer=adam,
         latent_size=64,
+        conditional=None,
         batch_size=batch_size,
         data_order="shuffle",
         steps=steps,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import UnionType
 from typing import Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
@@ -15,10 +16,13 @@ from typing import Any, ClassVar, Literal, Union, cast, get_args, get_origin, ge
 from sparring.errors import RecipeError
 from sparring.recipes import roles
 from sparring.recipes.arguments import plain, shown, whole_or_same
+from sparring.recipes.checks import LARGEST_COUNT, LARGEST_NUMBER
 from sparring.recipes.parts import Discriminator, Generator, Optimizer
 from sparring.recipes.renamed import accept_old_names, with_new_names
 from sparring.recipes.settings import (
     FEW_IMAGES,
+    FEW_IN_CLASS,
+    MANY_CLASSES,
     Data,
     Description,
     Display,
@@ -47,11 +51,15 @@ class Recipe(Display, Length, Optimization, Objective, Networks, Data, Descripti
         if self.loss == "relativistic" and self.real_batch_size != self.batch_size:
             raise RecipeError("the relativistic loss pairs each fake with a real image, so batches have to be full")
 
-    def fitted(self, count: int) -> Recipe:
-        """The same recipe with all decided that depends on how many images there are to train on."""
-        if self.augment != "auto":
-            return self
-        return dataclasses.replace(self, augment="adaptive" if count < FEW_IMAGES else "never")
+    def fitted(self, count: int, class_counts: Mapping[str, int]) -> Recipe:
+        """The same recipe with all decided that depends on the number of training images, and of images by class."""
+        decided: dict[str, Any] = {}
+        if self.augment == "auto":
+            decided["augment"] = "adaptive" if count < FEW_IMAGES else "never"
+        if self.conditional is None:
+            enough = min(class_counts.values(), default=0) >= FEW_IN_CLASS
+            decided["conditional"] = enough and 2 <= len(class_counts) <= MANY_CLASSES
+        return dataclasses.replace(self, **decided)
 
     @property
     def expected_seconds(self) -> float:
@@ -139,7 +147,7 @@ def _decode_dataclass(cls: type, value: Any, where: str) -> Any:
     fields = [field for field in dataclasses.fields(cls) if field.name not in value]
     if missing := [f.name for f in fields if f.default is dataclasses.MISSING]:
         raise RecipeError(f"{where} lacks the setting {missing[0]!r}")
-    made = cls(**{name: _decode(hints[name], v, f"{where}.{name}") for name, v in value.items()})
+    made = cls(**{name: _plain(hints[name], _decode(hints[name], v, f"{where}.{name}")) for name, v in value.items()})
     _check_types(made)
     return made
 
@@ -191,7 +199,10 @@ def _plain(hint: Any, value: Any) -> Any:
     if get_origin(hint) is tuple:
         value = value.tolist() if hasattr(value, "tolist") else value
         return tuple(whole_or_same(item) for item in value) if isinstance(value, list | tuple) else value
-    return plain(value)
+    value = plain(value)
+    if float in kinds and isinstance(value, int) and LARGEST_COUNT < abs(value) <= LARGEST_NUMBER:
+        return float(value)  # JAX takes no longer integers
+    return value
 
 
 def _fits(hint: Any, value: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from tyro.conf import Fixed, Suppress, arg
+from tyro.conf import DisallowNone, Fixed, Suppress, arg
 
 from sparring.errors import RecipeError
 from sparring.recipes import roles
@@ -32,6 +32,8 @@ VALIDATION_SHARE = 0.04
 """Share of the images that are validation images in the recipes that come with Sparring: 2,400 of MNIST's 60,000."""
 FEW_IMAGES = 10_000
 """Fewer training images than this are augmented, if a recipe leaves it open."""
+FEW_IN_CLASS, MANY_CLASSES = 20, 1_000
+"""With a class of fewer images, or more classes, the networks get no classes, if a recipe leaves it open."""
 LARGEST_SIZE = 4096
 """Pixels of a side. Networks and memory give up long before."""
 LARGEST_LATENT, LARGEST_BATCH = 4096, 1_000_000
@@ -102,8 +104,9 @@ class Networks:
     """Dimension of the latents."""
     latent_std: float = 1.0
     """Standard deviation of the normal latents."""
-    conditional: bool = False
-    """Both networks get the class of each image, so that images of a class can be asked for; the data need labels."""
+    conditional: DisallowNone[bool | None] = False
+    """Both networks get the class of each image, so that images of a class can be asked for; the data need labels.
+    None: where there are 2 to 1,000 classes of 20 images or more."""
     ema_half_life: float = 0.0
     """Half-life, in steps, of the exponential moving average (EMA) of the generator's params, from which samples come;
     at first a twentieth of the steps done. 0 for no EMA."""

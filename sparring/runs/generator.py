@@ -53,7 +53,8 @@ class Generator:
     @property
     def latents(self) -> Latents:
         """The distribution of latents in the training."""
-        return Latents(**self.description["latent"])
+        latent = self.description["latent"]
+        return Latents(latent["size"], float(latent["std"]))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -42,7 +42,7 @@ from sparring.training.session import Session, draw_plots
 from sparring.training.setup import Setup, make_setup
 from sparring.training.start import Replica, load_newest, open_session, rate_of
 from sparring.training.stopping import SafeReporter, Stop, stop_requests
-from sparring.training.train import CHECKPOINT_SECONDS, check_options, load_images
+from sparring.training.train import CHECKPOINT_SECONDS, check_options, fitted, load_images, report_decisions
 
 MOST = 64
 """Replicas of one training."""
@@ -105,7 +105,7 @@ def train_replicas(
         raise RecipeError("replicas are trained in one process; leave the others out")
     reporter = terminal = live.reporter() if reporter is None else reporter
     images = load_images(resolved, strict, None if out is None else _first_run(out))
-    resolved = resolved.fitted(len(images.training.images))
+    asked, resolved = resolved, fitted(resolved, images)
     recipes = [resolved.replace(seed=resolved.seed + i) for i in range(count)]
     if images.whole.notice:
         reporter.print(images.whole.notice)
@@ -120,6 +120,7 @@ def train_replicas(
         if unfinished:
             setup = make_setup(images, resolved, environment, ONE_DEVICE, reporter, window, len(unfinished))
             groups = _groups(unfinished, jax.eval_shape(setup.init, random_key(0, "weights")), reporter)
+            report_decisions(asked, resolved, images, reporter)
             _report_plan(list(all_runs), groups, reporter)
             stop = stack.enter_context(stop_requests())
             reporter = cast(Reporter, SafeReporter(reporter, stop))

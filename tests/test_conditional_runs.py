@@ -143,6 +143,7 @@ def test_a_walk_stays_within_its_class(run: Run, tmp_path: Path) -> None:
     ends = generator.images(generator.draw_latents(2), np.array([4, 4], np.int32))
     with np.load(out) as file:
         np.testing.assert_array_equal(file["images"][[0, -1]], ends)
+    np.testing.assert_array_equal(generator.interpolate(2, 3), generator.interpolate(2, 3, label=0))
 
 
 def test_the_judge_says_what_came_of_what_was_asked_for(run: Run) -> None:

@@ -186,11 +186,15 @@ def whole(path: Path) -> bool:
     return True
 
 
-def left_behind(folder: Path, cache: Path, trial: str) -> list[str]:
-    """Temporary files, outputs that are cut short, and processes that go on."""
+def left_behind(folder: Path, cache: Path, trial: str, aborted: Sequence[int] = ()) -> list[str]:
+    """Temporary files, outputs that are cut short, and processes that go on.
+
+    JAX aborts a process when process 0 of its training is gone (docs/distributed.md); such a process clears nothing.
+    """
     found = [f"temporary {path.name}" for path in folder.rglob("*") if ".partial" in path.name]
     found += [f"temporary {path.name}" for path in (folder / "tmp").iterdir()]
-    found += [f"temporary {path.name}" for path in cache.glob("compiled/*/desk-*")]
+    desks = [path for path in cache.glob("compiled/*/desk-*") if int(path.name.split("-")[1]) not in aborted]
+    found += [f"temporary {path.name}" for path in desks]
     found += [f"temporary {path.name}" for path in cache.glob("images/.unfinished*")]
     kinds = (".png", ".gif", ".npz", ".json", ".html", ".onnx", ".safetensors")
     outputs = [path for path in folder.rglob("*") if path.suffix in kinds and path.parts[-2] not in ("copy", "other")]
@@ -274,7 +278,8 @@ class Harness:
             wrong.append(f"ended after {ended.seconds:.1f} s")
         if alive and ended.since_second > SECOND_SECONDS:
             wrong.append(f"ended {ended.since_second:.1f} s after the second signal")
-        wrong += left_behind(folder, cache, mark)
+        aborted = [each.pid for each in processes if each is not processes[hit] and each.returncode == -signal.SIGABRT]
+        wrong += left_behind(folder, cache, mark, aborted)
         if name in RESUMED and chance.random() < 0.15 and not wrong:
             wrong += self._goes_on(name, folder, environment)
         words = f"{name} #{number} at {moment:.2f} s, {'+'.join(n.name for n in numbers)}, status {ended.status}"

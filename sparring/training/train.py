@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from sparring import data
+from sparring.data.image_set import ImageSet
 from sparring.data.validation import SplitImages, split_images
 from sparring.errors import DataError, SparringError, TrainingDiverged, UsageError
 from sparring.recipes import DEFAULT, arguments, recipe_called
 from sparring.recipes.recipe import Recipe
-from sparring.recipes.settings import FEW_IMAGES
+from sparring.recipes.settings import FEW_IMAGES, FEW_IN_CLASS, MANY_CLASSES
 from sparring.runs import checkpoint
 from sparring.runs import generator as sampling
 from sparring.runs.environment import describe
@@ -236,11 +237,20 @@ def report_decisions(asked: Recipe, decided: Recipe, images: SplitImages, report
         reporter.print(
             f"fewer than {FEW_IMAGES:,} training images: D sees them augmented, the more the more it overfits"
         )
-    if asked.conditional is None and decided.conditional:
-        reporter.print(
-            f"{len(images.whole.class_names):,} classes: both networks are given the class of each image "
-            "(--no-conditional trains without)"
-        )
+    if asked.conditional is None and len(images.whole.class_names) > 1:
+        reporter.print(_about_classes(bool(decided.conditional), images.whole))
+
+
+def _about_classes(used: bool, images: ImageSet) -> str:
+    count = len(images.class_names)
+    if used:
+        return f"{count:,} classes: both networks are given the class of each image (--no-conditional trains without)"
+    smallest = min(images.class_counts, key=images.class_counts.__getitem__)
+    return (
+        f"{count:,} classes, the smallest {smallest!r} with {images.class_counts[smallest]:,} images: the networks are "
+        f"not given them, for which 2 to {MANY_CLASSES:,} classes of {FEW_IN_CLASS} images are needed "
+        "(--conditional trains with them)"
+    )
 
 
 def load_images(recipe: Recipe, strict: bool = False, run: Run | None = None) -> SplitImages:

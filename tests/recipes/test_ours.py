@@ -8,10 +8,13 @@ import pytest
 from recorder import Lines
 
 import sparring
+from sparring.data.image_set import ImageSet
+from sparring.data.validation import split_images
 from sparring.evaluation import features
 from sparring.images import Images
 from sparring.recipes import DEFAULT, named_recipe
 from sparring.recipes.recipe import differences
+from sparring.training.train import fitted, report_decisions
 
 LENGTH = {"name", "schedule_steps"}
 
@@ -65,6 +68,15 @@ def test_a_run_says_that_it_is_conditional_and_keeps_it(digits: Path, tmp_path: 
         assert len(said) == expected and all("--no-conditional" in line for line in said)
         assert run.recipe().conditional is expected
         assert set(sparring.load(run.path).classes) == (set("0123456789") if expected else set())
+
+
+def test_a_run_says_which_class_is_too_small_to_be_conditional() -> None:
+    labels = np.array([0] * 25 + [1] * 5, np.int32)
+    images = split_images(ImageSet("pets", np.zeros((30, 8, 8, 1), np.uint8), labels, ("cats", "dogs"), ""), 0.0)
+    asked, reporter = named_recipe("quick"), Lines()
+    report_decisions(asked, fitted(asked, images), images, reporter)
+    (line,) = [line for line in reporter.lines if "classes" in line]
+    assert "'dogs' with 5 images" in line and "--conditional" in line
 
 
 @pytest.mark.ci

@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -16,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from started import COMMAND
 
 from sparring.cli.main import main
 from sparring.runs.run import Run
@@ -26,8 +26,7 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\?token=[\w-]+")
 
 
 def started(*words: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "sparring.cli.main", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def address_in(process: "subprocess.Popen[str]") -> str:
@@ -65,10 +64,15 @@ def test_a_requested_port_is_used_or_reported_as_in_use(tmp_path: Path) -> None:
     process.communicate()
 
 
-def test_a_training_is_watched_as_long_as_it_takes(digits: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def options(digits: Path) -> list[str]:
+    sizes = "--generator.hidden 8 --discriminator.hidden 8 --batch-size 20 --validation 0 --judge-every 0"
+    return ["train", "mlp-256", "--watch", "--data", str(digits), *sizes.split()]
+
+
+def test_a_training_is_watched_as_long_as_it_takes(options: list[str], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = ["--data", str(digits), "--steps", "2000000", "--batch-size", "20", "--validation", "0"]
-    process = started("train", "mlp-256", "--watch", "--out", str(out), *options)
+    process = started(*options, "--steps", "2000000", "--out", str(out))
     address = address_in(process)
     assert answers(address)
     assert process.stdout is not None
@@ -87,8 +91,9 @@ class Terminal:
 
     def __init__(self, *words: str) -> None:
         self._own, other = pty.openpty()
-        command = [sys.executable, "-m", "sparring.cli.main", *words]
-        self.process = subprocess.Popen(command, stdin=other, stdout=other, stderr=other, start_new_session=True)
+        self.process = subprocess.Popen(
+            [*COMMAND, *words], stdin=other, stdout=other, stderr=other, start_new_session=True
+        )
         os.close(other)
         self.printed = ""
         threading.Thread(target=self._read, daemon=True).start()
@@ -115,11 +120,6 @@ def state(address: str) -> str:
     asked = urllib.request.Request(f"http://{urlsplit(address).netloc}{place}api/runs", headers={"cookie": cookie})
     with urllib.request.urlopen(asked) as answer:
         return str(json.loads(answer.read())["runs"][0]["state"])
-
-
-@pytest.fixture
-def options(digits: Path) -> list[str]:
-    return ["train", "mlp-256", "--watch", "--data", str(digits), "--batch-size", "20", "--validation", "0"]
 
 
 def test_in_a_terminal_the_page_stays_after_the_training_until_ctrl_c(options: list[str], tmp_path: Path) -> None:

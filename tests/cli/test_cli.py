@@ -88,19 +88,14 @@ REFUSED = [
     ("train --stepz=5", "unrecognized options: --stepz; did you mean --steps?"),
     ("train --no-miror", "--no-miror; did you mean --no-mirror?"),
     ("train --recipe quick", "unrecognized options: --recipe; "),
-    ("train --batch-sise 3", "--batch-sise.*did you mean --batch-size?"),
     ("train mlp-256 --generator.hiden 3", "--generator.hiden.*did you mean --generator.hidden?"),
-    ("sample {run} --cuont 3", "--cuont.*did you mean --count?"),
     ("recipes --jsn", "--jsn.*did you mean --json?"),
     ("train mlp-256 stray", "stray.*see sparring train --help"),
-    ("sample {run} stray", "stray.*see sparring sample --help"),
     ("recipes stray", "stray.*see sparring recipes --help"),
     # of the wrong type, impossible, or missing
-    ("train --steps many", "--steps.*'many'"),
     ("train --steps 1.5", "--steps.*'1.5'"),
     ("train --generator-optimizer.beta1 much", "--generator-optimizer.beta1.*'much'"),
     ("train mlp-256 --generator.hidden 8 wide", "--generator.hidden.*'wide'"),
-    ("sample {run} --count some", "--count.*'some'"),
     ("train --data-order sorted", "--data-order.*replacement.*slice.*sequential.*shuffle.*'sorted'"),
     ("train --steps", "missing value.*--steps"),
     ("train --resume", "missing value.*--resume"),
@@ -113,7 +108,6 @@ REFUSED = [
     ("train dcgan-tanh --generator.channels 4", "missing value.*--generator.channels"),
     ("train dcgan-tanh --generator.channels 4 5 6", "unrecognized.*6"),
     ("train --steps 0", "steps must be a whole number of 1 or more, not 0"),
-    ("train --batch-size -5", "batch_size must be a whole number of 1 or more, not -5"),
     ("train mlp-adam --batch-size 33", "batch_size must be even.*33"),
     ("train --log-every 1001", "log_every must be at most 1000, not 1001"),
     ("train mlp-256 --generator.hidden 8 0", "generator.hidden must be a whole number of 1 or more, not 0"),
@@ -167,7 +161,6 @@ REFUSED = [
         r"generator.hidden was \[8\] and is now \[8, 9\]; seed was 0 and is now 1;",
     ),
     ("sample {tmp}", "{tmp} is no run of Sparring: it has no recipe.json"),
-    ("sample {tmp}/none", "{tmp}/none is no run of Sparring: it has no recipe.json"),
     ("sample {file}", "notes.json"),
     ("sample {run} --out grid.jpg", "grid.jpg has an unknown ending.*.png, .npz, .gif, or none"),
     ("sample {run} --out walk.gif", "a .gif shows a walk: add --interpolate"),
@@ -295,23 +288,23 @@ def test_a_sentence_of_the_help_is_broken_only_where_the_line_is_full(
     assert any("root mean square" in line and "section 6" in line for line in lines), "of a part of the recipe"
 
 
-@pytest.mark.parametrize(
-    "words", ["--help", "--version", "train --help", "sweep --help", "sample --help", "recipes --help"]
-)
-def test_help_does_not_wait_for_jax(words: str) -> None:
+def test_help_does_not_wait_for_jax() -> None:
     program = (
         "import sys\n"
         "from sparring.cli.main import main\n"
-        "try:\n"
-        "    status = main(sys.argv[1:])\n"
-        "except SystemExit as end:\n"
-        "    status = end.code or 0\n"
-        "slow = {'jax', 'flax', 'optax', 'matplotlib', 'PIL', 'rich'} & set(sys.modules)\n"
-        "sys.exit(f'imported {slow}' if slow else status)\n"
+        "for words in sys.argv[1:]:\n"
+        "    try:\n"
+        "        status = main(words.split())\n"
+        "    except SystemExit as end:\n"
+        "        status = end.code or 0\n"
+        "    slow = {'jax', 'flax', 'optax', 'matplotlib', 'PIL', 'rich'} & set(sys.modules)\n"
+        "    if slow or status:\n"
+        "        sys.exit(f'{words}: {status}, imported {slow}')\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, *words.split()], capture_output=True, text=True, timeout=60)
+    words = ["--help", "--version", "train --help", "sweep --help", "sample --help", "recipes --help"]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "sparring" in done.stdout
+    assert done.stdout.count("usage: sparring") == 5
 
 
 def test_help_answers_at_once() -> None:
@@ -323,7 +316,7 @@ def test_help_answers_at_once() -> None:
         return time.perf_counter() - began
 
     program = ["-m", "sparring.cli.main"]
-    for _ in range(5):  # until no busy moment hits one of them
+    for _ in range(10):  # until no busy moment hits one of them
         jax = seconds("-c", "import jax")
         overall, of_train = seconds(*program, "--help"), seconds(*program, "train", "--help")
         if overall < min(jax / 2, 0.5) and of_train < jax:

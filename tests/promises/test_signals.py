@@ -25,12 +25,19 @@ PROMISED_SECONDS = 5.0
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 SIZES = "--batch-size 16 --generator.hidden 8 --discriminator.hidden 8 --grid-every 5000 --judge-every 0"
 WORDS = ["mlp-256", *SIZES.split(), "--steps", "1000000", "--checkpoint-seconds", "1000"]
-NEVER_COMPILED = (
-    "import hashlib, sys; from sparring.cli import main as cli; from sparring.training import loop;"
-    "loop.compile_chunk = lambda *given, **named: hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9);"
-    "sys.exit(cli.program())"
-)
-"""A command in which the compilation of the steps keeps a processor busy for minutes, outside of Python as XLA's."""
+NEVER_COMPILED = """
+import atexit, hashlib, sys, threading
+from sparring.cli import main as cli
+from sparring.training import loop
+
+def compiled(*given, **named):
+    atexit.register(threading.current_thread().join)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
+
+loop.compile_chunk = compiled
+sys.exit(cli.program())
+"""
+"""A command in which to compile the steps takes minutes: outside of Python, and waited for at its exit, as with XLA."""
 
 
 def start(command: list[str], run: Run, data: Path, *words: str) -> subprocess.Popen[bytes]:

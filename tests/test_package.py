@@ -88,8 +88,3 @@ def test_the_tree_of_errors_matches_the_classes() -> None:
     for kind in kinds:
         assert parents[kind.__name__] in ("", kind.__bases__[0].__name__), kind
     assert [name for name, parent in parents.items() if not parent] == ["SparringError", "DamageWarning"]
-
-
-def test_a_public_error_catches_all_others() -> None:
-    with pytest.raises(sparring.SparringError, match="did you mean 'mlp-256'"):
-        sparring.named_recipe("mlp-265")

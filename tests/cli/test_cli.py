@@ -258,7 +258,11 @@ def test_a_closed_pipe_ends_a_command_quietly() -> None:
 # -------------------------------------------------------------------------------------------- help and start-up
 
 
-@pytest.mark.parametrize("name", RECIPES)
+ONE_OF_EACH = {tuple(settings_of(make())): name for name, make in RECIPES.items()}.values()
+"""A recipe for each set of settings that recipes have."""
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_every_setting_of_a_recipe_is_an_option(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -146,6 +146,18 @@ def test_a_page_goes_on_when_the_server_answers_again(tab: Any, runs: Path, tmp_
         tab.get_by_text("step 1,000 of 30").wait_for()
 
 
+def test_a_window_keeps_no_connection(tab: Any, address: str) -> None:
+    waiting = set[Any]()
+    tab.on("request", lambda request: waiting.add(request))
+    tab.on("requestfinished", lambda request: waiting.discard(request))
+    tab.goto(address)
+    tab.get_by_role("heading", name="4 runs in runs").wait_for()
+    with tab.expect_request("**/api/changes"):  # the next look, after all that is loaded at first
+        pass
+    until(tab, lambda: not waiting)
+
+
+@pytest.mark.ci
 def test_many_windows_at_once_are_all_shown(windows: Any, address: str) -> None:
     """A browser opens six connections to a server; no window keeps one."""
     for _ in range(7):

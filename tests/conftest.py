@@ -180,7 +180,7 @@ def browser() -> Iterator[Any]:
     if program is None:
         pytest.skip("needs Chromium")
     with sync_api.sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-quic"]
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--renderer-process-limit=1"]
         started = playwright.chromium.launch(executable_path=program, args=flags)
         yield started
         started.close()
@@ -228,27 +228,60 @@ def address(runs: Path) -> Iterator[str]:
         yield told
 
 
-@pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    """A tab without a way to anywhere but this machine; it fails on any error in a script."""
-    context = browser.new_context(viewport={"width": 1200, "height": 1600}, accept_downloads=True)
-    opened, errors = context.new_page(), list[str]()
+@pytest.fixture(scope="session")
+def window(browser: Any) -> Any:
+    """One for most tests, because opening one costs as much as a test."""
+    opened = browser.new_page(viewport={"width": 1200, "height": 1600}, accept_downloads=True)
+    opened.set_default_timeout(20_000)
+    return opened
 
-    def leaving(route: Any) -> None:
-        errors.append(f"asked for {route.request.url}")
-        route.abort()
+
+PLOTLY = "**/plotly.js"
+
+
+def draw_nothing(route: Any) -> None:
+    route.fulfill(body="window.Plotly = { react: async () => {}, purge() {} };", content_type="text/javascript")
+
+
+@pytest.fixture
+def windows(browser: Any) -> Iterator[Any]:
+    """For several windows, which draw no charts."""
+    context = browser.new_context()
+    context.set_default_timeout(20_000)
+    context.route(PLOTLY, draw_nothing)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def tab(window: Any) -> Iterator[Any]:
+    """A tab that draws no charts. It fails if it asks anybody but this machine, and on any error in a script."""
+    errors = list[str]()
+
+    def asked(request: Any) -> None:
+        if request.url.startswith("http") and "//127.0.0.1:" not in request.url:
+            errors.append(f"asked for {request.url}")
 
     def logged(message: Any) -> None:
         if message.type == "error" and not message.text.startswith(HARMLESS_LOGS):
             errors.append(message.text)
 
-    context.route(lambda url: "//127.0.0.1:" not in url, leaving)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("console", logged)
-    opened.set_default_timeout(20_000)
-    yield opened
-    context.close()
+    window.route(PLOTLY, draw_nothing)
+    listeners = {"request": asked, "pageerror": lambda error: errors.append(str(error)), "console": logged}
+    for event, listener in listeners.items():
+        window.on(event, listener)
+    yield window
+    window.goto("about:blank")
+    window.unroute_all(behavior="ignoreErrors")
+    for event, listener in listeners.items():
+        window.remove_listener(event, listener)
     assert not errors
+
+
+@pytest.fixture
+def charts(tab: Any) -> None:
+    """The tab draws them, as for users: the script for it is large."""
+    tab.unroute(PLOTLY)
 
 
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:

@@ -31,7 +31,12 @@ def drawn(copied_run: Run, with_plots: None, no_plots: Callable[[Run], None]) ->
     return copied_run
 
 
-@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "garbage", "module://gone"])
+INLINE = "module://matplotlib_inline.backend_inline"
+
+
+@pytest.mark.parametrize(
+    "backend", [INLINE, *(pytest.param(name, marks=pytest.mark.long) for name in ("garbage", "module://gone"))]
+)
 def test_a_users_settings_of_matplotlib_change_nothing(backend: str, drawn: Run, tmp_path: Path) -> None:
     expected = drawn.losses_plot.read_bytes(), drawn.accuracy_plot.read_bytes()
     drawn.losses_plot.unlink()
@@ -72,21 +77,17 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sparring.reports.plots._save", save)
 
 
-@pytest.mark.parametrize("breaks", [broken_import, full_disk])
-def test_a_failure_to_draw_is_a_notice(
-    breaks: Callable[[pytest.MonkeyPatch], None],
-    tiny_recipe: Recipe,
-    tmp_path: Path,
-    with_plots: None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    breaks(monkeypatch)
-    reporter = Lines()
-    run = training.train(tiny_recipe.replace(steps=10), out=tmp_path / "run", reporter=reporter)
-    assert run.ended() == "finished" and run.generator_weights.is_file()
-    assert checkpoint.newest_step(run.checkpoints) == 10
-    assert [text for text in reporter.lines if "could not be drawn" in text and "else is saved" in text]
-    assert run.animation.is_file(), "what can be drawn is drawn"
+def test_a_failure_to_draw_is_a_notice(tiny_recipe: Recipe, tmp_path: Path, with_plots: None) -> None:
+    for breaks, steps in ((broken_import, 10), (full_disk, 20)):
+        reporter = Lines()
+        with pytest.MonkeyPatch.context() as patched:
+            breaks(patched)
+            run = training.train(tiny_recipe.replace(steps=steps), out=tmp_path / "run", reporter=reporter)
+        assert run.ended() == "finished" and run.generator_weights.is_file()
+        assert checkpoint.newest_step(run.checkpoints) == steps
+        assert [text for text in reporter.lines if "could not be drawn" in text and "else is saved" in text]
+        assert run.animation.is_file(), "what can be drawn is drawn"
+        run.animation.unlink()
 
 
 def test_replicas_are_saved_before_any_is_drawn(

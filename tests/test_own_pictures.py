@@ -14,6 +14,7 @@ from sparring.images import grid, on_squares
 from sparring.recipes.recipe import Recipe
 from sparring.reports import measure as measuring
 from sparring.runs import generator as sampling
+from sparring.runs.run import Run
 from sparring.training import score as scoring
 from sparring.training import train as training
 from sparring.training.reporter import Silence
@@ -38,18 +39,34 @@ def recipe_for(tiny_recipe: Recipe, folder: Path, **changes: Any) -> Recipe:
     return tiny_recipe.replace(data=str(folder), steps=6, grid_every=3, validation=0.2, size=16, **changes)
 
 
+@pytest.fixture(scope="module")
+def straight(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of pictures in colour."""
+    folder = tmp_path_factory.mktemp("straight")
+    recipe = recipe_for(tiny_recipe, draw(folder / "shapes", "RGB"))
+    return training.train(recipe, out=folder / "run", reporter=Silence())
+
+
 @pytest.mark.parametrize(
     ("mode", "channels", "depth"),
     [("L", "auto", 1), ("RGB", "auto", 3), pytest.param("RGBA", "alpha", 4, marks=pytest.mark.ci)],
 )
 def test_from_a_folder_to_a_verdict(
-    mode: str, channels: str, depth: int, tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mode: str,
+    channels: str,
+    depth: int,
+    straight: Run,
+    tiny_recipe: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sparring.evaluation.features.OWN_EPOCHS", 1)
     monkeypatch.setattr("sparring.evaluation.features.OWN_LEAST_STEPS", 2)
-    folder = draw(tmp_path / "shapes", mode)
-    recipe = recipe_for(tiny_recipe, folder, channels=channels)
-    run = training.train(recipe, out=tmp_path / "run", reporter=Silence(), tensorboard=mode == "RGBA")
+    run = straight
+    if mode != "RGB":
+        folder = draw(tmp_path / "shapes", mode)
+        recipe = recipe_for(tiny_recipe, folder, channels=channels)
+        run = training.train(recipe, out=tmp_path / "run", reporter=Silence(), tensorboard=mode == "RGBA")
     about = run.environment()["data"]
     assert about["shape"] == [160, 16, 16, depth]
     samples = sampling.load(run.path).sample(30)
@@ -64,13 +81,13 @@ def test_from_a_folder_to_a_verdict(
     assert verdict.balance is not None and len(verdict.balance.histogram) == 2
     assert scoring.judge(run)
     np.savez(tmp_path / "samples.npz", images=samples)
-    again = measuring.measure(tmp_path / "samples.npz", data=str(folder))
+    again = measuring.measure(tmp_path / "samples.npz", data=run.recipe().data)
     assert again.samples == 30
 
 
-def test_a_run_goes_on_with_the_same_pictures_only(tiny_recipe: Recipe, tmp_path: Path) -> None:
-    folder = draw(tmp_path / "shapes", "RGB")
-    recipe = recipe_for(tiny_recipe, folder)
+def test_a_run_goes_on_with_the_same_pictures_only(straight: Run, tmp_path: Path) -> None:
+    recipe = straight.recipe()
+    folder = Path(recipe.data)
     training.train(recipe.replace(steps=3), out=tmp_path / "run", reporter=Silence())
     with pytest.raises(ResumeError, match="other settings: size was 16 and is now 20"):
         training.train(recipe.replace(size=20), out=tmp_path / "run", reporter=Silence())
@@ -79,7 +96,6 @@ def test_a_run_goes_on_with_the_same_pictures_only(tiny_recipe: Recipe, tmp_path
         training.train(recipe, out=tmp_path / "run", reporter=Silence())
     (tmp_path / "moved.png").rename(folder / "disc" / "0.png")
     training.train(recipe, out=tmp_path / "run", reporter=Silence())
-    straight = training.train(recipe, out=tmp_path / "straight", reporter=Silence())
     one, two = (sampling.load(path).sample(4) for path in (tmp_path / "run", straight.path))
     np.testing.assert_array_equal(one, two)
 

@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -16,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from started import COMMAND
 
 from sparring.cli.main import main
 from sparring.runs.run import Run
@@ -26,8 +26,7 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\?token=[\w-]+")
 
 
 def started(*words: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "sparring.cli.main", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def address_in(process: "subprocess.Popen[str]") -> str:
@@ -49,7 +48,7 @@ def test_a_folder_is_watched_until_ctrl_c(tiny_run: Run) -> None:
     assert answers(address_in(process))
     assert process.stdout is not None and process.stdout.readline() == "Ctrl-C ends it\n"
     process.send_signal(signal.SIGINT)
-    rest, errors = process.communicate(timeout=10)
+    rest, errors = process.communicate(timeout=60)
     assert process.returncode == 0 and (rest, errors) == ("", "")
 
 
@@ -57,7 +56,7 @@ def test_a_requested_port_is_used_or_reported_as_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         process = started("watch", str(tmp_path), "--port", port)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
         assert process.returncode == 2 and f"port {port} is in use" in errors
     process = started("watch", str(tmp_path), "--port", port)
     assert f":{port}/" in address_in(process)
@@ -65,10 +64,15 @@ def test_a_requested_port_is_used_or_reported_as_in_use(tmp_path: Path) -> None:
     process.communicate()
 
 
-def test_a_training_is_watched_as_long_as_it_takes(digits: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def options(digits: Path) -> list[str]:
+    sizes = "--generator.hidden 8 --discriminator.hidden 8 --batch-size 20 --validation 0 --judge-every 0"
+    return ["train", "mlp-256", "--watch", "--data", str(digits), *sizes.split()]
+
+
+def test_a_training_is_watched_as_long_as_it_takes(options: list[str], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = ["--data", str(digits), "--steps", "2000000", "--batch-size", "20", "--validation", "0"]
-    process = started("train", "mlp-256", "--watch", "--out", str(out), *options)
+    process = started(*options, "--steps", "2000000", "--out", str(out))
     address = address_in(process)
     assert answers(address)
     assert process.stdout is not None
@@ -87,8 +91,9 @@ class Terminal:
 
     def __init__(self, *words: str) -> None:
         self._own, other = pty.openpty()
-        command = [sys.executable, "-m", "sparring.cli.main", *words]
-        self.process = subprocess.Popen(command, stdin=other, stdout=other, stderr=other, start_new_session=True)
+        self.process = subprocess.Popen(
+            [*COMMAND, *words], stdin=other, stdout=other, stderr=other, start_new_session=True
+        )
         os.close(other)
         self.printed = ""
         threading.Thread(target=self._read, daemon=True).start()
@@ -117,11 +122,6 @@ def state(address: str) -> str:
         return str(json.loads(answer.read())["runs"][0]["state"])
 
 
-@pytest.fixture
-def options(digits: Path) -> list[str]:
-    return ["train", "mlp-256", "--watch", "--data", str(digits), "--batch-size", "20", "--validation", "0"]
-
-
 def test_in_a_terminal_the_page_stays_after_the_training_until_ctrl_c(options: list[str], tmp_path: Path) -> None:
     terminal = Terminal(*options, "--steps", "20", "--out", str(tmp_path / "run"))
     terminal.until("Ctrl-C ends it")
@@ -129,7 +129,7 @@ def test_in_a_terminal_the_page_stays_after_the_training_until_ctrl_c(options: l
     assert found and f"The page stays open: {found[0]}" in terminal.printed and "finished: " in terminal.printed
     assert state(found[0]) == "finished"
     terminal.interrupt()
-    assert terminal.process.wait(20) == 0
+    assert terminal.process.wait(60) == 0
     assert "Look at it again" in terminal.printed and "interrupted" not in terminal.printed
     with pytest.raises(OSError):
         answers(found[0])  # or another page has taken its port
@@ -145,7 +145,7 @@ def test_the_first_ctrl_c_ends_the_training_and_the_second_the_page(options: lis
     assert found and "everything is saved" in terminal.printed and state(found[0]) == "stopped"
     assert Run(tmp_path / "run").ended() == "stopped"
     terminal.interrupt()
-    assert terminal.process.wait(20) == 130
+    assert terminal.process.wait(60) == 130
 
 
 def test_a_terminated_training_does_not_wait_for_ctrl_c(options: list[str], tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_without_a_terminal_open_tabs_see_the_end(options: list[str], tmp_path: 
     assert process.stdout is not None
     next(line for line in process.stdout if line.startswith("New images"))
     assert state(address) == "finished"
-    rest, errors = process.communicate(timeout=20)
+    rest, errors = process.communicate(timeout=60)
     assert process.returncode == 0 and errors == "" and "The page stays open" not in rest
 
 

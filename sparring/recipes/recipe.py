@@ -10,6 +10,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
 
@@ -152,7 +153,8 @@ def _decode_dataclass(cls: type, value: Any, where: str) -> Any:
     return made
 
 
-def _hints(cls: type) -> dict[str, Any]:
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
     return {name: hint for name, hint in get_type_hints(cls).items() if get_origin(hint) is not ClassVar}
 
 
@@ -171,7 +173,7 @@ def _replace(part: Any, changes: dict[str, Any], where: str) -> Any:
     for head in {name.partition(".")[0] for name in changes if "." in name}:
         inner = {name.partition(".")[2]: value for name, value in changes.items() if name.startswith(f"{head}.")}
         own[head] = _replace(own.get(head, getattr(part, head)), inner, head)
-    hints = _hints(type(part))
+    hints = _hints(part.__class__)
     made = dataclasses.replace(part, **{name: _plain(hints.get(name), value) for name, value in own.items()})
     _check_types(made)
     return made
@@ -182,7 +184,7 @@ def _replace(part: Any, changes: dict[str, Any], where: str) -> Any:
 
 def _check_types(part: Any) -> None:
     """Refuse a value whose type is not the field's: JSON and Python callers are not checked by the command line."""
-    for name, hint in _hints(type(part)).items():
+    for name, hint in _hints(part.__class__).items():
         value = getattr(part, name)
         if not _fits(hint, value):
             raise RecipeError(f"{name} cannot be {shown(value)}; it should be {_wording(hint)}")

@@ -1,11 +1,15 @@
 """`sparring recipes`: the numbers of parameters that the tutorials state, and the table."""
 
+import functools
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from sparring.cli import recipes as catalogue
+from sparring.cli.main import main
 from sparring.recipes import DEFAULT, RECIPES, named_recipe
+from sparring.recipes.recipe import Recipe
 
 PARAMETERS = {
     "mlp-128": (114_064, 100_609),
@@ -16,18 +20,27 @@ PARAMETERS = {
 }
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_parameters_are_those_of_the_tutorial(name: str) -> None:
-    entry = catalogue.entry(named_recipe(name))
-    assert (entry["generator_parameters"], entry["discriminator_parameters"]) == PARAMETERS[name]
+@pytest.fixture(scope="module", autouse=True)
+def counted_once() -> Iterator[None]:
+    """Making the networks takes the time of these tests."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(catalogue, "entry", functools.cache(catalogue.entry))
+        yield
 
 
-def test_an_entry_holds_the_whole_recipe_as_json() -> None:
-    recipe = named_recipe("dcgan-tanh")
-    entry = catalogue.entry(recipe)
-    assert recipe.to_json().items() <= entry.items()
-    assert entry["expected_seconds"] == pytest.approx(90_000 * 0.14)
-    assert json.loads(json.dumps(entry)) == entry
+def test_as_json_they_hold_every_setting_and_the_parameters_of_the_tutorials(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["recipes", "--json"]) == 0
+    entries = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert [*entries] == [*RECIPES]
+    assert entries["dcgan-tanh"]["expected_seconds"] == pytest.approx(90_000 * 0.14)
+    for name, entry in entries.items():
+        parameters = entry.pop("generator_parameters"), entry.pop("discriminator_parameters")
+        assert parameters == PARAMETERS.get(name, parameters)
+        del entry["expected_seconds"]
+        assert Recipe.from_json(entry) == named_recipe(name)
+        assert entry == json.loads(json.dumps(named_recipe(name).to_json()))
 
 
 def test_parameters_follow_the_sizes() -> None:
@@ -39,9 +52,10 @@ def test_parameters_follow_the_sizes() -> None:
 
 def test_the_table_lists_every_recipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "150")
-    catalogue.print_table([make() for make in RECIPES.values()], DEFAULT)
+    assert main(["recipes"]) == 0
     out = capsys.readouterr().out
     rows = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert rows.keys() >= RECIPES.keys()
     for name, (generator, discriminator) in PARAMETERS.items():
         recipe = named_recipe(name)
         assert recipe.source in rows[name]
@@ -54,7 +68,7 @@ def test_the_table_lists_every_recipe(monkeypatch: pytest.MonkeyPatch, capsys: p
 
 def test_the_table_fits_into_80_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    catalogue.print_table([make() for make in RECIPES.values()], DEFAULT)
+    assert main(["recipes"]) == 0
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 80
     assert "…" not in out

@@ -39,7 +39,9 @@ def test_what_is_written_makes_the_same_images(tiny_run: Run, tmp_path: Path) ->
         np.testing.assert_array_equal(first, other)
 
 
-def test_the_card_says_what_is_known(tiny_run: Run, copied_run: Run, tmp_path: Path) -> None:
+def test_the_card_says_what_is_known_and_its_lines_load_it(
+    copied_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     export.export(copied_run.path, "safetensors", out=tmp_path, licence="cc-by-4.0")
     card = (tmp_path / "README.md").read_text()
     checksum = copied_run.environment()["data"]["checksum"]
@@ -50,13 +52,8 @@ def test_the_card_says_what_is_known(tiny_run: Run, copied_run: Run, tmp_path: P
         assert str(Path(copied_run.recipe().data).parent) not in (tmp_path / name).read_text()
     code = card[card.index("```python\n") + 10 : card.rindex("```")]
     assert 4 <= len([line for line in code.splitlines() if line]) <= 5
-
-
-def test_the_lines_of_the_card_load_it(copied_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    export.export(copied_run.path, "safetensors", out=tmp_path)
     monkeypatch.chdir(tmp_path)
-    card = Path("README.md").read_text()
-    exec(compile(card[card.index("```python\n") + 10 : card.rindex("```")], "README.md", "exec"), {})
+    exec(compile(code, "README.md", "exec"), {})
     assert Path("samples.png").is_file()
 
 

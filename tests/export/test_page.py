@@ -14,15 +14,14 @@ from sparring.export import page
 from sparring.runs.generator import Generator
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tab(browser: Any) -> Iterator[Any]:
-    """A page of the browser without a network; it fails on any error in a script."""
-    context = browser.new_context(offline=True)
-    opened, errors = context.new_page(), []
+    """A page of the browser without a network, for all tests; they fail on any error in a script."""
+    opened, errors = browser.new_page(offline=True), []
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     yield opened
-    context.close()
+    opened.close()
     assert not errors
 
 

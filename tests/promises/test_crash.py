@@ -10,13 +10,15 @@ import pytest
 
 ENDS = {"killed": {str(-signal.SIGKILL): 300}, "full": {"7": 300, "8": 10}}
 """How often a process ended how, at least: by the signal, with a sentence (7), or unhurt (8)."""
-SOME = 14
+SOME = 21
 """The short test tries one operation of so many."""
 
 
-def check(how: str, every: int, folder: Path) -> None:
+@pytest.mark.parametrize("every", [SOME, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("how", ENDS)
+def test_whatever_operation_on_the_disk_is_the_last_one_nothing_is_lost(how: str, every: int, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("crashes.py"), folder, how, str(every)],
+        [sys.executable, Path(__file__).with_name("crashes.py"), tmp_path, how, str(every)],
         capture_output=True,
         text=True,
     )
@@ -24,14 +26,3 @@ def check(how: str, every: int, folder: Path) -> None:
     ends = json.loads(done.stdout)
     assert set(ends) <= {"0", "8", *ENDS[how]}
     assert all(ends[end] >= count // every for end, count in ENDS[how].items()), ends
-
-
-@pytest.mark.parametrize("how", ENDS)
-def test_whatever_operation_on_the_disk_is_the_last_one_nothing_is_lost(how: str, tmp_path: Path) -> None:
-    check(how, SOME, tmp_path)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("how", ENDS)
-def test_whatever_operation_on_the_disk_is_the_last_one_nothing_is_lost_long(how: str, tmp_path: Path) -> None:
-    check(how, 1, tmp_path)

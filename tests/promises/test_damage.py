@@ -4,11 +4,11 @@ import contextlib
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorder import Lines
 from safetensors.numpy import load_file
@@ -99,34 +99,18 @@ def check_noticed(run: Run, name: str) -> None:
         raise AssertionError(f"nobody has thought of {name}")
 
 
-def check_a_flip(run: Run, place: float, bit: int | None, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(files(run)))
-    path = run.path / name
+def check_a_flip(stopped: Run, place: float, bit: int | None, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(files(stopped)))
+    path = stopped.path / name
     with changed(path, damaged(path.read_bytes(), place, bit)):
-        check_noticed(run, name)
+        check_noticed(stopped, name)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(**damages)
-def test_a_flipped_or_missing_byte_in_any_file_is_noticed(
-    stopped: Run, place: float, bit: int | None, data: st.DataObject
+def check_going_on(
+    stopped: Run, tmp_path_factory: pytest.TempPathFactory, place: float, bit: int | None, data: st.DataObject
 ) -> None:
-    check_a_flip(stopped, place, bit, data)
-
-
-@pytest.mark.long
-@settings(max_examples=10 * EXAMPLES, deadline=None)
-@given(**damages)
-def test_a_flipped_or_missing_byte_in_any_file_is_noticed_long(
-    stopped: Run, place: float, bit: int | None, data: st.DataObject
-) -> None:
-    check_a_flip(stopped, place, bit, data)
-
-
-def check_going_on(stopped: Run, place: float, bit: int | None, data: st.DataObject, folder: Path) -> None:
     """A damaged run goes on to the same end, or says in a sentence why it can't."""
-    shutil.rmtree(folder, ignore_errors=True)
-    run = Run(Path(shutil.copytree(stopped.path, folder)))
+    run = Run(Path(shutil.copytree(stopped.path, tmp_path_factory.mktemp("damaged") / "copy")))
     name = data.draw(st.sampled_from([name for name in files(run) if not name.startswith(("grids", "generator"))]))
     (run.path / name).write_bytes(damaged((run.path / name).read_bytes(), place, bit))
     reporter = Lines()
@@ -136,23 +120,18 @@ def check_going_on(stopped: Run, place: float, bit: int | None, data: st.DataObj
     assert run.generator_weights.read_bytes() == whole.generator_weights.read_bytes()
     if f"{20:08d}" in name and name.endswith(checkpoint.STATE):
         assert any("skipped the checkpoint" in text for text in reporter.lines)
+    shutil.rmtree(run.path)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(**damages)
-def test_a_damaged_run_goes_on_to_the_same_end(
-    stopped: Run, tmp_path: Path, place: float, bit: int | None, data: st.DataObject
-) -> None:
-    check_going_on(stopped, place, bit, data, tmp_path / "copy")
+def tried(check: Callable[..., None], examples: int) -> Callable[..., None]:
+    """That check as a test, with so many damages."""
+    return settings(max_examples=examples, deadline=None)(given(**damages)(check))
 
 
-@pytest.mark.long
-@settings(max_examples=EXAMPLES // 4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(**damages)
-def test_a_damaged_run_goes_on_to_the_same_end_long(
-    stopped: Run, tmp_path: Path, place: float, bit: int | None, data: st.DataObject
-) -> None:
-    check_going_on(stopped, place, bit, data, tmp_path / "copy")
+test_a_flipped_or_missing_byte_in_any_file_is_noticed = tried(check_a_flip, 50)
+test_a_flipped_or_missing_byte_in_any_file_is_noticed_long = pytest.mark.long(tried(check_a_flip, 10 * EXAMPLES))
+test_a_damaged_run_goes_on_to_the_same_end = tried(check_going_on, 4)
+test_a_damaged_run_goes_on_to_the_same_end_long = pytest.mark.long(tried(check_going_on, EXAMPLES // 4))
 
 
 def test_what_was_damaged_is_said_and_mended(stopped: Run, tmp_path: Path) -> None:

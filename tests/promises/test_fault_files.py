@@ -24,8 +24,6 @@ from sparring.runs.run_images import load_again
 from sparring.web.reader import RunReader
 from sparring.web.tail import Tail
 
-SHORT, LONG = 40, 20_000
-
 
 def read(run: Run) -> None:
     """What every command reads first."""
@@ -46,8 +44,9 @@ def read(run: Run) -> None:
     json.loads(RunReader(run.path).read_list())
 
 
-def check(run: Run, folder: Path, tries: int) -> None:
-    chance = random.Random(0)
+@pytest.mark.parametrize("tries", [20, pytest.param(20_000, marks=pytest.mark.long)])
+def test_json_of_the_wrong_kind_is_damage_like_any_other(tries: int, copied_run: Run, tmp_path: Path) -> None:
+    chance, run, folder = random.Random(0), copied_run, tmp_path / "broken"
     (run.path / "measures.json").write_text(json.dumps({"format": 1, "subject": {"kind": "run"}, "measures": {}}))
     for _ in range(tries):
         what, do = faults.damaged(run.path, chance)
@@ -60,15 +59,6 @@ def check(run: Run, folder: Path, tries: int) -> None:
         except Exception as error:
             raise AssertionError(f"{what}: {error!r}") from error
         shutil.rmtree(folder)
-
-
-def test_json_of_the_wrong_kind_is_damage_like_any_other(copied_run: Run, tmp_path: Path) -> None:
-    check(copied_run, tmp_path / "broken", SHORT)
-
-
-@pytest.mark.long
-def test_json_of_the_wrong_kind_is_damage_like_any_other_long(copied_run: Run, tmp_path: Path) -> None:
-    check(copied_run, tmp_path / "broken", LONG)
 
 
 def test_no_value_in_the_environment_breaks_what_is_made_of_it(copied_run: Run) -> None:

@@ -48,24 +48,25 @@ def test_the_canary_is_heard(here: Path, canary: Path) -> None:
 @installed
 def test_the_page_beside_a_training_runs_nothing_from_here(here: Path, canary: Path, digits: Path) -> None:
     assert PROGRAM is not None
-    words = ["--steps", "2", "--batch-size", "10", "--validation", "0", "--data", str(digits), "--out", "run"]
-    said = run(here, PROGRAM, "train", "mlp-256", "--watch", *words)
+    small = "--steps 2 --batch-size 10 --validation 0 --generator.hidden 8 --discriminator.hidden 8 --judge-every 0"
+    words = ["train", "mlp-256", "--watch", *small.split(), "--data", str(digits), "--out", "run"]
+    said = run(here, PROGRAM, *words)
     assert "http://127.0.0.1:" in said and Run(here / "run").ended() == "finished"
     assert not canary.exists()
 
 
-def test_the_module_runs_nothing_from_here(tmp_path: Path, canary: Path) -> None:
+def test_the_module_runs_nothing_from_here(tiny_run: Run, tmp_path: Path, canary: Path) -> None:
     plant(tmp_path / "here", canary, leave_out={"sparring"})  # Python itself looks for that one here
-    assert "mlp-128" in run(tmp_path / "here", *MODULE, "recipes")
+    assert "64 images" in run(tmp_path / "here", *MODULE, "sample", str(tiny_run.path))
     assert not canary.exists()
 
 
 @installed
-def test_an_entry_of_pythonpath_that_is_not_absolute_leads_nowhere(tmp_path: Path, canary: Path) -> None:
+def test_an_entry_of_pythonpath_that_is_not_absolute_leads_nowhere(tiny_run: Run, tmp_path: Path, canary: Path) -> None:
     assert PROGRAM is not None
     before_us = {"sparring", "sitecustomize", "usercustomize", "_distutils_hack"}  # Python's own start looks for these
     plant(tmp_path / "here", canary, leave_out=before_us | sys.stdlib_module_names)
-    assert "mlp-128" in run(tmp_path / "here", PROGRAM, "recipes", PYTHONPATH=":./../here:nothing")
+    assert "64 images" in run(tmp_path / "here", PROGRAM, "sample", str(tiny_run.path), PYTHONPATH=":./../here:nothing")
     assert not canary.exists()
 
 

@@ -14,6 +14,7 @@ import pytest
 from limits import limited
 from safetensors.numpy import load_file
 
+from sparring.cli.main import main
 from sparring.runs import checkpoint
 from sparring.runs.run import Run
 
@@ -25,14 +26,13 @@ SMALL, LARGE = 700_000, 50_000_000
 """Bytes. A checkpoint of these networks has 180,000: two of them and a third in the making have room in neither."""
 
 
-def train(
-    run: Path, data: Path, start: tuple[str, ...] = ("-m", "sparring.cli.main")
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *start, "train", *WORDS, "--data", str(data), "--out", str(run)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+def words(run: Path, data: Path) -> list[str]:
+    return ["train", *WORDS, "--data", str(data), "--out", str(run)]
 
 
-def check_the_sentence(done: subprocess.CompletedProcess[str], run: Run) -> None:
+def check_the_sentence(run: Run, data: Path, start: tuple[str, ...] = ("-m", "sparring")) -> None:
+    command = [sys.executable, *start, *words(run.path, data)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2, done.stdout + done.stderr
     (sentence,) = done.stderr.strip().splitlines()
     pattern = (
@@ -45,8 +45,7 @@ def check_the_sentence(done: subprocess.CompletedProcess[str], run: Run) -> None
 
 
 def check_it_goes_on(run: Path, data: Path, whole: Path) -> None:
-    done = train(run, data)
-    assert done.returncode == 0, done.stderr
+    assert main(words(run, data)) == 0
     assert Run(run).generator_weights.read_bytes() == Run(whole).generator_weights.read_bytes()
 
 
@@ -54,8 +53,7 @@ def check_it_goes_on(run: Path, data: Path, whole: Path) -> None:
 def whole(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that had room."""
     path = tmp_path_factory.mktemp("roomy") / "run"
-    done = train(path, digits)
-    assert done.returncode == 0, done.stderr
+    assert main(words(path, digits)) == 0
     return path
 
 
@@ -74,7 +72,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.ci
 def test_on_a_full_disk_it_stops_and_with_room_it_goes_on(tiny_disk: Path, digits: Path, whole: Path) -> None:
     run = Run(tiny_disk / "run")
-    check_the_sentence(train(run.path, digits), run)
+    check_the_sentence(run, digits)
     assert checkpoint.newest_step(run.checkpoints) > 0
     subprocess.run(["mount", "-o", f"remount,size={LARGE}", tiny_disk], check=True)
     check_it_goes_on(run.path, digits, whole)
@@ -84,6 +82,6 @@ def test_beyond_the_largest_file_it_stops_and_without_a_limit_it_goes_on(
     tmp_path: Path, digits: Path, whole: Path
 ) -> None:
     run = Run(tmp_path / "run")
-    check_the_sentence(train(run.path, digits, limited(resource.RLIMIT_FSIZE, 100_000)), run)
+    check_the_sentence(run, digits, limited(resource.RLIMIT_FSIZE, 100_000))
     assert checkpoint.newest_step(run.checkpoints) == -1
     check_it_goes_on(run.path, digits, whole)

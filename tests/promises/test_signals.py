@@ -15,36 +15,34 @@ import time
 from pathlib import Path
 
 import pytest
+from slow import later
+from started import COMMAND, wait_until
 
 from sparring.runs import checkpoint
 from sparring.runs.run import Run
 
 PROMISED_SECONDS = 5.0
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-WORDS = ["mlp-256", "--batch-size", "16", "--steps", "1000000", "--grid-every", "5000", "--judge-every", "0"]
+SIZES = "--batch-size 16 --generator.hidden 8 --discriminator.hidden 8 --grid-every 5000 --judge-every 0"
+WORDS = ["mlp-256", *SIZES.split(), "--steps", "1000000", "--checkpoint-seconds", "1000"]
+NEVER_COMPILED = """
+import atexit, hashlib, sys, threading
+from sparring.cli import main as cli
+from sparring.training import loop
+
+def compiled(*given, **named):
+    atexit.register(threading.current_thread().join)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
+
+loop.compile_chunk = compiled
+sys.exit(cli.program())
+"""
+"""A command in which to compile the steps takes minutes: outside of Python, and waited for at its exit, as with XLA."""
 
 
-def start(run: Run, data: Path, *words: str, **named: object) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-m",
-        "sparring.cli.main",
-        "train",
-        *WORDS,
-        "--data",
-        str(data),
-        "--out",
-        str(run.path),
-        *words,
-    ]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **named)  # type: ignore[call-overload, no-any-return]
-
-
-def wait_until(run: Run, event: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while not any(found["event"] == event for found in run.events()):
-        assert process.poll() is None and time.monotonic() < deadline, f"there is no event {event!r}"
-        time.sleep(0.01)
+def start(command: list[str], run: Run, data: Path, *words: str) -> subprocess.Popen[bytes]:
+    words = ("train", *WORDS, "--data", str(data), "--out", str(run.path), *words)
+    return subprocess.Popen([*command, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 class Watch:
@@ -75,15 +73,14 @@ def check_saved(run: Run) -> None:
     assert not list(run.damages()) and not list(run.path.rglob(".partial-*"))
 
 
-LATER = [pytest.param(number, marks=pytest.mark.long) for number in SIGNALS if number != signal.SIGTERM]
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, *LATER], ids=lambda number: str(number.name))
+@pytest.mark.long
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: str(number.name))
 def test_a_training_that_is_asked_to_stop_saves_everything(
     number: signal.Signals, digits: Path, tmp_path: Path
 ) -> None:
+    """In short: SIGINT in test_cli.py, SIGTERM in test_watching.py, SIGHUP below."""
     run = Run(tmp_path / "run")
-    process = start(run, digits, "--checkpoint-seconds", "1000")
+    process = start([sys.executable, "-m", "sparring"], run, digits)
     wait_until(run, "log", process)
     watch = Watch(process)
     process.send_signal(number)
@@ -94,15 +91,20 @@ def test_a_training_that_is_asked_to_stop_saves_everything(
     check_saved(run)
 
 
-def test_the_first_compilation_is_not_waited_for(digits: Path, tmp_path: Path) -> None:
-    """Of the deepest network, compiled with all optimisations, and nothing of it kept before."""
+@pytest.mark.parametrize("by", later(["a stand-in", "XLA"], "XLA"))
+def test_the_first_compilation_is_not_waited_for(
+    by: str, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By XLA: of the deepest network, compiled with all optimisations, and nothing of it kept before."""
     run = Run(tmp_path / "run")
-    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "empty")}
-    environment.pop("JAX_DISABLE_MOST_OPTIMIZATIONS", None)
-    words = ["sparring.cli.main", "train", "good", "--data", str(digits), "--out", str(run.path), "--batch-size", "16"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
-    )
+    if by == "XLA":
+        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "empty"))
+        monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")
+        words = ["train", "good", "--data", str(digits), "--out", str(run.path), "--batch-size", "16"]
+        command = [sys.executable, "-m", "sparring", *words]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    else:
+        process = start([sys.executable, "-c", NEVER_COMPILED], run, digits)
     wait_until(run, "grid", process)  # next comes the compilation of the steps
     watch = Watch(process)
     process.send_signal(signal.SIGTERM)
@@ -117,7 +119,7 @@ def test_a_closed_terminal_ends_a_run_and_a_lost_one_does_not(hangs_up: bool, di
     """`disown` keeps the signal from a process, which is to train on."""
     run = Run(tmp_path / "run")
     ours, theirs = pty.openpty()
-    words = ["--checkpoint-seconds", "1000", "--steps", "1000000" if hangs_up else "6000"]
+    words = ["--steps", "1000000" if hangs_up else "6000"]
     code = "import os, fcntl, termios, sys; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
     code += "" if hangs_up else "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
     code += "from sparring.__main__ import main; sys.exit(main())"
@@ -142,7 +144,7 @@ def test_a_closed_terminal_ends_a_run_and_a_lost_one_does_not(hangs_up: bool, di
 
 def test_who_reads_no_further_stops_the_run_and_loses_nothing(digits: Path, tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
-    process = start(run, digits, "--checkpoint-seconds", "1000")
+    process = start(COMMAND, run, digits)
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
@@ -155,7 +157,7 @@ def test_signals_at_any_moment(digits: Path, tmp_path: Path) -> None:
     chance, slowest = random.Random(int(os.environ.get("SPARRING_TEST_SEED", "0"))), 0.0
     for i in range(int(os.environ.get("SPARRING_TEST_SIGNALS", "60"))):
         run = Run(tmp_path / f"run-{i}")
-        process = start(run, digits, "--checkpoint-seconds", "0.2")
+        process = start([sys.executable, "-m", "sparring"], run, digits, "--checkpoint-seconds", "0.2")
         time.sleep(chance.uniform(0, 10))
         watch = Watch(process)
         process.send_signal(chance.choice(SIGNALS))

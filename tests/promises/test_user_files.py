@@ -89,7 +89,7 @@ def plant(run: Run, victim: Path, make_link: Callable[[Path, Path], None]) -> No
         make_link(run.path / name, victim) if "export" not in name else (run.path / name).symlink_to(victim)
 
 
-@pytest.mark.parametrize("make_link", LINKS)
+@pytest.mark.parametrize("make_link", [LINKS[0], pytest.param(LINKS[1], marks=pytest.mark.long)])
 def test_no_command_writes_through_a_link_of_a_run(
     make_link: Callable[[Path, Path], None], victim: Path, copied_run: Run, tmp_path: Path, with_plots: None
 ) -> None:
@@ -359,8 +359,3 @@ def test_what_sparring_made_from_many_images_is_not_trained_on(
     assert "7 pictures are left out, because Sparring made them from many images" in capsys.readouterr().out
     (tmp_path / "dog" / "real.png").unlink()
     assert read_samples(tmp_path)[0].shape == (30, 8, 8, 1)
-
-
-def test_samples_can_be_trained_on(tmp_path: Path) -> None:
-    save_images(tmp_path / "made", IMAGES, 8)
-    assert data.load(str(tmp_path / "made")).images.shape == IMAGES.shape

@@ -39,9 +39,11 @@ SETTINGS: dict[str, Any] = {
 """Settings that a user may have changed, in the environment or in a notebook."""
 
 
-@pytest.fixture(params=[*SETTINGS, "all"])
+@pytest.fixture(
+    params=[*(pytest.param(name, marks=pytest.mark.long) for name in [*SETTINGS][:-1]), [*SETTINGS][-1], "all"]
+)
 def setting(request: pytest.FixtureRequest) -> Iterator[str]:
-    """One setting, or most of them, changed in this process, as in a notebook."""
+    """One setting, or all but the last, changed in this process, as in a notebook."""
     names = [*SETTINGS][:-1] if request.param == "all" else [request.param]
     before = {name: getattr(jax.config, name) for name in names}
     guards = {name: getattr(jax.config, name) for name in numerics.FIXED if "guard" in name}
@@ -131,10 +133,10 @@ def test_a_command_names_the_settings_that_it_ignores(tiny_run: Run, tmp_path: P
     ("name", "value", "words"),
     [
         ("JAX_PLATFORMS", "cuda", ("'cuda'", "cpu")),
-        ("JAX_PLATFORMS", "abacus", ("'abacus'", "cpu")),
+        pytest.param("JAX_PLATFORMS", "abacus", ("'abacus'", "cpu"), marks=pytest.mark.long),
         ("XLA_FLAGS", "--xla_abacus=1", ("--xla_abacus",)),
         ("JAX_LOG_COMPILES", "perhaps", ("JAX_LOG_COMPILES", "perhaps")),
-        ("JAX_NUM_CPU_DEVICES", "many", ("jax_num_cpu_devices", "many")),
+        pytest.param("JAX_NUM_CPU_DEVICES", "many", ("jax_num_cpu_devices", "many"), marks=pytest.mark.long),
     ],
 )
 def test_what_jax_cannot_use_is_one_sentence(name: str, value: str, words: tuple[str, ...], tiny_run: Run) -> None:

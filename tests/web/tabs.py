@@ -1,12 +1,21 @@
 """Helpers for tests of the page in a browser tab."""
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 
 SECONDS = 20_000
+Result = TypeVar("Result")
+
+
+def awaited(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine in a separate thread, because this one may run Playwright's event loop."""
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(asyncio.run, work).result()
 
 
 def opened(tab: Any, address: str, name: str, part: str = "") -> Any:

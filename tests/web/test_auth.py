@@ -207,13 +207,10 @@ def test_unauthenticated_clients_get_nothing(path: str, change: dict[str, str], 
     assert b"tiny" not in body and served.token.encode() not in body and "set-cookie" not in headers
 
 
-def test_a_guessed_token_opens_nothing(served: Served) -> None:
+def test_a_guessed_token_and_one_from_another_origin_open_nothing(served: Served) -> None:
     for query in ("", "?token=", "?token=x", f"?token={served.token}x", f"?token={served.token[:-1]}", "?" + "&" * 50):
         assert served.get(f"/{query}", cookie="")[0] == 403
     assert served.get(f"/api/runs?token={served.token}", cookie="")[0] == 403, "only the page takes it from the address"
-
-
-def test_another_origin_without_the_token_is_rejected(served: Served) -> None:
     for origin in ("http://evil.example", "null"):
         assert served.get(f"/?token={served.token}", origin=origin)[0] == 403
 
@@ -365,15 +362,11 @@ def posted(served: Served, body: bytes, length: int | None = None, **headers: st
     )
 
 
-def test_a_request_of_100_megabytes_is_refused_before_it_is_read(served: Served) -> None:
+def test_a_request_of_100_megabytes_or_without_a_length_is_cut_off(served: Served) -> None:
     began = time.monotonic()
     status, _, _ = served.raw(posted(served, b"[" * 1000, length=100 << 20))
     assert status == 413 and time.monotonic() - began < 5
     assert served.raw(posted(served, b"[" * (4 << 20)))[0] in (0, 413)
-    assert served.works()
-
-
-def test_a_request_without_a_length_is_cut_off(served: Served) -> None:
     chunk = b"%x\r\n%s\r\n" % (1 << 20, b"[" * (1 << 20))
     head = posted(served, b"").replace(b"content-length: 0", b"transfer-encoding: chunked")
     assert served.raw(head + chunk * (MAX_BODY_BYTES // (1 << 20) + 2) + b"0\r\n\r\n")[0] in (0, 413)

@@ -12,11 +12,8 @@ from PIL import Image
 
 from sparring.errors import RunError
 from sparring.images import grid
-from sparring.recipes.recipe import Recipe
 from sparring.runs import generator as sampling
 from sparring.runs.run import Run
-from sparring.training import train as training
-from sparring.training.reporter import Silence
 from sparring.web import explorer as explorers
 from sparring.web.explorer import Explorer, _background, newest_step
 
@@ -37,14 +34,8 @@ def explorer(tiny_run: Run) -> Explorer:
 
 
 @pytest.fixture(scope="module")
-def conditional_run(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    recipe = tiny_recipe.replace(conditional=True)
-    return training.train(recipe, out=tmp_path_factory.mktemp("asked") / "run", reporter=Silence())
-
-
-@pytest.fixture(scope="module")
-def conditional(conditional_run: Run) -> Explorer:
-    return Explorer(conditional_run)
+def conditional(runs: Path) -> Explorer:
+    return Explorer(Run(runs / "conditional"))
 
 
 def test_images_are_the_generators(explorer: Explorer, tiny_run: Run) -> None:
@@ -55,8 +46,8 @@ def test_images_are_the_generators(explorer: Explorer, tiny_run: Run) -> None:
         assert np.ptp(theirs) > 20 and np.abs(ours - theirs).max() <= LIKE_GENERATOR
 
 
-def test_images_of_a_class_are_the_generators(conditional: Explorer, conditional_run: Run) -> None:
-    generator = sampling.load(conditional_run.path)
+def test_images_of_a_class_are_the_generators(conditional: Explorer, runs: Path) -> None:
+    generator = sampling.load(runs / "conditional")
     latents, labels = generator.draw_latents(6), np.array([3, 3, 3, 7, 7, 7], np.int32)
     made = conditional.images(latents, labels).astype(int)
     assert np.abs(made - generator.images(latents, labels).astype(int)).max() <= LIKE_GENERATOR

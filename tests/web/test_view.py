@@ -1,31 +1,21 @@
 """The view: JSON about a run in every state that its files can have."""
 
-import asyncio
 import json
 import shutil
 import time
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pytest
 from starlette.exceptions import HTTPException
+from tabs import awaited
 
 from sparring.files import checksummed
 from sparring.runs.run import Run
 from sparring.web import view
 from sparring.web.reader import RunReader
 from sparring.web.tail import Event, Tail
-
-Result = TypeVar("Result")
-
-
-def awaited(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine in a separate thread, because this one may run Playwright's event loop."""
-    with ThreadPoolExecutor(1) as apart:
-        return apart.submit(asyncio.run, work).result()
 
 
 def card(run: Run) -> dict[str, Any]:
@@ -77,7 +67,7 @@ def test_a_locked_run_is_training_and_a_silent_one_was_killed(new_run: Run, monk
     found = card(new_run)
     assert found["state"] == "killed" and "killed" in found["words"]
     if Path("/proc/locks").exists():
-        with new_run.lock():
+        with new_run.lock():  # would raise if the look had left a lock
             assert card(new_run)["state"] == "running"
         assert card(new_run)["state"] == "killed"
 
@@ -111,14 +101,6 @@ def test_the_size_of_a_grid_is_known_in_advance(tiny_run: Run, copied_run: Run) 
     for content in (b"", b"no picture", b"\x89PNG" + b"\xff" * 30, b"\x89PNG" + bytes(30)):
         copied_run.all_grids()[-1][1].write_bytes(content)
         assert card(copied_run)["grid_size"] is None
-
-
-def test_looking_keeps_no_trainer_out(new_run: Run) -> None:
-    with new_run.lock():
-        pass
-    assert not new_run.is_held()
-    with new_run.lock():  # would raise if the look had left a lock
-        new_run.is_held()
 
 
 def test_the_time_left_follows_the_latest_rate(new_run: Run) -> None:

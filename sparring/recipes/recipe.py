@@ -10,6 +10,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
 
@@ -41,7 +42,7 @@ class Recipe(Display, Length, Optimization, Objective, Networks, Data, Descripti
     """
 
     def __post_init__(self) -> None:
-        for name, hint in _hints(Recipe).items():
+        for name, hint in hints(Recipe).items():
             object.__setattr__(self, name, _plain(hint, getattr(self, name)))
         _check_types(self)
         for group in Recipe.__bases__:
@@ -141,18 +142,20 @@ def _decode(hint: Any, value: Any, where: str) -> Any:
 def _decode_dataclass(cls: type, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise RecipeError(f"{where} should be an object, not {value!r}")
-    hints = _hints(cls)
-    if unknown := sorted(set(value) - set(hints)):
+    kinds = hints(cls)
+    if unknown := sorted(set(value) - set(kinds)):
         raise RecipeError(f"{where} has the unknown setting {unknown[0]!r}")
     fields = [field for field in dataclasses.fields(cls) if field.name not in value]
     if missing := [f.name for f in fields if f.default is dataclasses.MISSING]:
         raise RecipeError(f"{where} lacks the setting {missing[0]!r}")
-    made = cls(**{name: _plain(hints[name], _decode(hints[name], v, f"{where}.{name}")) for name, v in value.items()})
+    made = cls(**{name: _plain(kinds[name], _decode(kinds[name], v, f"{where}.{name}")) for name, v in value.items()})
     _check_types(made)
     return made
 
 
-def _hints(cls: type) -> dict[str, Any]:
+@cache
+def hints(cls: type) -> dict[str, Any]:
+    """The type of each setting of a recipe or of a part."""
     return {name: hint for name, hint in get_type_hints(cls).items() if get_origin(hint) is not ClassVar}
 
 
@@ -171,8 +174,8 @@ def _replace(part: Any, changes: dict[str, Any], where: str) -> Any:
     for head in {name.partition(".")[0] for name in changes if "." in name}:
         inner = {name.partition(".")[2]: value for name, value in changes.items() if name.startswith(f"{head}.")}
         own[head] = _replace(own.get(head, getattr(part, head)), inner, head)
-    hints = _hints(type(part))
-    made = dataclasses.replace(part, **{name: _plain(hints.get(name), value) for name, value in own.items()})
+    kinds = hints(part.__class__)
+    made = dataclasses.replace(part, **{name: _plain(kinds.get(name), value) for name, value in own.items()})
     _check_types(made)
     return made
 
@@ -182,7 +185,7 @@ def _replace(part: Any, changes: dict[str, Any], where: str) -> Any:
 
 def _check_types(part: Any) -> None:
     """Refuse a value whose type is not the field's: JSON and Python callers are not checked by the command line."""
-    for name, hint in _hints(type(part)).items():
+    for name, hint in hints(part.__class__).items():
         value = getattr(part, name)
         if not _fits(hint, value):
             raise RecipeError(f"{name} cannot be {shown(value)}; it should be {_wording(hint)}")

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 from sparring.errors import RecipeError, UsageError
 from sparring.recipes.arguments import parse_whole, plain, shown
-from sparring.recipes.recipe import Recipe, settings_of
+from sparring.recipes.recipe import Recipe, hints, settings_of
 from sparring.recipes.renamed import accept_old_names, with_old_names
 from sparring.recipes.roles import Role, names_of
 
@@ -113,7 +113,8 @@ def hint_of(recipe: Recipe, name: str) -> Any:
         near = difflib.get_close_matches(name, known, n=1)
         raise RecipeError(f"{recipe.name} has no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     head, _, tail = name.rpartition(".")
-    return get_type_hints(type(getattr(recipe, head) if head else recipe))[tail]
+    part: Any = getattr(recipe, head) if head else recipe
+    return hints(part.__class__)[tail]
 
 
 def _values(values: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,22 @@ SHARE = 0.5
 
 def room(used: Devices) -> int | None:
     """Bytes that training images may take on each of these devices; None if unknown."""
-    devices = jax.local_devices()[:1] if used.mesh is None else list(used.mesh.local_devices)
-    limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
-    own = [int(limit) for limit in limits if limit]
-    if len(own) < len(devices):  # CPU devices share the machine's memory
-        free = free_here()
-        own += [] if free is None else [free // len(devices)]
-    return int(SHARE * min(own)) if own else None
+    least = _least(used, lambda stats: stats["bytes_limit"])
+    return None if least is None else int(SHARE * least)
 
 
 def free_on(used: Devices) -> int | None:
     """Bytes that are free on each of these devices; None if unknown."""
+    return _least(used, lambda stats: stats["bytes_limit"] - stats.get("bytes_in_use", 0))
+
+
+def _least(used: Devices, bytes_of: Callable[[dict[str, int]], int]) -> int | None:
+    """The least of these bytes over the devices, by their statistics; CPU devices share what is free here."""
     devices = jax.local_devices()[:1] if used.mesh is None else list(used.mesh.local_devices)
     found = [device.memory_stats() or {} for device in devices]
-    own = [int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0)) for stats in found if "bytes_limit" in stats]
-    if len(own) < len(devices):  # CPU devices share the machine's memory
-        free = free_here()
-        own += [] if free is None else [free // len(devices)]
+    own = [int(bytes_of(stats)) for stats in found if stats.get("bytes_limit")]
+    if len(own) < len(devices) and (free := free_here()) is not None:
+        own.append(free // len(devices))
     return min(own, default=None)
 
 

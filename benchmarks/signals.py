@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from turns import processor_seconds
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 FIRST_SECONDS, SECOND_SECONDS, HANG_SECONDS = 5.0, 1.0, 90.0
@@ -122,15 +123,6 @@ def start(words: Sequence[str], folder: Path, module: str, environment: dict[str
             start_new_session=True,
             env=environment,
         )
-
-
-def processor_seconds(pid: int) -> float:
-    """What a process has spent."""
-    try:
-        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    except OSError:
-        return 0.0
-    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def send_and_wait(process: subprocess.Popen[bytes], numbers: list[signal.Signals], gaps: list[float]) -> Ended | None:

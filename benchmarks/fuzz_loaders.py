@@ -41,6 +41,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import faults
 import numpy as np
 from PIL import Image
 from rich.console import Console
@@ -61,6 +62,8 @@ GOOD = ("good/1.png", "good/2.jpg")
 """Pictures that must be loaded whatever lies beside them."""
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 HUGE = (2**31, 2**32 - 1, 2**32, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
+WRONG = (*faults.WRONG, "0" * 64, [[0, "b"]])
+"""What a value in a JSON file may become."""
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 Chance = random.Random
 
@@ -594,21 +597,9 @@ def _damage_file(chance: Chance, path: Path) -> None:
     elif what < 0.1:
         path.symlink_to(chance.choice(("/dev/null", "none", path.name)))
     elif what < 0.4 and path.suffix == ".json":
-        path.write_text(json.dumps(_changed_json(chance, json.loads(content))))
+        path.write_text(json.dumps(faults.change_value(json.loads(content), chance, WRONG)[0]))
     elif what > 0.15:
         path.write_bytes(damaged(chance, content, [content]))
-
-
-def _changed_json(chance: Chance, value: Any) -> Any:
-    """The same with something somewhere in it that is something else."""
-    if isinstance(value, (dict, list)) and value and chance.random() < 0.8:
-        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
-        key: Any = chance.choice(keys)
-        value[key] = _changed_json(chance, value[key])
-        return value
-    if isinstance(value, int) and chance.random() < 0.5:
-        return value + chance.choice((-1, 1, 10**6, 10**30, -(10**30)))
-    return chance.choice((None, True, 0, -1, 1e400, 10**30, "", "a\ud800", [], {}, [[]], "0" * 64, [[0, "b"]]))
 
 
 def named_sets(folder: Path) -> Maker:

@@ -232,34 +232,34 @@ async def answer(
 
 async def slow(page: Address, key: str, found: Found) -> None:
     """Takes one byte a second of the largest file, and of the changes."""
-    with contextlib.ExitStack() as open_ones:
-        connections = [open_ones.enter_context(small_window(page)) for _ in range(2)]
-        for connection, path in zip(connections, ("/plotly.js", "/api/changes"), strict=True):
-            await asyncio.get_running_loop().sock_sendall(connection, page.request(path))
-        while connections:
-            await asyncio.sleep(1)
-            for connection in list(connections):
-                try:
-                    ended = not connection.recv(1) or gone(connection)
-                except BlockingIOError:
-                    ended = gone(connection)
-                except OSError:
-                    ended = True
-                if ended:
-                    found.cut += 1
-                    connections.remove(connection)
+
+    def ended(connection: socket.socket) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            return not connection.recv(1)
+        return False
+
+    await hold(page, found, 1, ended)
 
 
 async def deaf(page: Address, key: str, found: Found) -> None:
     """Asks again and again, for what is large, and never reads."""
+    await hold(page, found, 20, lambda connection: False)
+
+
+async def hold(page: Address, found: Found, times: int, ended: Callable[[socket.socket], bool]) -> None:
+    """Ask so many times on each of two connections, and look each second whether the page closed them."""
     with contextlib.ExitStack() as open_ones:
         connections = [open_ones.enter_context(small_window(page)) for _ in range(2)]
         for connection, path in zip(connections, ("/plotly.js", "/api/changes"), strict=True):
-            await asyncio.get_running_loop().sock_sendall(connection, page.request(path) * 20)
+            await asyncio.get_running_loop().sock_sendall(connection, page.request(path) * times)
         while connections:
             await asyncio.sleep(1)
             for connection in list(connections):
-                if gone(connection):
+                try:
+                    is_cut = ended(connection) or gone(connection)
+                except OSError:
+                    is_cut = True
+                if is_cut:
                     found.cut += 1
                     connections.remove(connection)
 

@@ -43,11 +43,7 @@ def _least(used: Devices, bytes_of: Callable[[dict[str, int]], int]) -> int | No
 def refuse_too_large(state: Any, used: Devices, copies: int = 1) -> None:
     """Raise `OutOfMemory` if `copies` of a training state (arrays, or their shapes) do not fit."""
     size = copies * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    if (free := free_on(used)) is not None and size > free:
-        raise OutOfMemory(
-            f"the state of the networks takes {size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are "
-            "free: take smaller networks or images"
-        )
+    _refuse_above_free("the state of the networks", size, used)
 
 
 def refuse_to_compile() -> None:
@@ -62,10 +58,13 @@ def refuse_to_compile() -> None:
 
 def refuse_to_begin(begin: jax.stages.Compiled, used: Devices) -> None:
     """Raise `OutOfMemory` if the program that makes the first state does not fit: JAX might wait for ever."""
-    if (free := free_on(used)) is not None and needed(begin) > free:
+    _refuse_above_free("initialising the networks", needed(begin), used)
+
+
+def _refuse_above_free(what: str, size: int, used: Devices) -> None:
+    if (free := free_on(used)) is not None and size > free:
         raise OutOfMemory(
-            f"initialising the networks takes {needed(begin) / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are "
-            "free: take smaller networks or images"
+            f"{what} takes {size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free: take smaller networks or images"
         )
 
 

@@ -68,6 +68,17 @@ class RealImages:
     """A remark about `own` for the user."""
 
     @property
+    def about(self) -> dict[str, Any]:
+        """`data` of a verdict."""
+        return {
+            "name": self.name,
+            "checksum": self.checksum,
+            "training": len(self.training.images),
+            "unseen": len(self.unseen.images),
+            "split": self.split,
+        }
+
+    @property
     def trained_on(self) -> RealImages:
         """The images that may have been memorised."""
         return self.own or self
@@ -153,13 +164,7 @@ def judge(
     return Verdict(
         subject=samples.subject,
         seed=samples.seed,
-        data={
-            "name": real.name,
-            "checksum": real.checksum,
-            "training": len(real.training.images),
-            "unseen": len(real.unseen.images),
-            "split": real.split,
-        },
+        data=real.about,
         extractor={"name": extractor.name, "sha256": extractor.sha256, "caveat": extractor.caveat},
         samples=count,
         measures=_distances(ours, theirs)

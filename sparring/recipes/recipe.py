@@ -188,7 +188,7 @@ def _check_types(part: Any) -> None:
     for name, hint in hints(part.__class__).items():
         value = getattr(part, name)
         if not _fits(hint, value):
-            raise RecipeError(f"{name} cannot be {shown(value)}; it should be {_wording(hint)}")
+            raise RecipeError(f"{name} cannot be {shown(value)}; it should be {wording(hint)}")
 
 
 def _plain(hint: Any, value: Any) -> Any:
@@ -223,7 +223,8 @@ def _fits(hint: Any, value: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _wording(hint: Any) -> str:
+def wording(hint: Any) -> str:
+    """What a setting of that type takes, in words."""
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(get_args(hint))
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

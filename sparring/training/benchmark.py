@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data import batches
 from sparring.gan.batch import Batch
 from sparring.gan.gan import MNIST_SHAPE, ImageShape, make_gan
 from sparring.gan.randomness import random_key
@@ -22,6 +21,7 @@ from sparring.terminal.output import plain_console
 from sparring.terminal.tables import numbers_table, print_whole
 from sparring.training.chunks import CAPACITY, compile_chunk
 from sparring.training.devices import ONE_DEVICE, Devices
+from sparring.training.feed import Order
 from sparring.training.operations import CLASSES, FORMULA, step_operations
 
 IMAGES = 60_000
@@ -165,13 +165,12 @@ class Loop:
         labels = np.arange(len(images), dtype=np.int32) % CLASSES
         self._data = devices.put(Batch(images, labels if gan.classes else None))
         seeds = [recipe.seed + i for i in range(replicas)]
+        seed = recipe.seed if replicas == 1 else seeds
         begin = jax.jit(lambda key: init_state(gan, key))
-        states = [begin(random_key(seed, "weights")) for seed in seeds]
-        orders = [batches.permutation(random_key(seed, "permutations"), 0, len(images)) for seed in seeds]
-        one = replicas == 1
-        self.state = devices.place(states[0] if one else stack_states(states))
-        self._permutation = devices.place(orders[0] if one else jnp.stack(orders))
-        self._chunk = compile_chunk(gan, self.state, self._data, recipe.seed if one else seeds, devices)
+        states = [begin(random_key(each, "weights")) for each in seeds]
+        self.state = devices.place(states[0] if replicas == 1 else stack_states(states))
+        self._permutation = devices.place(Order(gan.batches, len(images), seed).permutation(0))
+        self._chunk = compile_chunk(gan, self.state, self._data, seed, devices)
 
     def run(self, steps: int) -> NDArray[np.float32]:
         """Train `steps` steps and wait for them. Returns the `METRICS` of the last one (..., 6)."""

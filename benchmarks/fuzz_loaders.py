@@ -54,6 +54,7 @@ from sparring.data.pictures import index
 from sparring.errors import SparringError
 from sparring.recipes import named_recipe
 from sparring.recipes.recipe import Recipe
+from sparring.runs.run import Inside
 
 ROOM = 1 << 30
 """Bytes of address space that a process has beyond what it needed for good pictures."""
@@ -667,22 +668,13 @@ LOADERS = {"folder": folders, "zip": zips, "npz": npzs, "idx": idxs, "cache": ca
 class Rooms:
     """The folders of a child."""
 
-    root: Path
-
-    @property
-    def input(self) -> Path:
-        """Where the hostile input lies."""
-        return self.root / "input"
-
-    @property
-    def cache(self) -> Path:
-        """The only place that may be written to."""
-        return self.root / "cache"
-
-    @property
-    def home(self) -> Path:
-        """The home folder."""
-        return self.root / "home"
+    path: Path
+    input = Inside("input")
+    """Where the hostile input lies."""
+    cache = Inside("cache")
+    """The only place that may be written to."""
+    home = Inside("home")
+    """The home folder."""
 
 
 class Watch:
@@ -801,7 +793,7 @@ def keep(folder: Path, name: str, number: int, seed: int, rooms: Rooms, words: s
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     with contextlib.suppress(shutil.Error, OSError, RecursionError):
-        shutil.copytree(rooms.root, place / "rooms", symlinks=True, ignore=shutil.ignore_patterns("pipe.png"))
+        shutil.copytree(rooms.path, place / "rooms", symlinks=True, ignore=shutil.ignore_patterns("pipe.png"))
     (place / "words.txt").write_text(words, errors="backslashreplace")
 
 
@@ -813,7 +805,7 @@ def _clear(rooms: Rooms) -> None:
 
 def _read_good(rooms: Rooms) -> None:
     """What an ordinary load takes belongs to the memory that is not counted."""
-    source = rooms.root / "ordinary"
+    source = rooms.path / "ordinary"
     _write_good(source, good_pictures())
     data.load(str(source), shaping=data.Shaping(8))
 

@@ -32,15 +32,7 @@ AFFORDABLE = 100
 
 def main() -> None:
     """Train what is missing, measure what is missing, print the table as Markdown."""
-    parser = parser_of(__doc__)
-    parser.add_argument(
-        "--recipes",
-        nargs="+",
-        choices=RECIPES,
-        default=affordable(),
-        metavar="RECIPE",
-        help=f"those that take less than {AFFORDABLE} seconds, if none is named",
-    )
+    parser = parser_of(__doc__, nargs="+", choices=RECIPES, metavar="RECIPE")
     parser.add_argument("--data", help="what they are trained on and judged by; each recipe's own, if not said")
     parser.add_argument("--conditional", action=argparse.BooleanOptionalAction, help="each recipe's own, if not said")
     given = parser.parse_args()
@@ -59,12 +51,14 @@ def main() -> None:
     print(text)
 
 
-def parser_of(about: str) -> argparse.ArgumentParser:
-    """The options that leaderboards share."""
+def parser_of(about: str, **recipes: Any) -> argparse.ArgumentParser:
+    """The options that leaderboards share; `recipes` are the form of the option that names those."""
     parser = argparse.ArgumentParser(
         description=about, epilog=times(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    default = f"those that take less than {AFFORDABLE} seconds, if none is named"
+    parser.add_argument("--recipes", default=affordable(), help=default, **recipes)
     parser.add_argument("--steps", type=int, help="of each recipe; its own number, if not said")
     return parser
 

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from quality import AFFORDABLE, affordable, judged, parser_of, table
+from quality import judged, parser_of, table
 
 from sparring.data.named import stacked
 from sparring.evaluation import comparison
@@ -27,14 +27,7 @@ SHOWN = ("modes", "mode_divergence", "confident", "frechet_ratio")
 
 def main() -> None:
     """Train what is missing, measure what is missing, print the table as Markdown."""
-    parser = parser_of(__doc__)
-    parser.add_argument(
-        "--recipes",
-        type=names,
-        default=affordable(),
-        metavar="A,B",
-        help=f"those that take less than {AFFORDABLE} seconds, if none is named",
-    )
+    parser = parser_of(__doc__, type=names, metavar="A,B")
     parser.add_argument("--seeds", type=numbers, default=list(TRAINING_SEEDS), metavar="0,1", help="of the trainings")
     given = parser.parse_args()
     verdicts = [verdict_on(given.out, name, given.steps, seed) for name in given.recipes for seed in given.seeds]

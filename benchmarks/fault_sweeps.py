@@ -101,7 +101,7 @@ def become_another_kind(path: Path, chance: random.Random) -> str:
     victims = next(parent for parent in path.parents if (parent / "victim.txt").exists())
     kind = chance.choice(["file", "folder", "nothing", "zero", "pipe", "socket", "other", "garbage", "empty", "sparse"])
     was_folder = path.is_dir() and not path.is_symlink()
-    remove(path)
+    faults.remove(path)
     make: dict[str, Callable[[], object]] = {
         "file": lambda: path.symlink_to(victims / "victim.txt"),
         "folder": lambda: path.symlink_to(victims / "victims"),
@@ -119,14 +119,6 @@ def become_another_kind(path: Path, chance: random.Random) -> str:
     with contextlib.suppress(OSError):  # a path too long for a socket
         make[kind]()
     return f"{path.name} becomes {kind}"
-
-
-def remove(path: Path) -> None:
-    """Take a file, a link or a folder away."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def change_bytes(path: Path, chance: random.Random) -> str:

@@ -83,6 +83,14 @@ def _theirs(other: Path, name: str) -> Path:
     return path if path.exists() else next((other / "best").glob(f"*/{path.name}"))
 
 
+def remove(path: Path) -> None:
+    """Take a file, a link or a folder away."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _put(run: Path, name: str, content: bytes | None) -> bool:
     path = run / name
     if path.is_file():

@@ -34,6 +34,7 @@ from unittest import mock
 import jax
 import numpy as np
 from deadlines import TooLong, where, within
+from faults import remove
 from tyro.conf import Positional
 
 from sparring.cli import main as cli
@@ -254,11 +255,7 @@ def _odd_paths(box: Sandbox, images: Any) -> Iterator[str]:
         lost.unlink()
     shutil.copytree(box.run, odd / "unsaved")
     for name in ("checkpoints", "generator.safetensors", "events.jsonl"):
-        path = odd / "unsaved" / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        remove(odd / "unsaved" / name)
     (odd / "folder").mkdir()
     (odd / "folder" / "recipe.json").mkdir()
     (odd / "locked").mkdir(mode=0)
@@ -508,18 +505,12 @@ class Fuzz:
 
     def usual(self, command: str, recipe: str, without: str = "") -> list[str]:
         """Words that are in order, but for what is put behind them."""
-        words = command.split()
-        if command == "train":
-            words += [recipe, *_left_out(tiny_words(recipe), without)]
-        if command == "sweep":
-            words += [
-                recipe,
-                *_left_out(tiny_words(recipe), without),
-                *([] if without == "--seed" else ["--seed", "0,1"]),
-            ]
-        if command in ("train", "sweep"):
-            return words + ([] if without == "--data" else ["--data", str(self.box.folder / "labelled.npz")])
-        return [*words, *self.required(command, without)]
+        if command not in ("train", "sweep"):
+            return [*command.split(), *self.required(command, without)]
+        words = [command, recipe, *_left_out(tiny_words(recipe), without)]
+        if command == "sweep" and without != "--seed":
+            words += ["--seed", "0,1"]
+        return words if without == "--data" else [*words, "--data", str(self.box.folder / "labelled.npz")]
 
     def required(self, command: str, without: str = "") -> list[str]:
         """Words that a command cannot do without."""

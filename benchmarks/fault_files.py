@@ -15,20 +15,18 @@ import io
 import json
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
-import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
+from deadlines import TooLong, where, within
 from faults import Fault, damaged, faults
 
 from sparring.cli import main as cli
@@ -51,10 +49,6 @@ TELL_SECONDS = 60.0
 STOPPED, STEPS = 20, 30
 LONGEST = 1200
 """Characters of a sentence; one that gives a reason for each checkpoint is long."""
-
-
-class TooLong(BaseException):
-    """The time is over."""
 
 
 @dataclass
@@ -113,22 +107,20 @@ def attempt(box: Box, command: str, pristine: Path) -> tuple[Any, str, Any]:
         shutil.copytree(pristine, work / "run", symlinks=True)
     words, result = COMMANDS[command]
     out, err = io.StringIO(), io.StringIO()
-    before = signal.signal(signal.SIGALRM, _over)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+        with (
+            within(SECONDS),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("always")
             status: Any = page(work / "run") if command == "page" else cli.main(words(work / "run", work / "made"))
         return status, out.getvalue() + err.getvalue(), result(work) if status == 0 else None
     except TooLong:
         return f"no answer within {SECONDS:g} s", "", None
     except BaseException as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "sparring/" in frame.filename]
-        where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-        return f"{type(error).__name__} in {where}: {str(error)[:200]}", out.getvalue() + err.getvalue(), None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        return f"{type(error).__name__} in {where(error)}: {str(error)[:200]}", out.getvalue() + err.getvalue(), None
 
 
 def page(run: Path) -> int:
@@ -139,10 +131,6 @@ def page(run: Path) -> int:
             with contextlib.suppress(Exception if card["words"] == "its files cannot be read" else ZeroDivisionError):
                 RunReader(run.parent).read_run(card["id"])
     return 0
-
-
-def _over(number: int, frame: FrameType | None) -> None:
-    raise TooLong
 
 
 def _arrays(path: Path) -> dict[str, bytes]:

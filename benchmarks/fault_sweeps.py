@@ -32,26 +32,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import faults
+
 LIMIT_SECONDS = 240
 """No command may take longer, on a busy machine."""
-WRONG: tuple[Any, ...] = (
-    None,
-    True,
-    -1,
-    0,
-    3,
-    2**70,
-    1.5,
-    1e300,
-    float("nan"),
-    "",
-    "x",
-    "../../victim.txt",
-    [],
-    [[]],
-    {},
-    {"x": 1},
-)
+WRONG = (*faults.WRONG, 2**70, "../../victim.txt")
 OWN = ("sweep.json", "journal.log", "workers", "sweep.lock", "trial-0000", "trial-0002", "trial-0003")
 SETTINGS = "--steps 4 --batch-size 10 --validation 0.3 --grid-rows 2 --grid-columns 2 --log-every 2 --seed 0,1,2,3"
 
@@ -116,7 +101,7 @@ def become_another_kind(path: Path, chance: random.Random) -> str:
     victims = next(parent for parent in path.parents if (parent / "victim.txt").exists())
     kind = chance.choice(["file", "folder", "nothing", "zero", "pipe", "socket", "other", "garbage", "empty", "sparse"])
     was_folder = path.is_dir() and not path.is_symlink()
-    remove(path)
+    faults.remove(path)
     make: dict[str, Callable[[], object]] = {
         "file": lambda: path.symlink_to(victims / "victim.txt"),
         "folder": lambda: path.symlink_to(victims / "victims"),
@@ -136,14 +121,6 @@ def become_another_kind(path: Path, chance: random.Random) -> str:
     return f"{path.name} becomes {kind}"
 
 
-def remove(path: Path) -> None:
-    """Take a file, a link or a folder away."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def change_bytes(path: Path, chance: random.Random) -> str:
     """Flip a bit, or cut the file."""
     content = bytearray(path.read_bytes() or b"x")
@@ -156,45 +133,22 @@ def change_bytes(path: Path, chance: random.Random) -> str:
     return f"{path.name}: cut at {place}"
 
 
-def change_value(value: Any, chance: random.Random) -> tuple[Any, str]:
-    """Another kind of value at a place of a JSON value by chance: (the whole, where)."""
-    if isinstance(value, (dict, list)) and value and chance.random() < 0.85:
-        key = chance.choice(list(value) if isinstance(value, dict) else range(len(value)))
-        if isinstance(value, dict) and chance.random() < 0.1:
-            return {name: part for name, part in value.items() if name != key}, f".{key} lost"
-        part, where = change_value(value[key], chance)
-        changed = value.copy()
-        changed[key] = part
-        return changed, f".{key}{where}"
-    wrong = chance.choice(WRONG)
-    return wrong, f" = {wrong!r}"
-
-
 def change_json(path: Path, chance: random.Random) -> str:
     """A value of another kind in a sealed file, sealed again."""
-    from sparring.files import checksummed
-
-    content = {name: part for name, part in json.loads(path.read_bytes()).items() if name not in ("sealed", "sha256")}
-    changed, where = change_value(content, chance)
-    if isinstance(changed, dict):
-        checksummed.write(path, changed)
-    else:
-        path.write_text(json.dumps(changed))
+    changed, where = faults.change_value(faults.read_unsealed(path), chance, WRONG)
+    faults.write_sealed(path, changed)
     return f"{path.name}: {where}"
 
 
 def change_journal(path: Path, chance: random.Random) -> str:
     """A record, or the order of the lines."""
-    from sparring.files import checksummed
-
     lines = path.read_text().splitlines(keepends=True)
     place = chance.randrange(len(lines))
     how = chance.choice(["value", "value", "value", "lost", "doubled", "exchanged", "nested", "long"])
     if how == "value":
         record = {name: part for name, part in json.loads(lines[place]).items() if name != "crc32"}
-        changed, where = change_value(record, chance)
-        lines[place] = checksummed.line(changed) if isinstance(changed, dict) else json.dumps(changed) + "\n"
-        how = where
+        changed, how = faults.change_value(record, chance, WRONG)
+        lines[place] = faults.line_of(changed)
     elif how == "lost":
         del lines[place]
     elif how == "doubled":

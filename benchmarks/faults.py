@@ -1,11 +1,11 @@
-"""THE FAULTS that `fault_files.py` puts into a run's files."""
+"""THE FAULTS that `fault_files.py` puts into a run's files, and other benchmarks into other JSON."""
 
 from __future__ import annotations
 
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,14 @@ def _theirs(other: Path, name: str) -> Path:
     return path if path.exists() else next((other / "best").glob(f"*/{path.name}"))
 
 
+def remove(path: Path) -> None:
+    """Take a file, a link or a folder away."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _put(run: Path, name: str, content: bytes | None) -> bool:
     path = run / name
     if path.is_file():
@@ -148,19 +156,18 @@ def damaged(run: Path, chance: random.Random) -> Fault:
         value = json.loads(lines[at])
         value.pop("crc32")
     else:
-        value = {k: v for k, v in json.loads((run / name).read_bytes()).items() if k not in ("sealed", "sha256")}
+        value = read_unsealed(run / name)
     place = chance.choice([(), *json_places(value)])
 
     def do(run: Path) -> bool:
         changed = put_in(value, place, f"RAW{RAW.index(wrong)}" if wrong in RAW else wrong)
         if name.endswith(".jsonl"):
-            line = checksummed.line(changed) if isinstance(changed, dict) else json.dumps(changed) + "\n"
-            (run / name).write_text("\n".join([*lines[:at], _raw(line.rstrip("\n")), *lines[at + 1 :]]) + "\n")
-        elif isinstance(changed, dict):
-            checksummed.write(run / name, changed)
-            (run / name).write_text(_raw((run / name).read_text()))
+            (run / name).write_text(
+                "\n".join([*lines[:at], _raw(line_of(changed).rstrip("\n")), *lines[at + 1 :]]) + "\n"
+            )
         else:
-            (run / name).write_text(_raw(json.dumps(changed)))
+            write_sealed(run / name, changed)
+            (run / name).write_text(_raw((run / name).read_text()))
         return True
 
     said = "left out" if wrong is MISSING else repr(wrong)[:40]
@@ -180,6 +187,38 @@ def put_in(value: Any, place: tuple[Any, ...], wrong: Any) -> Any:
     else:
         inside[place[-1]] = wrong
     return made
+
+
+def change_value(value: Any, chance: random.Random, wrong: Sequence[Any] = WRONG) -> tuple[Any, str]:
+    """Another kind of value at a place of a JSON value by chance: (the whole, where)."""
+    if isinstance(value, (dict, list)) and value and chance.random() < 0.85:
+        key = chance.choice(list(value) if isinstance(value, dict) else range(len(value)))
+        if isinstance(value, dict) and chance.random() < 0.1:
+            return {name: part for name, part in value.items() if name != key}, f".{key} lost"
+        part, where = change_value(value[key], chance, wrong)
+        changed = value.copy()
+        changed[key] = part
+        return changed, f".{key}{where}"
+    other = chance.choice(wrong)
+    return other, f" = {other!r:.40}"
+
+
+def read_unsealed(path: Path) -> dict[str, Any]:
+    """The object in a sealed file, unchecked."""
+    return {name: part for name, part in json.loads(path.read_bytes()).items() if name not in ("sealed", "sha256")}
+
+
+def write_sealed(path: Path, value: Any) -> None:
+    """Write a value with a checksum that fits; what is no object has none."""
+    if isinstance(value, dict):
+        checksummed.write(path, value)
+    else:
+        path.write_text(json.dumps(value))
+
+
+def line_of(value: Any) -> str:
+    """The value as a line with a checksum that fits; what is no object has none."""
+    return checksummed.line(value) if isinstance(value, dict) else json.dumps(value) + "\n"
 
 
 def _raw(text: str) -> str:

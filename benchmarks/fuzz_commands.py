@@ -19,23 +19,22 @@ import os
 import random
 import re
 import shutil
-import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
 from typing import Any, get_type_hints
 from unittest import mock
 
 import jax
 import numpy as np
+from deadlines import TooLong, where, within
+from faults import remove
 from tyro.conf import Positional
 
 from sparring.cli import main as cli
@@ -95,10 +94,6 @@ FORMS = ["missing", "joined", "twice"]
 
 class Enough(BaseException):
     """The real work would begin here."""
-
-
-class TooLong(BaseException):
-    """The time is over."""
 
 
 # ------------------------------------------------------------------------------------------------ the options
@@ -260,11 +255,7 @@ def _odd_paths(box: Sandbox, images: Any) -> Iterator[str]:
         lost.unlink()
     shutil.copytree(box.run, odd / "unsaved")
     for name in ("checkpoints", "generator.safetensors", "events.jsonl"):
-        path = odd / "unsaved" / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        remove(odd / "unsaved" / name)
     (odd / "folder").mkdir()
     (odd / "folder" / "recipe.json").mkdir()
     (odd / "locked").mkdir(mode=0)
@@ -398,24 +389,19 @@ def trouble(words: list[str], seconds: float = SECONDS, encoding: str = "utf-8")
     """What is wrong with how the command line answers these words; None if nothing is."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding, write_through=True, errors=errors)
                 for errors in ("strict", "backslashreplace"))  # fmt: skip
-    before = signal.signal(signal.SIGALRM, _over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with within(seconds), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             status: Any = cli.main(words)
     except Enough:
         status = 0
     except TooLong as error:
-        return f"no answer within {seconds:g} s, {_where(error)}"
+        return f"no answer within {seconds:g} s, {where(error)}"
     except SystemExit as end:
         status = end.code or 0
         if status or not {"-h", "--help"} & set(words):
             return f"SystemExit({end.code!r})"
     except BaseException as error:
-        return f"{type(error).__name__}, {_where(error)}: {str(error)[:200]}"
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        return f"{type(error).__name__}, {where(error)}: {str(error)[:200]}"
     said = err.buffer.getvalue().decode(encoding)
     if status not in (0, 2, 130):
         return f"status {status!r}"
@@ -432,16 +418,6 @@ def _trouble_with(said: str, limit: int) -> str | None:
     if "Traceback" in said or len(said) > limit:
         return f"{len(said)} characters: {said[:300]!r}"
     return None if said[10:].strip(" \n;") else "an empty sentence"
-
-
-def _over(number: int, frame: FrameType | None) -> None:
-    raise TooLong
-
-
-def _where(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "sparring" in Path(frame.filename).parts[-3:-1]] or frames
-    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno} {ours[-1].name}"
 
 
 # ------------------------------------------------------------------------------------------------ the words
@@ -529,18 +505,12 @@ class Fuzz:
 
     def usual(self, command: str, recipe: str, without: str = "") -> list[str]:
         """Words that are in order, but for what is put behind them."""
-        words = command.split()
-        if command == "train":
-            words += [recipe, *_left_out(tiny_words(recipe), without)]
-        if command == "sweep":
-            words += [
-                recipe,
-                *_left_out(tiny_words(recipe), without),
-                *([] if without == "--seed" else ["--seed", "0,1"]),
-            ]
-        if command in ("train", "sweep"):
-            return words + ([] if without == "--data" else ["--data", str(self.box.folder / "labelled.npz")])
-        return [*words, *self.required(command, without)]
+        if command not in ("train", "sweep"):
+            return [*command.split(), *self.required(command, without)]
+        words = [command, recipe, *_left_out(tiny_words(recipe), without)]
+        if command == "sweep" and without != "--seed":
+            words += ["--seed", "0,1"]
+        return words if without == "--data" else [*words, "--data", str(self.box.folder / "labelled.npz")]
 
     def required(self, command: str, without: str = "") -> list[str]:
         """Words that a command cannot do without."""

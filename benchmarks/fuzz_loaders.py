@@ -41,6 +41,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import faults
 import numpy as np
 from PIL import Image
 from rich.console import Console
@@ -53,6 +54,7 @@ from sparring.data.pictures import index
 from sparring.errors import SparringError
 from sparring.recipes import named_recipe
 from sparring.recipes.recipe import Recipe
+from sparring.runs.run import Inside
 
 ROOM = 1 << 30
 """Bytes of address space that a process has beyond what it needed for good pictures."""
@@ -61,6 +63,8 @@ GOOD = ("good/1.png", "good/2.jpg")
 """Pictures that must be loaded whatever lies beside them."""
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 HUGE = (2**31, 2**32 - 1, 2**32, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
+WRONG = (*faults.WRONG, "0" * 64, [[0, "b"]])
+"""What a value in a JSON file may become."""
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 Chance = random.Random
 
@@ -594,21 +598,9 @@ def _damage_file(chance: Chance, path: Path) -> None:
     elif what < 0.1:
         path.symlink_to(chance.choice(("/dev/null", "none", path.name)))
     elif what < 0.4 and path.suffix == ".json":
-        path.write_text(json.dumps(_changed_json(chance, json.loads(content))))
+        path.write_text(json.dumps(faults.change_value(json.loads(content), chance, WRONG)[0]))
     elif what > 0.15:
         path.write_bytes(damaged(chance, content, [content]))
-
-
-def _changed_json(chance: Chance, value: Any) -> Any:
-    """The same with something somewhere in it that is something else."""
-    if isinstance(value, (dict, list)) and value and chance.random() < 0.8:
-        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
-        key: Any = chance.choice(keys)
-        value[key] = _changed_json(chance, value[key])
-        return value
-    if isinstance(value, int) and chance.random() < 0.5:
-        return value + chance.choice((-1, 1, 10**6, 10**30, -(10**30)))
-    return chance.choice((None, True, 0, -1, 1e400, 10**30, "", "a\ud800", [], {}, [[]], "0" * 64, [[0, "b"]]))
 
 
 def named_sets(folder: Path) -> Maker:
@@ -676,22 +668,13 @@ LOADERS = {"folder": folders, "zip": zips, "npz": npzs, "idx": idxs, "cache": ca
 class Rooms:
     """The folders of a child."""
 
-    root: Path
-
-    @property
-    def input(self) -> Path:
-        """Where the hostile input lies."""
-        return self.root / "input"
-
-    @property
-    def cache(self) -> Path:
-        """The only place that may be written to."""
-        return self.root / "cache"
-
-    @property
-    def home(self) -> Path:
-        """The home folder."""
-        return self.root / "home"
+    path: Path
+    input = Inside("input")
+    """Where the hostile input lies."""
+    cache = Inside("cache")
+    """The only place that may be written to."""
+    home = Inside("home")
+    """The home folder."""
 
 
 class Watch:
@@ -810,7 +793,7 @@ def keep(folder: Path, name: str, number: int, seed: int, rooms: Rooms, words: s
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     with contextlib.suppress(shutil.Error, OSError, RecursionError):
-        shutil.copytree(rooms.root, place / "rooms", symlinks=True, ignore=shutil.ignore_patterns("pipe.png"))
+        shutil.copytree(rooms.path, place / "rooms", symlinks=True, ignore=shutil.ignore_patterns("pipe.png"))
     (place / "words.txt").write_text(words, errors="backslashreplace")
 
 
@@ -822,7 +805,7 @@ def _clear(rooms: Rooms) -> None:
 
 def _read_good(rooms: Rooms) -> None:
     """What an ordinary load takes belongs to the memory that is not counted."""
-    source = rooms.root / "ordinary"
+    source = rooms.path / "ordinary"
     _write_good(source, good_pictures())
     data.load(str(source), shaping=data.Shaping(8))
 

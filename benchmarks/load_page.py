@@ -31,14 +31,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-import numpy as np
+from turns import SETTLING_SECONDS, Stretch, in_turn, print_price, processor_seconds, training, wait_until_it_trains
 
 from sparring.recipes import RECIPES
 from sparring.runs.run import Run
 from sparring.web import server
 
-SETTLING_SECONDS = 3.0
-"""After the viewers came or went, which is not what is measured."""
 LEAVING_SECONDS = 35.0
 """After these the page has let go of all that is gone, or never read."""
 OPENED = ("/", "/static/page.js", "/static/parts.js", "/static/run.js", "/static/charts.js", "/plotly.js", "/api/runs")
@@ -62,8 +60,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         watched, alone = Run(Path(folder) / "runs" / "watched"), Run(Path(folder) / "alone")
         watched.path.parent.mkdir()
+        constant = ("--schedule-steps", "0")
         with server.serve_in_background(watched.path.parent) as address:
-            trainer = subprocess.Popen(training(given.recipe, watched, 10_000_000), stdout=subprocess.DEVNULL)
+            command = training(given.recipe, watched, *constant, "--steps", "10000000")
+            trainer = subprocess.Popen(command, stdout=subprocess.DEVNULL)
             os.nice(NICENESS)
             try:
                 found, stretches = watched_and_not(address, watched, given.viewers, given.seconds, given.rounds)
@@ -71,8 +71,8 @@ def main() -> None:
                 trainer.send_signal(signal.SIGTERM)
                 trainer.wait()
         print_found(found)
-        print_rates(watched, stretches)
-        command = training(given.recipe, alone, watched.reached())
+        print_price(stretches, watched)
+        command = training(given.recipe, alone, *constant, "--steps", str(watched.reached()))
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         same = alone.generator_weights.read_bytes() == watched.generator_weights.read_bytes()
         print(
@@ -80,12 +80,6 @@ def main() -> None:
         )
         if not same or found.trouble():
             sys.exit(1)
-
-
-def training(recipe: str, run: Run, steps: int) -> list[str]:
-    """The command that trains it."""
-    lengths = ["--steps", str(steps), "--schedule-steps", "0"]
-    return [sys.executable, "-P", "-m", "sparring.cli.main", "train", recipe, "--out", str(run.path), *lengths]
 
 
 # ------------------------------------------------------------------------------------------------ the page's process
@@ -128,12 +122,6 @@ def page_process(port: int) -> int:
 
 def command_of(process: str) -> bytes:
     return (Path("/proc") / process / "cmdline").read_bytes()
-
-
-def processor_seconds(process: int) -> float:
-    """What it has taken of the processors so far."""
-    fields = (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 # ------------------------------------------------------------------------------------------------ the viewers
@@ -244,34 +232,34 @@ async def answer(
 
 async def slow(page: Address, key: str, found: Found) -> None:
     """Takes one byte a second of the largest file, and of the changes."""
-    with contextlib.ExitStack() as open_ones:
-        connections = [open_ones.enter_context(small_window(page)) for _ in range(2)]
-        for connection, path in zip(connections, ("/plotly.js", "/api/changes"), strict=True):
-            await asyncio.get_running_loop().sock_sendall(connection, page.request(path))
-        while connections:
-            await asyncio.sleep(1)
-            for connection in list(connections):
-                try:
-                    ended = not connection.recv(1) or gone(connection)
-                except BlockingIOError:
-                    ended = gone(connection)
-                except OSError:
-                    ended = True
-                if ended:
-                    found.cut += 1
-                    connections.remove(connection)
+
+    def ended(connection: socket.socket) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            return not connection.recv(1)
+        return False
+
+    await hold(page, found, 1, ended)
 
 
 async def deaf(page: Address, key: str, found: Found) -> None:
     """Asks again and again, for what is large, and never reads."""
+    await hold(page, found, 20, lambda connection: False)
+
+
+async def hold(page: Address, found: Found, times: int, ended: Callable[[socket.socket], bool]) -> None:
+    """Ask so many times on each of two connections, and look each second whether the page closed them."""
     with contextlib.ExitStack() as open_ones:
         connections = [open_ones.enter_context(small_window(page)) for _ in range(2)]
         for connection, path in zip(connections, ("/plotly.js", "/api/changes"), strict=True):
-            await asyncio.get_running_loop().sock_sendall(connection, page.request(path) * 20)
+            await asyncio.get_running_loop().sock_sendall(connection, page.request(path) * times)
         while connections:
             await asyncio.sleep(1)
             for connection in list(connections):
-                if gone(connection):
+                try:
+                    is_cut = ended(connection) or gone(connection)
+                except OSError:
+                    is_cut = True
+                if is_cut:
                     found.cut += 1
                     connections.remove(connection)
 
@@ -367,33 +355,24 @@ async def first_run(page: Address) -> str:
 # ------------------------------------------------------------------------------------------------ with and without
 
 
-class Stretch(NamedTuple):
-    """Some seconds of training."""
-
-    is_watched: bool
-    began: float
-    ended: float
-    """In the time of day."""
-
-
 def watched_and_not(address: str, run: Run, viewers: int, seconds: float, rounds: int) -> tuple[Found, list[Stretch]]:
     """What they met, and the stretches: without, with, with, without, and so on."""
-    while run.reached() < 200:
-        time.sleep(1)
-    page, found, stretches = Address.of(address), Found(), []
+    wait_until_it_trains(run)
+    page, found = Address.of(address), Found()
     asyncio.run(crowd(page, 1, 3, Found()))  # what it loads at the first request is not what is measured
     process = page_process(page.port)
     found.held["before"] = Held.by(process)
-    for i in range(2 * rounds):
-        is_watched = i % 4 in (1, 2)  # a machine that becomes slower favours neither
-        length = seconds / rounds
-        began = time.time()
+
+    def stretch(is_watched: bool) -> Stretch:
+        length, began = SETTLING_SECONDS + seconds / rounds, time.time()
         if is_watched:
-            asyncio.run(crowd(page, viewers, SETTLING_SECONDS + length, found))
+            asyncio.run(crowd(page, viewers, length, found))
         else:
-            time.sleep(SETTLING_SECONDS + length)
-        stretches.append(Stretch(is_watched, began + SETTLING_SECONDS, time.time()))
+            time.sleep(length)
         print(f"{'watched' if is_watched else 'alone'}: page {Held.by(process)}", flush=True)
+        return Stretch(is_watched, began + SETTLING_SECONDS, time.time())
+
+    stretches = in_turn(rounds, stretch)
     time.sleep(LEAVING_SECONDS)
     found.held["after"] = Held.by(process)
     return found, stretches
@@ -413,20 +392,6 @@ def print_found(found: Found) -> None:
     print(f"the page took {found.processor:.1%} of one processor while it was watched")
     for words in found.trouble():
         print(f"TROUBLE: {words}")
-
-
-def print_rates(run: Run, stretches: list[Stretch]) -> None:
-    """Steps a second with and without, and the ratio."""
-    logged = [[event["time"], event["step"]] for event in run.events() if event["event"] == "log"]
-    times, steps = np.array(logged).T
-    rates: dict[bool, list[float]] = {True: [], False: []}
-    for stretch in stretches:
-        done = np.diff(np.interp([stretch.began, stretch.ended], times, steps))[0]
-        rates[stretch.is_watched].append(float(done) / (stretch.ended - stretch.began))
-    for watched, alone in zip(rates[True], rates[False], strict=True):
-        print(f"{alone:.1f} steps/s alone, {watched:.1f} watched: {alone / watched:.3f} times as long a step")
-    ratios = [alone / watched for watched, alone in zip(rates[True], rates[False], strict=True)]
-    print(f"median {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +32,7 @@ AFFORDABLE = 100
 
 def main() -> None:
     """Train what is missing, measure what is missing, print the table as Markdown."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=times(), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
-    parser.add_argument(
-        "--recipes",
-        nargs="+",
-        choices=RECIPES,
-        default=affordable(),
-        metavar="RECIPE",
-        help=f"those that take less than {AFFORDABLE} seconds, if none is named",
-    )
-    parser.add_argument("--steps", type=int, help="of each recipe; its own number, if not said")
+    parser = parser_of(__doc__, nargs="+", choices=RECIPES, metavar="RECIPE")
     parser.add_argument("--data", help="what they are trained on and judged by; each recipe's own, if not said")
     parser.add_argument("--conditional", action=argparse.BooleanOptionalAction, help="each recipe's own, if not said")
     given = parser.parse_args()
@@ -56,9 +45,22 @@ def main() -> None:
         for seed in TRAINING_SEEDS
     ]
     comparison.check_comparable(verdicts)
-    text = table(comparison.rows(verdicts, by_recipe=True))
+    rows = comparison.rows(verdicts, by_recipe=True)
+    text = table(rows, [name for name in MEASURES if all(row.mean(name) is not None for row in rows)])
     (given.out / "leaderboard.md").write_text(text + "\n")
     print(text)
+
+
+def parser_of(about: str, **recipes: Any) -> argparse.ArgumentParser:
+    """The options that leaderboards share; `recipes` are the form of the option that names those."""
+    parser = argparse.ArgumentParser(
+        description=about, epilog=times(), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    default = f"those that take less than {AFFORDABLE} seconds, if none is named"
+    parser.add_argument("--recipes", default=affordable(), help=default, **recipes)
+    parser.add_argument("--steps", type=int, help="of each recipe; its own number, if not said")
+    return parser
 
 
 def affordable() -> list[str]:
@@ -82,9 +84,8 @@ def judged(out: Path, recipe: str, **changes: Any) -> Verdict:
     return saved
 
 
-def table(rows: list[Row]) -> str:
-    """The rows as a Markdown table, measures in columns, real images last."""
-    names = [name for name in MEASURES if all(row.mean(name) is not None for row in rows)]
+def table(rows: list[Row], names: Sequence[str]) -> str:
+    """The rows as a Markdown table with these measures in columns, real images last."""
     floor = comparison.floor_of(rows[0].verdicts[0])
     lines = [
         ["recipe", "training", *(MEASURES[name].title for name in names)],

@@ -16,13 +16,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparring.gan.gan import ImageShape
+from sparring.gan.gan import MNIST_SHAPE, ImageShape
 from sparring.recipes import named_recipe
 from sparring.recipes.recipe import Recipe
 from sparring.training import benchmark as speed
 from sparring.training.benchmark import Speed
 
-MNIST: ImageShape = (28, 28, 1)
 IMAGES = 20_000
 """Images that batches are drawn from."""
 
@@ -34,7 +33,7 @@ class Case:
     recipe: Recipe
     changed: str
     """What is special in it, in words."""
-    image_shape: ImageShape = MNIST
+    image_shape: ImageShape = MNIST_SHAPE
     replicas: int = 1
 
 

@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from turns import training
+
 from sparring.recipes import RECIPES
 from sparring.runs.run import Run
 
@@ -56,8 +58,7 @@ def main() -> None:
 
 def soak(run: Run, recipe: str, minutes: float, looks: int) -> list[Taken]:
     """What a training of that recipe takes, at so many moments after the first 5% of the time."""
-    words = ["train", recipe, "--out", str(run.path), *FREQUENT]
-    process = subprocess.Popen([sys.executable, "-P", "-m", "sparring.cli.main", *words], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(training(recipe, run, *FREQUENT), stdout=subprocess.DEVNULL)
     began, seen = time.monotonic(), []
     try:
         for look in range(1, looks + 1):

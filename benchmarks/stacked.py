@@ -13,14 +13,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from quality import AFFORDABLE, affordable, judged, times
+from quality import judged, parser_of, table
 
 from sparring.data.named import stacked
 from sparring.evaluation import comparison
-from sparring.evaluation.comparison import Row
 from sparring.evaluation.metrics.modes import SAMPLES, protocol_words
 from sparring.evaluation.protocol import TRAINING_SEEDS
-from sparring.evaluation.verdict import MEASURES, Verdict
+from sparring.evaluation.verdict import Verdict
 from sparring.recipes import RECIPES, named_recipe
 
 SHOWN = ("modes", "mode_divergence", "confident", "frechet_ratio")
@@ -28,23 +27,14 @@ SHOWN = ("modes", "mode_divergence", "confident", "frechet_ratio")
 
 def main() -> None:
     """Train what is missing, measure what is missing, print the table as Markdown."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=times(), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
-    parser.add_argument(
-        "--recipes",
-        type=names,
-        default=affordable(),
-        metavar="A,B",
-        help=f"those that take less than {AFFORDABLE} seconds, if none is named",
-    )
-    parser.add_argument("--steps", type=int, help="of each recipe; its own number, if not said")
+    parser = parser_of(__doc__, type=names, metavar="A,B")
     parser.add_argument("--seeds", type=numbers, default=list(TRAINING_SEEDS), metavar="0,1", help="of the trainings")
     given = parser.parse_args()
     verdicts = [verdict_on(given.out, name, given.steps, seed) for name in given.recipes for seed in given.seeds]
     comparison.check_comparable(verdicts)
-    text = table(comparison.rows(verdicts, by_recipe=True))
+    rows = comparison.rows(verdicts, by_recipe=True)
+    rows.sort(key=lambda row: (-(row.mean("modes") or 0), row.mean("mode_divergence") or 0))  # most modes first
+    text = f"{table(rows, SHOWN)}\n\n{protocol(verdicts[0])}"
     (given.out / "stacked.md").write_text(text + "\n")
     print(text)
 
@@ -67,20 +57,6 @@ def verdict_on(out: Path, name: str, steps: int | None, seed: int) -> Verdict:
     wanted = steps or named_recipe(name).steps
     plain: dict[str, Any] = {"data": stacked.STACKED, "conditional": False}  # published numbers are without classes
     return judged(out / f"{name}-{wanted}-{seed}", name, steps=wanted, seed=seed, **plain)
-
-
-def table(rows: list[Row]) -> str:
-    """The rows as a Markdown table, most modes first, real images last; below it how it was counted."""
-    by_modes = sorted(rows, key=lambda row: (-(row.mean("modes") or 0), row.mean("mode_divergence") or 0))
-    first = rows[0].verdicts[0]
-    floor = comparison.floor_of(first)
-    lines = [
-        ["recipe", "training", *(MEASURES[name].title for name in SHOWN)],
-        ["---"] * (2 + len(SHOWN)),
-        *([row.name, comparison.time_words(row), *(comparison.cell(row, name) for name in SHOWN)] for row in by_modes),
-        ["real images", "", *(comparison.shown(floor[name], MEASURES[name]) for name in SHOWN)],
-    ]
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", protocol(first)])
 
 
 def protocol(verdict: Verdict) -> str:

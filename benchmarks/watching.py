@@ -14,20 +14,16 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
+from turns import SETTLING_SECONDS, Stretch, in_turn, print_price, processor_seconds, training, wait_until_it_trains
 
 from sparring.recipes import RECIPES
 from sparring.runs.run import Run
 from sparring.web import server
 
-SETTLING_SECONDS = 3.0
-"""After the page was opened or closed, which is not what is measured."""
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 WATCHERS = {b"chromium", b"sparring.web.server"}
 """Part of the command lines of server and browser."""
@@ -42,11 +38,9 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / "run")
-        command = [sys.executable, "-P", "-m", "sparring.cli.main", "train", given.recipe, "--out", str(run.path)]
+        command = training(given.recipe, run, "--steps", "10000000", "--schedule-steps", "0")
         with server.serve_in_background(Path(folder)) as address:
-            trainer = subprocess.Popen(
-                [*command, "--steps", "10000000", "--schedule-steps", "0"], stdout=subprocess.DEVNULL
-            )
+            trainer = subprocess.Popen(command, stdout=subprocess.DEVNULL)
             try:
                 stretches = watched_and_not(address, run, given.rounds, given.seconds)
             finally:
@@ -55,70 +49,45 @@ def main() -> None:
             print_price(stretches, run)
 
 
-class Stretch(NamedTuple):
-    """Some seconds of training, with the page open or closed."""
-
-    is_open: bool
-    began: float
-    ended: float
-    """In the time of day."""
-    share: float
-    """Of all processors, that server and browser took."""
-
-
 def watched_and_not(address: str, run: Run, rounds: int, seconds: float) -> list[Stretch]:
-    """The stretches: closed, open, open, closed, and so on, two a round."""
+    """The stretches with the page open, and those with it closed."""
     from playwright.sync_api import sync_playwright
 
-    while run.reached() < 200:
-        time.sleep(1)
-    stretches = []
+    wait_until_it_trains(run)
+    shares: dict[bool, list[float]] = {True: [], False: []}
+    """Of all processors, that server and browser took."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         tab = browser.new_page(viewport={"width": 1200, "height": 900})
         tab.goto(address)
-        for i in range(2 * rounds):
-            is_open = i % 4 in (1, 2)  # closed, open, open, closed: a machine that becomes slower favours neither
+
+        def stretch(is_open: bool) -> Stretch:
             tab.goto(address if is_open else "about:blank")
             time.sleep(SETTLING_SECONDS)
-            began, taken = time.time(), processor_seconds()
+            began, taken = time.time(), watchers_seconds()
             time.sleep(seconds)
             ended = time.time()
-            share = (processor_seconds() - taken) / (ended - began) / (os.cpu_count() or 1)
-            stretches.append(Stretch(is_open, began, ended, share))
+            share = (watchers_seconds() - taken) / (ended - began) / (os.cpu_count() or 1)
+            shares[is_open].append(share)
             shown = tab.locator("h1").inner_text() if is_open else ""
             print(f"{'open, ' + shown if is_open else 'closed'}: {share:.2%} of the processors", flush=True)
+            return Stretch(is_open, began, ended)
+
+        stretches = in_turn(rounds, stretch)
         browser.close()
+    opened, closed = statistics.mean(shares[True]), statistics.mean(shares[False])
+    print(f"server and browser took {opened:.2%} of the processors with the page open, {closed:.2%} closed")
     return stretches
 
 
-def processor_seconds() -> float:
+def watchers_seconds() -> float:
     """What server and browser have taken of the processors so far (Linux)."""
-    total = 0
+    total = 0.0
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if WATCHERS & set((process / "cmdline").read_bytes().replace(b"/", b"\0").split(b"\0")):
-                total += sum(map(int, (process / "stat").read_text().rpartition(")")[2].split()[11:13]))
-    return total / os.sysconf("SC_CLK_TCK")
-
-
-def print_price(stretches: list[Stretch], run: Run) -> None:
-    """The ratio of each pair, and the median."""
-    logged = [[event["time"], event["step"], event["seconds"]] for event in run.events() if event["event"] == "log"]
-    times, *counts = np.array(logged).T
-    rates = []
-    for stretch in stretches:
-        steps, seconds = (np.diff(np.interp([stretch.began, stretch.ended], times, count))[0] for count in counts)
-        rates.append(float(steps / seconds))  # of training: what it judges and writes now and then is not compared
-    ratios = []
-    for first, a, b in zip(stretches[::2], rates[::2], rates[1::2], strict=True):
-        closed, opened = (b, a) if first.is_open else (a, b)
-        ratios.append(closed / opened)
-        print(f"{closed:.2f} steps/s with the page closed, {opened:.2f} open: a step takes {ratios[-1]:.4f} as long")
-    middle, spread = statistics.median(ratios), np.std(ratios, ddof=1) / np.sqrt(len(ratios))
-    print(f"median {middle:.4f}, standard error of the mean {spread:.4f}, {min(ratios):.4f} to {max(ratios):.4f}")
-    shares = [statistics.mean(s.share for s in stretches if s.is_open is wanted) for wanted in (True, False)]
-    print(f"server and browser took {shares[0]:.2%} of the processors with the page open, {shares[1]:.2%} closed")
+                total += processor_seconds(process.name)
+    return total
 
 
 if __name__ == "__main__":

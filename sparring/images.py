@@ -57,8 +57,7 @@ def on_squares(images: Images) -> Images:
     y, x = np.indices((h, w)) // max(1, max(h, w) // SQUARES)
     ground = np.where((y + x) % 2, *SQUARE_GRAYS)[..., np.newaxis]
     alpha = images[..., 3:] / np.float32(255)
-    shown: Images = np.rint(images[..., :3] * alpha + ground * (1 - alpha)).astype(np.uint8)
-    return shown
+    return np.rint(images[..., :3] * alpha + ground * (1 - alpha)).astype(np.uint8)
 
 
 def some_places(count: int, wanted: int) -> NDArray[np.int64]:

@@ -29,26 +29,21 @@ from keras import layers
 
 Model = Any
 LATENT = 100
+WIDE = ((256, 512, 1024), 0.2, True)
+"""The generator of `mlp-sgd` and `mlp-adam`."""
 
 
 # ------------------------------------------------------------------------------------------------ networks
 
 
-def narrow_generator() -> Model:
-    """100-128-784."""
-    model = keras.Sequential([keras.Input((LATENT,)), layers.Dense(128), layers.LeakyReLU(negative_slope=0.01)])
-    model.add(layers.Dense(784, activation="tanh"))
-    model.add(layers.Reshape((28, 28, 1)))
-    return model
-
-
-def wide_generator() -> Model:
-    """100-256-512-1024-784, BatchNorm after each LeakyReLU."""
+def dense_generator(widths: tuple[int, ...], slope: float, batch_norm: bool) -> Model:
+    """100, the widths, 784."""
     model = keras.Sequential([keras.Input((LATENT,))])
-    for width in (256, 512, 1024):
+    for width in widths:
         model.add(layers.Dense(width))
-        model.add(layers.LeakyReLU(negative_slope=0.2))
-        model.add(layers.BatchNormalization(momentum=0.8))
+        model.add(layers.LeakyReLU(negative_slope=slope))
+        if batch_norm:
+            model.add(layers.BatchNormalization(momentum=0.8))
     model.add(layers.Dense(784, activation="tanh"))
     model.add(layers.Reshape((28, 28, 1)))
     return model
@@ -181,14 +176,15 @@ def mixed_in_order(nets: GAN, images: np.ndarray, batch: int) -> Callable[[int],
 def mlp_128(images: np.ndarray) -> tuple[GAN, Callable[[int], worker.Losses]]:
     """Batches of 128, Adam as Keras has it."""
     discriminator = dense_discriminator((128,), slope=0.01)
-    nets = gan(narrow_generator(), discriminator, keras.optimizers.Adam, ["accuracy"])
+    generator = dense_generator((128,), slope=0.01, batch_norm=False)
+    nets = gan(generator, discriminator, keras.optimizers.Adam, ["accuracy"])
     return nets, two_updates(nets, images / 127.5 - 1, batch=128, spare_predict=True)
 
 
 def mlp_sgd(images: np.ndarray) -> tuple[GAN, Callable[[int], worker.Losses]]:
     """Batches of 32, plain SGD."""
     discriminator = dense_discriminator((512, 256), slope=0.2)
-    nets = gan(wide_generator(), discriminator, keras.optimizers.SGD, ["accuracy"])
+    nets = gan(dense_generator(*WIDE), discriminator, keras.optimizers.SGD, ["accuracy"])
     return nets, two_updates(nets, images / 127.5 - 1, batch=32, spare_predict=False)
 
 
@@ -198,7 +194,7 @@ def mlp_adam(images: np.ndarray) -> tuple[GAN, Callable[[int], worker.Losses]]:
     def adam() -> Any:
         return keras.optimizers.Adam(keras.optimizers.schedules.InverseTimeDecay(2e-4, 1, 8e-9))
 
-    nets = gan(wide_generator(), dense_discriminator((784, 392), slope=0.2), adam, ["accuracy"])
+    nets = gan(dense_generator(*WIDE), dense_discriminator((784, 392), slope=0.2), adam, ["accuracy"])
     return nets, mixed_slices(nets, (images.astype(np.float32) - 127.5) / 127.5, batch=32)
 
 

@@ -151,8 +151,7 @@ def _first_weights(image_shape: ImageShape, classes: int, key: Array) -> dict[st
 
 
 def _head(head: dict[str, Array], features: Array) -> Array:
-    logits: Array = features @ head["kernel"] + head["bias"]
-    return logits
+    return features @ head["kernel"] + head["bias"]
 
 
 def _vary(key: Array, images: Array, how: Augmentation) -> Array:
@@ -174,8 +173,6 @@ def _vary(key: Array, images: Array, how: Augmentation) -> Array:
             found: Array = jax.scipy.ndimage.map_coordinates(values, [rows, columns], order=1, mode="nearest")
             return found
 
-        moved: Array = jax.vmap(plane, in_axes=2, out_axes=2)(image)
-        return moved
+        return jax.vmap(plane, in_axes=2, out_axes=2)(image)
 
-    varied: Array = jax.vmap(one)(images, angle, scale, shift, flip)
-    return varied
+    return jax.vmap(one)(images, angle, scale, shift, flip)

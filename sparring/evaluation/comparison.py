@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from sparring.errors import ComparisonError
 from sparring.evaluation.features import Z_95
@@ -23,7 +21,7 @@ from sparring.evaluation.metrics.asked import Asked
 from sparring.evaluation.metrics.modes import protocol_words
 from sparring.evaluation.verdict import MEASURES, MetricInfo, Verdict
 from sparring.runs.run import Run
-from sparring.terminal.tables import print_whole
+from sparring.terminal.tables import numbers_table, print_text, print_whole
 
 MOST_CLASSES, WORST_CLASSES = 20, 10
 """With more classes than the first number, only the worst ones are shown."""
@@ -111,10 +109,7 @@ def floor_of(verdict: Verdict) -> dict[str, float]:
 def print_verdict(verdict: Verdict, console: Console) -> None:
     """Print a verdict as a table with its alarms and notices. Wide terminals show what each measure means."""
     roomy, tight = console.width >= 120, console.width < 70
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("measure", no_wrap=True)
-    for heading in ("value", "± 95%", "real images"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = numbers_table("measure", "value", "± 95%", "real images")
     if not tight:
         table.add_column("better", no_wrap=True)
     if roomy:
@@ -125,16 +120,16 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     print_whole(console, table, None if tight else 70)
     if verdict.balance is not None:
         band = verdict.balance.variation_band
-        _print(console, f"class variation of perfectly balanced samples: below {band:.1%} in 95 of 100 cases")
+        print_text(console, f"class variation of perfectly balanced samples: below {band:.1%} in 95 of 100 cases")
     if verdict.modes is not None:
-        _print(console, f"the modes: {protocol_words(verdict.modes)}")
-    _print(console, judged_words(verdict))
+        print_text(console, f"the modes: {protocol_words(verdict.modes)}")
+    print_text(console, judged_words(verdict))
     if verdict.asked is not None:
         _print_asked(verdict.asked, console)
     for notice in verdict.notices:
-        _print(console, f"note: {notice}")
+        print_text(console, f"note: {notice}")
     for alarm in verdict.alarms:
-        _print(console, f"alarm: {alarm}")
+        print_text(console, f"alarm: {alarm}")
 
 
 def measure_words(verdict: Verdict) -> Iterator[tuple[MetricInfo, str, str, str]]:
@@ -157,16 +152,13 @@ def judged_words(verdict: Verdict) -> str:
 
 def _print_asked(asked: Asked, console: Console) -> None:
     """Print one line per class; of many classes only those that are recognised least."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("asked for", no_wrap=True)
-    for heading in ("recognised", "distance", "floor", "ratio"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = numbers_table("asked for", "recognised", "distance", "floor", "ratio")
     places, notice = shown_classes(asked)
     for i in places:
         table.add_row(asked.names[i], *class_words(asked, i))
     print_whole(console, table)
     if notice:
-        _print(console, notice)
+        print_text(console, notice)
 
 
 def shown_classes(asked: Asked) -> tuple[list[int], str]:
@@ -195,8 +187,7 @@ def print_comparison(compared: Sequence[Row], console: Console) -> None:
     floor = floor_of(compared[0].verdicts[0])
     for start in range(0, len(compared), fitting):
         part = compared[start : start + fitting]
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("measure", no_wrap=True)
+        table = numbers_table("measure")
         for row in part:
             table.add_column(row.name, justify="right", overflow="fold", min_width=COLUMN_WIDTH - 2)
         table.add_column("real images", justify="right", no_wrap=True)
@@ -206,12 +197,8 @@ def print_comparison(compared: Sequence[Row], console: Console) -> None:
         table.add_row("training", *(time_words(row) for row in part), "")
         print_whole(console, table, LEAST_WIDTH)
     verdict = compared[0].verdicts[0]
-    _print(console, f"{verdict.samples:,} samples each, against {_data(verdict)}, by {_extractor(verdict)}")
-    _print(console, "± is the standard deviation over training seeds, or of one run its standard error")
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False)
+    print_text(console, f"{verdict.samples:,} samples each, against {_data(verdict)}, by {_extractor(verdict)}")
+    print_text(console, "± is the standard deviation over training seeds, or of one run its standard error")
 
 
 def shown(value: float, about: MetricInfo, beside: float | None = None) -> str:

@@ -18,7 +18,6 @@ from sparring import data
 from sparring.data import AS_THEY_ARE, ImageSet, Shaping
 from sparring.data.classes import Labels
 from sparring.data.named.stacked import STACKED
-from sparring.data.selection import ManyImages
 from sparring.data.validation import split_images
 from sparring.errors import DataError
 from sparring.evaluation.alarms import DOMINATION, copies_words, grid_words, overfitting_words
@@ -67,6 +66,17 @@ class RealImages:
     """The images that the run was trained on, if these are others."""
     own_notice: str | None = None
     """A remark about `own` for the user."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """`data` of a verdict."""
+        return {
+            "name": self.name,
+            "checksum": self.checksum,
+            "training": len(self.training.images),
+            "unseen": len(self.unseen.images),
+            "split": self.split,
+        }
 
     @property
     def trained_on(self) -> RealImages:
@@ -137,31 +147,28 @@ def judge(
         for images, what in zip(compared, ("unseen", "training", "generated"), strict=True)
     )
     counted, counted_real = (_count_modes(features, extractor) for features in (fake, floor))
-    labels = samples.labels if samples.labels is None else samples.labels[:used]
-    asked = _asked((fake, labels), (floor, like_samples), (unseen, real.unseen))
+    labels = None if samples.labels is None else samples.labels[:used]
+    asked = asked_for(
+        real.training.class_names, (fake, labels), (floor, like_samples.labels), (unseen, real.unseen.labels)
+    )
     report_progress("distances")
     reference = _Reference(unseen, class_frequencies(real.training), extractor.modes)
     ours = reference.measure(fake[:count], report_progress)
     theirs = reference.measure(floor[some_places(used, count)], report_progress)
     report_progress("spectrum")
-    shape, shape_real = _spectra(*compared)
+    powers_unseen, powers_floor, powers_fake = map(powers, compared)
+    shape, shape_floor = spectrum(powers_fake, powers_unseen), spectrum(powers_floor, powers_unseen)
     report_progress("memorisation")
     find, others = lookup(real.trained_on.training.images), real.trained_on.unseen.images
     copied = memorisation(find(samples.images[:count]), find(others[some_places(len(others), count)]))
     return Verdict(
         subject=samples.subject,
         seed=samples.seed,
-        data={
-            "name": real.name,
-            "checksum": real.checksum,
-            "training": len(real.training.images),
-            "unseen": len(real.unseen.images),
-            "split": real.split,
-        },
+        data=real.about,
         extractor={"name": extractor.name, "sha256": extractor.sha256, "caveat": extractor.caveat},
         samples=count,
         measures=_distances(ours, theirs)
-        | _spectrum_measures(shape, shape_real)
+        | _spectrum_measures(shape, shape_floor)
         | _mode_measures(counted, counted_real)
         | _other_measures(asked, copied, discrimination),
         balance=ours.balance,
@@ -244,23 +251,6 @@ def _distances(ours: _Measured, floor: _Measured) -> dict[str, Measure]:
     distance, floor_distance = measures["frechet"], floor.values["frechet"][0]
     ratio = Measure(distance.value / floor_distance, (distance.error or 0.0) / floor_distance, 1.0)
     return {"frechet_ratio": ratio} | measures
-
-
-def _asked(
-    samples: tuple[Features, Labels | None], training: tuple[Features, ImageSet], unseen: tuple[Features, ImageSet]
-) -> Asked | None:
-    """How the samples match their labels; None without labels."""
-    (fake, labels), (floor, like_samples), (others, images) = samples, training, unseen
-    if labels is None or like_samples.labels is None or images.labels is None:
-        return None
-    names = like_samples.class_names
-    return asked_for(names, (fake, labels), (floor, like_samples.labels), (others, images.labels))
-
-
-def _spectra(unseen: ManyImages, training: ManyImages, samples: Images) -> tuple[Spectrum, Spectrum]:
-    """The spectrum of samples and of training images, each relative to unseen images."""
-    reference = powers(unseen)
-    return spectrum(powers(samples), reference), spectrum(powers(training), reference)
 
 
 def _spectrum_measures(ours: Spectrum, floor: Spectrum) -> dict[str, Measure]:

@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import optax
-from jax import Array
 
 from sparring.recipes.parts import SGD, Adam, Optimizer
 
@@ -38,11 +37,7 @@ def scale_by_adam_hat(b1: float, b2: float, eps: float) -> optax.GradientTransfo
         gradients: optax.Updates, state: optax.OptState, params: optax.Params | None = None
     ) -> tuple[optax.Updates, optax.OptState]:
         _, state = adam.update(gradients, state, params)
-        correction = _correction(b1, b2, state.count)
+        correction = jnp.sqrt(1 - b2**state.count) / (1 - b1**state.count)
         return jax.tree.map(lambda m, v: correction * m / (jnp.sqrt(v) + eps), state.mu, state.nu), state
 
     return optax.GradientTransformation(adam.init, update)
-
-
-def _correction(b1: float, b2: float, t: Array) -> Array:
-    return jnp.sqrt(1 - b2**t) / (1 - b1**t)

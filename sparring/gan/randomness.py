@@ -1,7 +1,9 @@
 """RANDOMNESS is a function of seed, purpose and place (a step, an epoch, a sample); no generator's state is kept."""
 
 import jax
+import numpy as np
 from jax import Array
+from numpy.typing import NDArray
 
 IMPLEMENTATION = "threefry2x32"
 """The generator, named, so that a change of JAX's usual one changes no run."""
@@ -19,9 +21,13 @@ def random_key(seed: int, purpose: str) -> Array:
     return jax.random.fold_in(jax.random.key(seed, impl=IMPLEMENTATION), PURPOSES.index(purpose))
 
 
+def steps_key(seed: int) -> NDArray[np.uint32]:
+    """The source of the randomness of all steps, as key data."""
+    return np.asarray(jax.random.key_data(random_key(seed, "steps")))
+
+
 def step_keys(seed_key: Array, step: Array) -> tuple[Array, Array, Array, Array]:
-    """What decides a step's data, its first noise, its second noise, and all other randomness; from the key data of
-    `random_key(seed, "steps")`."""
+    """What decides a step's data, its first noise, its second noise, and all other randomness; from `steps_key`."""
     key = jax.random.fold_in(jax.random.wrap_key_data(seed_key, impl=IMPLEMENTATION), step)
     data, first, second = jax.random.split(key, 3)
     return data, first, second, jax.random.fold_in(key, OTHER_CHANCES)

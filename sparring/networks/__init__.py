@@ -6,7 +6,7 @@ dcgan_tanh.py   the convolutional tutorial
 mlp.py          perceptrons
 conditional.py  any of them with classes
 features.py     the judge's network
-layers.py       dense layers, initial params, pooling
+layers.py       dense layers, initial params, pooling, a discriminator in two parts
 batched.py      many rows through a compiled function, a batch at a time
 fast/           convolutions that are fast on a CPU
 """

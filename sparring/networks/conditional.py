@@ -5,26 +5,15 @@ discriminator: image -> features of any discriminator -> its logit + <class's em
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
 
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from sparring.networks.layers import Featured
+
 EMBEDDING = 64
 """Size of a class embedding in the generator; embeddings start normal, like latents."""
-
-
-class Featured(Protocol):
-    """A discriminator in two parts; the second is a dense layer."""
-
-    output: Any
-
-    def features(self, images: Array, *, train: bool) -> Array:
-        """Images (N, H, W, C) -> inputs of the last layer (N, features)."""
-
-    def logits(self, features: Array, *, train: bool) -> Array:
-        """Inputs of the last layer (N, features) -> logits (N,)."""
 
 
 class Generator(nnx.Module):

@@ -17,7 +17,7 @@ from flax import nnx
 from jax import Array
 
 from sparring.networks.fast.convolution import strided_convolve, transposed_convolve
-from sparring.networks.layers import halved
+from sparring.networks.layers import Featured, halved
 
 SMALLEST = 7
 """Largest side of the smallest feature map."""
@@ -61,7 +61,7 @@ class Generator(nnx.Module):
         return jnp.tanh(x)
 
 
-class Discriminator(nnx.Module):
+class Discriminator(Featured):
     """Images (N, H, W, C) in [-1, 1] -> logits (N,), positive for real images."""
 
     def __init__(self, *, image_shape: tuple[int, int, int], channels: int, normalization: str, rngs: nnx.Rngs) -> None:
@@ -88,10 +88,8 @@ class Discriminator(nnx.Module):
 
     def logits(self, features: Array, *, train: bool) -> Array:
         """Features (N, features) -> logits (N,)."""
-        return self.output(features, train=train)[:, 0]
-
-    def __call__(self, images: Array, *, train: bool) -> Array:
-        return self.logits(self.features(images, train=train), train=train)
+        logits: Array = self.output(features, train=train)[:, 0]
+        return logits
 
 
 # ------------------------------------------------------------------------------------------------ the layers

@@ -6,7 +6,7 @@ from jax import Array
 
 from sparring.errors import RecipeError
 from sparring.networks.fast.convolution import convolution, upsample_convolve
-from sparring.networks.layers import dense, max_pool
+from sparring.networks.layers import Featured, dense, max_pool
 
 EPSILON = 1e-3
 """Epsilon of BatchNorm, as in Keras."""
@@ -44,7 +44,7 @@ class Generator(nnx.Module):
         return jnp.tanh(_upsample(self.conv_2, x))  # (N, 28, 28, 1)
 
 
-class Discriminator(nnx.Module):
+class Discriminator(Featured):
     """Images (N, H, W, C) in [-1, 1] -> logits (N,), positive for real images.
 
     tanh rises, so the tanh of the largest equals the largest tanh: pooling first is the same function on a quarter of
@@ -68,13 +68,6 @@ class Discriminator(nnx.Module):
         x = jnp.tanh(max_pool(self.conv_1(images)))  # (N, 14, 14, 64)
         x = jnp.tanh(max_pool(self.conv_2(x)))  # (N, 5, 5, 128)
         return jnp.tanh(self.dense(x.reshape(len(x), -1)))  # (N, 1024)
-
-    def logits(self, features: Array, *, train: bool) -> Array:
-        """Features (N, features) -> logits (N,)."""
-        return self.output(features)[:, 0]
-
-    def __call__(self, images: Array, *, train: bool) -> Array:
-        return self.logits(self.features(images, train=train), train=train)
 
 
 def _dense(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:

@@ -1,4 +1,4 @@
-"""LAYERS that several architectures share: dense layers and their initial params, pooling."""
+"""WHAT several architectures share: dense layers and their initial params, pooling, a discriminator in two parts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,6 +47,24 @@ INITIALIZATIONS: dict[str, Callable[[int], tuple[Any, Any]]] = {
     "torch-uniform": _torch_uniform,
     "he-normal": _he_normal,
 }
+
+
+class Featured(nnx.Module):
+    """A discriminator in two parts: the features, and `output`, the dense layer to the logit."""
+
+    output: Any
+
+    def features(self, images: Array, *, train: bool) -> Array:
+        """Images (N, H, W, C) -> inputs of the last layer (N, features)."""
+        raise NotImplementedError
+
+    def logits(self, features: Array, *, train: bool) -> Array:
+        """Inputs of the last layer (N, features) -> logits (N,)."""
+        logits: Array = self.output(features)[:, 0]
+        return logits
+
+    def __call__(self, images: Array, *, train: bool) -> Array:
+        return self.logits(self.features(images, train=train), train=train)
 
 
 @jax.custom_vjp

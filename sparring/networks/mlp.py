@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from sparring.networks.layers import dense
+from sparring.networks.layers import Featured, dense
 
 EPSILON = 1e-3
 """Epsilon of BatchNorm (Ioffe & Szegedy 2015), as in Keras."""
@@ -49,7 +49,7 @@ class Generator(nnx.Module):
         return jnp.tanh(self.output(x)).reshape(-1, *self.image_shape)
 
 
-class Discriminator(nnx.Module):
+class Discriminator(Featured):
     """Images (N, H, W, C) in [-1, 1] -> logits (N,), positive for real images."""
 
     def __init__(
@@ -72,10 +72,3 @@ class Discriminator(nnx.Module):
         for layer in self.hidden:
             x = nnx.leaky_relu(layer(x), self.negative_slope)
         return x
-
-    def logits(self, features: Array, *, train: bool) -> Array:
-        """Features (N, features) -> logits (N,)."""
-        return self.output(features)[:, 0]
-
-    def __call__(self, images: Array, *, train: bool) -> Array:
-        return self.logits(self.features(images, train=train), train=train)

@@ -15,7 +15,7 @@ from flax import nnx
 from jax import Array
 
 from sparring.networks.fast.convolution import convolution
-from sparring.networks.layers import dense, depth_to_space, halved, he_normal, space_to_depth
+from sparring.networks.layers import Featured, dense, depth_to_space, halved, he_normal, space_to_depth
 
 PATCH = 4
 """Side of a patch, in pixels."""
@@ -72,7 +72,7 @@ class Generator(nnx.Module):
         return jnp.tanh(x[:, :height, :width])
 
 
-class Discriminator(nnx.Module):
+class Discriminator(Featured):
     """Images (N, H, W, C) in [-1, 1] -> logits (N,), positive for real images."""
 
     def __init__(
@@ -96,13 +96,6 @@ class Discriminator(nnx.Module):
             x = stage(halving(space_to_depth(nnx.leaky_relu(x, SLOPE), 2)))
         x = nnx.leaky_relu(x.reshape(len(x), -1), SLOPE)
         return nnx.leaky_relu(self.dense(x), SLOPE)
-
-    def logits(self, features: Array, *, train: bool) -> Array:
-        """Features (N, features) -> logits (N,)."""
-        return self.output(features)[:, 0]
-
-    def __call__(self, images: Array, *, train: bool) -> Array:
-        return self.logits(self.features(images, train=train), train=train)
 
 
 class _Stage(nnx.Module):

@@ -42,7 +42,7 @@ class Recipe(Display, Length, Optimization, Objective, Networks, Data, Descripti
     """
 
     def __post_init__(self) -> None:
-        for name, hint in _hints(Recipe).items():
+        for name, hint in hints(Recipe).items():
             object.__setattr__(self, name, _plain(hint, getattr(self, name)))
         _check_types(self)
         for group in Recipe.__bases__:
@@ -142,19 +142,20 @@ def _decode(hint: Any, value: Any, where: str) -> Any:
 def _decode_dataclass(cls: type, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise RecipeError(f"{where} should be an object, not {value!r}")
-    hints = _hints(cls)
-    if unknown := sorted(set(value) - set(hints)):
+    kinds = hints(cls)
+    if unknown := sorted(set(value) - set(kinds)):
         raise RecipeError(f"{where} has the unknown setting {unknown[0]!r}")
     fields = [field for field in dataclasses.fields(cls) if field.name not in value]
     if missing := [f.name for f in fields if f.default is dataclasses.MISSING]:
         raise RecipeError(f"{where} lacks the setting {missing[0]!r}")
-    made = cls(**{name: _plain(hints[name], _decode(hints[name], v, f"{where}.{name}")) for name, v in value.items()})
+    made = cls(**{name: _plain(kinds[name], _decode(kinds[name], v, f"{where}.{name}")) for name, v in value.items()})
     _check_types(made)
     return made
 
 
 @cache
-def _hints(cls: Any) -> dict[str, Any]:
+def hints(cls: type) -> dict[str, Any]:
+    """The type of each setting of a recipe or of a part."""
     return {name: hint for name, hint in get_type_hints(cls).items() if get_origin(hint) is not ClassVar}
 
 
@@ -173,8 +174,8 @@ def _replace(part: Any, changes: dict[str, Any], where: str) -> Any:
     for head in {name.partition(".")[0] for name in changes if "." in name}:
         inner = {name.partition(".")[2]: value for name, value in changes.items() if name.startswith(f"{head}.")}
         own[head] = _replace(own.get(head, getattr(part, head)), inner, head)
-    hints = _hints(part.__class__)
-    made = dataclasses.replace(part, **{name: _plain(hints.get(name), value) for name, value in own.items()})
+    kinds = hints(part.__class__)
+    made = dataclasses.replace(part, **{name: _plain(kinds.get(name), value) for name, value in own.items()})
     _check_types(made)
     return made
 
@@ -184,10 +185,10 @@ def _replace(part: Any, changes: dict[str, Any], where: str) -> Any:
 
 def _check_types(part: Any) -> None:
     """Refuse a value whose type is not the field's: JSON and Python callers are not checked by the command line."""
-    for name, hint in _hints(part.__class__).items():
+    for name, hint in hints(part.__class__).items():
         value = getattr(part, name)
         if not _fits(hint, value):
-            raise RecipeError(f"{name} cannot be {shown(value)}; it should be {_wording(hint)}")
+            raise RecipeError(f"{name} cannot be {shown(value)}; it should be {wording(hint)}")
 
 
 def _plain(hint: Any, value: Any) -> Any:
@@ -222,7 +223,8 @@ def _fits(hint: Any, value: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _wording(hint: Any) -> str:
+def wording(hint: Any) -> str:
+    """What a setting of that type takes, in words."""
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(get_args(hint))
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

@@ -9,6 +9,11 @@ from sparring.recipes.parts import SGD, Adam, DCGANTanhDiscriminator, DCGANTanhG
 from sparring.recipes.recipe import Recipe
 from sparring.recipes.settings import VALIDATION_SHARE
 
+DEEP_GENERATOR = MLPGenerator(
+    hidden=(256, 512, 1024), negative_slope=0.2, batch_norm_momentum=0.8, initialization="glorot-uniform"
+)
+"""Of `mlp-sgd` and `mlp-adam`."""
+
 
 def mlp_128() -> Recipe:
     """L. Pengler, "Practice: Understanding GANs" (2023): the smallest one, two layers each.
@@ -56,9 +61,7 @@ def mlp_sgd() -> Recipe:
     return Recipe(
         name="mlp-sgd",
         source="Building a GAN from scratch (2022)",
-        generator=MLPGenerator(
-            hidden=(256, 512, 1024), negative_slope=0.2, batch_norm_momentum=0.8, initialization="glorot-uniform"
-        ),
+        generator=DEEP_GENERATOR,
         discriminator=MLPDiscriminator(hidden=(512, 256), negative_slope=0.2, initialization="glorot-uniform"),
         generator_optimizer=sgd,
         discriminator_optimizer=sgd,
@@ -91,9 +94,7 @@ def mlp_adam() -> Recipe:
     return Recipe(
         name="mlp-adam",
         source="daymos, Simple Generative Adversarial Network with Keras (2018)",
-        generator=MLPGenerator(
-            hidden=(256, 512, 1024), negative_slope=0.2, batch_norm_momentum=0.8, initialization="glorot-uniform"
-        ),
+        generator=DEEP_GENERATOR,
         discriminator=MLPDiscriminator(hidden=(784, 392), negative_slope=0.2, initialization="glorot-uniform"),
         generator_optimizer=adam,
         discriminator_optimizer=adam,

@@ -7,8 +7,8 @@ spectrum.py     its section on the spectrum
 overfitting.py  its sections on memorisation and the discriminator
 history.py      its section on the training
 provenance.py   its section on how to repeat it
-html.py         the frame and the elements of the page
-charts.py       line charts and bars as SVG
+html.py         the frame and the elements of the page; page.html and page.css are its frame and its style
+charts.py       line charts and bars as SVG; charts.css is their style
 curves.py       which curves are shown, for the report, the page, plots and TensorBoard
 plots.py        curves as PNG and the grids as an animation
 animation.py    GIF, WebP and animated PNG of the grids or of a latent walk

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sparring.terminal.output import html_escaped as escape
 
@@ -21,28 +22,7 @@ BAR_LENGTH, BAR_HEIGHT = 100, 16
 
 Point = tuple[float, float]
 
-STYLE = """
-.chart { display: block; width: 100%; height: auto; overflow: visible }
-.chart text { font-size: 12.5px; fill: var(--soft); font-variant-numeric: tabular-nums }
-.chart .grid { stroke: var(--rule); stroke-width: 1 }
-.line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round }
-.line.c0 { stroke: var(--one) } .dot.c0, .spread.c0 { fill: var(--one) }
-.line.c1 { stroke: var(--two); stroke-dasharray: 6 3.5 } .dot.c1, .spread.c1 { fill: var(--two) }
-.line.c2 { stroke: var(--three); stroke-dasharray: 1 4 } .dot.c2, .spread.c2 { fill: var(--three) }
-.spread { opacity: .16 }
-.level { fill: none; stroke: var(--soft); stroke-width: 1.4; stroke-dasharray: 2 3 }
-.best { fill: none; stroke: var(--ink); stroke-width: 1.6 }
-.alarm-sign { fill: var(--alarm) }
-.alarm-line { stroke: var(--alarm); stroke-width: 1; stroke-dasharray: 3 3 }
-.legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; margin: .2rem 0 .4rem; padding: 0; list-style: none;
-  font-size: .82rem; color: var(--soft) }
-.legend svg { width: 26px; height: 12px; vertical-align: -1px; margin-right: .35rem }
-.legend b { color: var(--ink); font-variant-numeric: tabular-nums }
-.bar { display: block; width: 100%; height: 1.15rem }
-.bar .due-band { fill: var(--soft); opacity: .34 }
-.bar .share { fill: var(--one) }
-.bar .due { stroke: var(--ink); stroke-width: 2; vector-effect: non-scaling-stroke }
-"""
+STYLE = Path(__file__).with_name("charts.css").read_text(encoding="utf-8")
 
 DOTS = (
     "m-2.6 0a2.6 2.6 0 1 0 5.2 0a2.6 2.6 0 1 0-5.2 0",

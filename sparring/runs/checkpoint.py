@@ -84,14 +84,12 @@ def pack(tree: Any) -> tuple[bytes, dict[str, Any]]:
     return content, {"bytes": len(content), "sha256": sha256(content)}
 
 
-def read(path: Path, about: dict[str, Any] | Weights, template: Any) -> Any:
+def read(path: Path, about: dict[str, Any], template: Any) -> Any:
     """The pytree in a file that `pack` made, like the template.
 
     Raises `CheckpointError` if size or checksum differ from `about`, or a name, a shape or a type from the template's.
     """
-    return tree_like(
-        template, unpack(path, about if isinstance(about, Weights) else Weights(about["bytes"], about["sha256"]))
-    )
+    return tree_like(template, unpack(path, Weights(about["bytes"], about["sha256"])))
 
 
 def sha256(content: bytes) -> str:
@@ -232,11 +230,8 @@ def load_newest(
         if up_to is not None and int(checkpoint.name) > up_to:
             continue
         try:
-            return (
-                int(checkpoint.name),
-                load(checkpoint, template, made_by),
-                [f"skipped {reason}" for reason in reasons],
-            )
+            state = load(checkpoint, template, made_by)
+            return int(checkpoint.name), state, [f"skipped {reason}" for reason in reasons]
         except CheckpointError as error:
             reasons.append(str(error))
     if reasons:

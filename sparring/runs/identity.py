@@ -18,9 +18,10 @@ from sparring.files import checksummed
 from sparring.files.checksummed import shortened
 from sparring.recipes.digest import digest_of
 from sparring.recipes.recipe import Recipe, differences
+from sparring.recipes.recipe_file import RUN_ID
 from sparring.recipes.roles import DIGESTED
 
-KEY = "run"
+KEY = RUN_ID
 """The key of the id in every file."""
 DECISIVE = ("versions", "device", "processes", "threads", "xla_flags")
 DECISIVE_DATA = ("shape", "checksum", "classes")

@@ -40,6 +40,11 @@ def choose_folder(
                 return found[-1]
         except (RunError, CheckpointError) as error:
             report(f"{found[-1]} cannot be resumed, so a new run begins: {error}")
+    return new_folder(parent, stem)
+
+
+def new_folder(parent: Path, stem: str) -> Path:
+    """A folder STEM-TIME below `parent` that does not exist yet."""
     name = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
     candidates = (parent / f"{name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
     return next(folder for folder in candidates if not folder.exists())

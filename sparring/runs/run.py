@@ -44,6 +44,17 @@ from sparring.terminal.output import html_escaped
 Found = TypeVar("Found")
 
 
+class Inside:
+    """The path of a file or a folder, by its place in the folder that holds it."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __get__(self, holder: Any, kind: type) -> Path:
+        """The whole path; of the class itself, the place in any such folder."""
+        return Path(self._place) if holder is None else Path(holder.path) / self._place
+
+
 @dataclass(frozen=True)
 class Run:
     """A run on the disk. Reading it needs no JAX and is safe while it trains.
@@ -56,73 +67,23 @@ class Run:
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", arguments.path("path", self.path))
 
-    @property
-    def recipe_file(self) -> Path:
-        return self.path / "recipe.json"
-
-    @property
-    def environment_file(self) -> Path:
-        return self.path / "environment.json"
-
-    @property
-    def events_file(self) -> Path:
-        return self.path / "events.jsonl"
-
-    @property
-    def grids(self) -> Path:
-        return self.path / "grids"
-
-    @property
-    def real_grid(self) -> Path:
-        return self.grids / "real.png"
-
-    @property
-    def losses_plot(self) -> Path:
-        return self.path / "losses.png"
-
-    @property
-    def accuracy_plot(self) -> Path:
-        return self.path / "accuracy.png"
-
-    @property
-    def animation(self) -> Path:
-        return self.path / "training.gif"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def best(self) -> Path:
-        return self.path / "best"
-
-    @property
-    def measures(self) -> Path:
-        return self.path / "measures.json"
-
-    @property
-    def closest(self) -> Path:
-        return self.path / "closest.png"
-
-    @property
-    def report(self) -> Path:
-        return self.path / "report.html"
-
-    @property
-    def generator_weights(self) -> Path:
-        return self.path / "generator.safetensors"
-
-    @property
-    def generator_description(self) -> Path:
-        return self.path / "generator.json"
-
-    @property
-    def tensorboard(self) -> Path:
-        return self.path / "tensorboard"
-
-    @property
-    def lock_file(self) -> Path:
-        return self.path / "lock"
+    recipe_file = Inside("recipe.json")
+    environment_file = Inside("environment.json")
+    events_file = Inside("events.jsonl")
+    grids = Inside("grids")
+    real_grid = Inside("grids/real.png")
+    losses_plot = Inside("losses.png")
+    accuracy_plot = Inside("accuracy.png")
+    animation = Inside("training.gif")
+    checkpoints = Inside("checkpoints")
+    best = Inside("best")
+    measures = Inside("measures.json")
+    closest = Inside("closest.png")
+    report = Inside("report.html")
+    generator_weights = Inside("generator.safetensors")
+    generator_description = Inside("generator.json")
+    tensorboard = Inside("tensorboard")
+    lock_file = Inside("lock")
 
     def grid(self, step: int) -> Path:
         """The grid of a step."""

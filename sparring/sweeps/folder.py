@@ -20,7 +20,7 @@ from sparring.files.untrusted import special_kind
 from sparring.recipes.recipe import Recipe, settings_of
 from sparring.recipes.renamed import with_new_names
 from sparring.recipes.roles import Role, names_of
-from sparring.runs.run import Run, read_json
+from sparring.runs.run import Inside, Run, read_json
 from sparring.sweeps import space
 from sparring.sweeps.space import MOST_TRIALS, Point, Space
 
@@ -94,22 +94,11 @@ class SweepFolder:
 
     path: Path
 
-    @property
-    def setup_file(self) -> Path:
-        return self.path / "sweep.json"
-
-    @property
-    def journal(self) -> Path:
-        return self.path / "journal.log"
-
-    @property
-    def workers(self) -> Path:
-        return self.path / "workers"
-
-    @property
-    def lock_name(self) -> Path:
-        """Optuna's lock appends ".lock"."""
-        return self.path / "sweep"
+    setup_file = Inside("sweep.json")
+    journal = Inside("journal.log")
+    workers = Inside("workers")
+    lock_name = Inside("sweep")
+    """Optuna's lock appends ".lock"."""
 
     def run(self, number: int) -> Run:
         """The run of that trial."""

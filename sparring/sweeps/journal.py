@@ -6,7 +6,6 @@ except in older sweeps.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -16,7 +15,7 @@ from typing import Any
 from sparring.errors import RunError
 from sparring.files import atomic, checksummed
 from sparring.files.untrusted import open_plain
-from sparring.sweeps.space import Point, stored
+from sparring.sweeps.space import Point, is_number, stored
 
 STUDY = "sweep"
 LARGEST_JOURNAL = 64 << 20
@@ -114,7 +113,7 @@ class Journal:
             case {"op_code": 6, "state": 3, "values": None, "datetime_complete": time}:
                 return _is_time(time)
             case {"op_code": 6, "state": 1, "values": [value], "datetime_complete": time}:
-                return _is_number(value) and _is_time(time) and trial in self._judged
+                return is_number(value) and _is_time(time) and trial in self._judged
             case {"op_code": 8, "user_attr": {"worker": str(), **others}}:
                 return not others
             case {"op_code": 8, "user_attr": {"about": {"reason": str()}, **others}}:
@@ -141,13 +140,9 @@ def _is_judgement(about: Any) -> bool:
     """Whether it is the score of a finished run."""
     match about:
         case {"error": error, "floor": floor, "measure": "frechet" | "kernel" as measure, "seconds": seconds}:
-            numbers = all(map(_is_number, (error, floor, seconds)))
+            numbers = all(map(is_number, (error, floor, seconds)))
             return numbers and (measure == "kernel" or floor > 0)
     return False
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and abs(value) < 1e300 and math.isfinite(value)
 
 
 def _is_time(text: Any) -> bool:

@@ -18,6 +18,7 @@ from sparring.sweeps.sharing import Trial
 from sparring.sweeps.space import Point, point_to_json, value_words
 from sparring.terminal.output import shell_quoted
 from sparring.terminal.progress import duration
+from sparring.terminal.tables import print_text
 
 SEED = "seed"
 NARROW = 72
@@ -118,17 +119,19 @@ def print_ranking(places: Sequence[Place], console: Console) -> None:
         table = _table(places, None, with_seeds, console.width >= NARROW)
     console.print(table)
     if finished := [trial for place in places for trial in place.finished]:
-        _print(console, _footnote(finished, over_seeds=any(len(place.finished) > 1 for place in places)))
+        print_text(console, _footnote(finished, over_seeds=any(len(place.finished) > 1 for place in places)))
     for place in places:
         for trial, path in zip(place.trials, place.paths, strict=True):
             if trial.state == "failed":
-                _print(console, f"{path.name} failed: {trial.about.get('reason')}")
+                print_text(console, f"{path.name} failed: {trial.about.get('reason')}")
     known = [trial for place in places for trial in place.trials]
     for state, words in (("running", "being trained by other processes"), ("waiting", "not finished")):
         if count := sum(trial.state == state for trial in known):
-            _print(console, f"{words}: {count} of {len(known)} trials")
+            print_text(console, f"{words}: {count} of {len(known)} trials")
     if places[0].best is not None:
-        _print(console, f"Judge the best against the test images: sparring measure {shell_quoted(str(places[0].best))}")
+        print_text(
+            console, f"Judge the best against the test images: sparring measure {shell_quoted(str(places[0].best))}"
+        )
 
 
 def _footnote(finished: Sequence[Trial], over_seeds: bool) -> str:
@@ -180,7 +183,3 @@ def _order(place: Place) -> tuple[bool, float]:
 
 def _settings(trial: Trial) -> Point:
     return {name: value for name, value in trial.point.items() if name != SEED}
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False)

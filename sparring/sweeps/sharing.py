@@ -194,7 +194,7 @@ class Worker:
                 about = json.loads(file.read(LARGEST_WORKER))
                 if about["machine"] == machine() and (held := _is_held(file)) is not None:
                     return held
-                return abs(_touch_time(self._clock()) - os.fstat(file.fileno()).st_mtime) < SILENCE_SECONDS
+                return abs(self._clock() - os.fstat(file.fileno()).st_mtime) < SILENCE_SECONDS
         except (OSError, ValueError, KeyError, TypeError, RecursionError):  # the process ended and removed its file
             return False
 
@@ -203,11 +203,11 @@ class Worker:
         if _is_worker(name):
             (self._folder / name).unlink(missing_ok=True)
 
-    def _clock(self) -> Path:
-        """Touch a file and return it, to read the clock of the file system."""
+    def _clock(self) -> float:
+        """The time by the clock of the file system, from a file that is touched."""
         file = self._file if self._file.is_file() else self._folder
         file.touch()
-        return file
+        return file.stat().st_mtime
 
 
 @contextmanager
@@ -250,10 +250,6 @@ def _keep_touching(path: Path, ended: threading.Event) -> None:
     while not ended.wait(TOUCH_SECONDS):
         with suppress(OSError):
             os.utime(path)
-
-
-def _touch_time(path: Path) -> float:
-    return path.stat().st_mtime
 
 
 def _hold(file: IO[str]) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 from sparring.errors import RecipeError, UsageError
 from sparring.recipes.arguments import parse_whole, plain, shown
-from sparring.recipes.recipe import Recipe, settings_of
+from sparring.recipes.recipe import Recipe, hints, settings_of, wording
 from sparring.recipes.renamed import accept_old_names, with_old_names
 from sparring.recipes.roles import Role, names_of
 
@@ -113,7 +113,8 @@ def hint_of(recipe: Recipe, name: str) -> Any:
         near = difflib.get_close_matches(name, known, n=1)
         raise RecipeError(f"{recipe.name} has no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     head, _, tail = name.rpartition(".")
-    return get_type_hints(type(getattr(recipe, head) if head else recipe))[tail]
+    part: Any = getattr(recipe, head) if head else recipe
+    return hints(part.__class__)[tail]
 
 
 def _values(values: Any) -> Any:
@@ -296,10 +297,7 @@ def _parse(name: str, hint: Any, text: str) -> Any:
 
 
 def _wording(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return "one of " + ", ".join(get_args(hint))
-    words = {int: "a whole number", float: "a number", bool: "true or false"}
-    return words.get(hint, 'whole numbers, joined by "-" where they are several')
+    return 'whole numbers, joined by "-" where they are several' if get_origin(hint) is tuple else wording(hint)
 
 
 def value_words(value: Any) -> str:
@@ -335,7 +333,7 @@ def axis_from_json(value: Any) -> Axis:
     """Read what `axis_to_json` wrote. Raises `TypeError`, `KeyError` or `ValueError` for anything else."""
     if isinstance(value, dict):
         ends = value["low"], value["high"]
-        if not all(map(_is_number, ends)) or not ends[0] < ends[1]:
+        if not all(map(is_number, ends)) or not ends[0] < ends[1]:
             raise ValueError(f"not a range of numbers: {value!r:.80}")
         return Range(*ends)
     if not isinstance(value, list) or not value:
@@ -357,10 +355,11 @@ def point_from_json(value: Any, space: Space) -> Point:
 
 
 def _is_in(value: Any, axis: Axis) -> bool:
-    return _is_number(value) and axis.low <= value <= axis.high if isinstance(axis, Range) else value in axis
+    return is_number(value) and axis.low <= value <= axis.high if isinstance(axis, Range) else value in axis
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number of a usual size."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
 
 

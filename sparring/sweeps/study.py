@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,13 @@ from sparring.evaluation.comparison import distance_words
 from sparring.evaluation.features import ready_extractor
 from sparring.recipes import DEFAULT, arguments, recipe_called
 from sparring.recipes.recipe import Recipe
+from sparring.runs.resume import new_folder
 from sparring.runs.run import Run
 from sparring.runs.run_images import place_of
 from sparring.sweeps import ranking
 from sparring.sweeps.folder import Setup, SweepFolder, changes
 from sparring.sweeps.ranking import Place
-from sparring.sweeps.sharing import Trial, Trials, at_work, exclusively, known_trials
+from sparring.sweeps.sharing import Trials, at_work, exclusively, known_trials
 from sparring.sweeps.space import Range, make_points, make_space, point_words, quiet_optuna
 from sparring.system.numerics import fixed
 from sparring.terminal.output import plain_console
@@ -149,11 +149,8 @@ def _work(folder: SweepFolder, setup: Setup, reporter: Reporter, tensorboard: bo
             finally:
                 shared.give_back(number)
         known = shared.all()
-    return Sweep(folder.path, _ranked(folder, known), stop.requested)
-
-
-def _ranked(folder: SweepFolder, known: Sequence[Trial]) -> tuple[Place, ...]:
-    return tuple(ranking.rank(known, [folder.run(trial.number).path for trial in known]))
+    places = ranking.rank(known, [folder.run(trial.number).path for trial in known])
+    return Sweep(folder.path, tuple(places), stop.requested)
 
 
 def _judge_finite(run: Run, reporter: Reporter) -> dict[str, Any]:
@@ -203,9 +200,7 @@ def _choose_folder(sweeps: Path, setup: Setup) -> SweepFolder:
     found = [folder for folder in map(SweepFolder, sorted(sweeps.glob(f"{name}-*"))) if folder.exists()]
     if found and _is_open(found[-1], setup):
         return found[-1]
-    stem = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-    candidates = (SweepFolder(sweeps / f"{stem}{suffix}") for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
-    return next(folder for folder in candidates if not folder.path.exists())
+    return SweepFolder(new_folder(sweeps, name))
 
 
 def _is_open(folder: SweepFolder, setup: Setup) -> bool:

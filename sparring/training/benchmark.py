@@ -10,10 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
-from rich import box
-from rich.table import Table
 
-from sparring.data import batches
 from sparring.gan.batch import Batch
 from sparring.gan.gan import MNIST_SHAPE, ImageShape, make_gan
 from sparring.gan.randomness import random_key
@@ -21,8 +18,10 @@ from sparring.gan.state import init_state, stack_states
 from sparring.recipes.recipe import Recipe
 from sparring.system.numerics import fixed
 from sparring.terminal.output import plain_console
-from sparring.terminal.tables import print_whole
+from sparring.terminal.tables import numbers_table, print_whole
 from sparring.training.chunks import CAPACITY, compile_chunk
+from sparring.training.devices import ONE_DEVICE, Devices
+from sparring.training.feed import Order
 from sparring.training.operations import CLASSES, FORMULA, step_operations
 
 IMAGES = 60_000
@@ -120,11 +119,11 @@ def measure(
     """
     loop = Loop(recipe, random_pixels(image_shape, images), replicas)
     product_rate = matrix_product()
-    steps = _steps_in(loop, seconds)
+    steps = loop.steps_in(seconds)
     times, rates = [], []
     for _ in range(rounds):
         rates.append(product_rate())
-        times.append(_seconds(loop, steps) / steps * 1000)
+        times.append(loop.seconds(steps) / steps * 1000)
     operations, real = replicas * step_operations(recipe, image_shape), replicas * recipe.reals_per_step
     return Speed(recipe.name, operations, real, steps, tuple(times), tuple(rates))
 
@@ -158,22 +157,20 @@ def _work(recipe: Recipe) -> Any:
 class Loop:
     """The compiled loop of a recipe, as `sparring train` runs it, on uint8 images (count, H, W, C)."""
 
-    def __init__(self, recipe: Recipe, images: NDArray[np.uint8], replicas: int = 1) -> None:
+    def __init__(
+        self, recipe: Recipe, images: NDArray[np.uint8], replicas: int = 1, devices: Devices = ONE_DEVICE
+    ) -> None:
         height, width, channels = images.shape[1:]
         gan = make_gan(recipe, (height, width, channels), CLASSES)
-        labels = jnp.arange(len(images), dtype=jnp.int32) % CLASSES
-        self._data = Batch(jnp.asarray(images), labels if gan.classes else None)
+        labels = np.arange(len(images), dtype=np.int32) % CLASSES
+        self._data = devices.put(Batch(images, labels if gan.classes else None))
         seeds = [recipe.seed + i for i in range(replicas)]
+        seed = recipe.seed if replicas == 1 else seeds
         begin = jax.jit(lambda key: init_state(gan, key))
-        states = [begin(random_key(seed, "weights")) for seed in seeds]
-        orders = [batches.permutation(random_key(seed, "permutations"), 0, len(images)) for seed in seeds]
-        if replicas == 1:
-            self.state, self._permutation = states[0], orders[0]
-            self._chunk = compile_chunk(gan, self.state, self._data, recipe.seed)
-        else:
-            self.state = stack_states(states)
-            self._permutation = jnp.stack(orders)
-            self._chunk = compile_chunk(gan, self.state, self._data, seeds)
+        states = [begin(random_key(each, "weights")) for each in seeds]
+        self.state = devices.place(states[0] if replicas == 1 else stack_states(states))
+        self._permutation = devices.place(Order(gan.batches, len(images), seed).permutation(0))
+        self._chunk = compile_chunk(gan, self.state, self._data, seed, devices)
 
     def run(self, steps: int) -> NDArray[np.float32]:
         """Train `steps` steps and wait for them. Returns the `METRICS` of the last one (..., 6)."""
@@ -184,6 +181,20 @@ class Loop:
         self.state.step.block_until_ready()
         last: NDArray[np.float32] = rows[-1]
         return last
+
+    def seconds(self, steps: int) -> float:
+        """Train `steps` steps: the seconds that they took."""
+        began = time.perf_counter()
+        self.run(steps)
+        return time.perf_counter() - began
+
+    def steps_in(self, seconds: float) -> int:
+        """The number of steps that take about `seconds`, at most one chunk. Runs some steps, which also warms up."""
+        self.run(1)
+        steps = 1
+        while (taken := self.seconds(steps)) < seconds / 4 and steps < CAPACITY:
+            steps = min(4 * steps, CAPACITY)
+        return max(1, min(CAPACITY, round(steps * seconds / taken)))
 
 
 def random_pixels(image_shape: ImageShape = MNIST_SHAPE, count: int = IMAGES) -> NDArray[np.uint8]:
@@ -205,30 +216,12 @@ def matrix_product() -> Callable[[], float]:
     return lambda: statistics.median(once() for _ in range(3))
 
 
-def _steps_in(loop: Loop, seconds: float) -> int:
-    """The number of steps that take about `seconds`, at most one chunk. Runs some steps, which also warms up."""
-    loop.run(1)
-    steps = 1
-    while (taken := _seconds(loop, steps)) < seconds / 4 and steps < CAPACITY:
-        steps = min(4 * steps, CAPACITY)
-    return max(1, min(CAPACITY, round(steps * seconds / taken)))
-
-
-def _seconds(loop: Loop, steps: int) -> float:
-    began = time.perf_counter()
-    loop.run(steps)
-    return time.perf_counter() - began
-
-
 # ------------------------------------------------------------------------------------------------ showing
 
 
 def print_table(speeds: list[Speed]) -> None:
     """Print the speeds, and how they were measured."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("recipe", no_wrap=True)
-    for heading in ("ms a step", "from-to", "images/s", "MFLOP", "GFLOP/s", "share"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = numbers_table("recipe", "ms a step", "from-to", "images/s", "MFLOP", "GFLOP/s", "share")
     for speed in speeds:
         table.add_row(
             speed.recipe,

@@ -13,7 +13,7 @@ from sparring.data import batches
 from sparring.errors import OutOfMemory
 from sparring.gan.batch import Batch
 from sparring.gan.gan import GAN
-from sparring.gan.randomness import random_key, step_keys
+from sparring.gan.randomness import step_keys, steps_key
 from sparring.gan.state import TrainState
 from sparring.gan.step import METRICS, train_step
 from sparring.images import from_uint8
@@ -57,13 +57,9 @@ def compile_chunk(
 
     Raises `OutOfMemory`, with a batch size that fits, if the program needs more memory than is free.
     """
-
-    def key_of(seed: int) -> NDArray[np.uint32]:
-        return np.asarray(jax.random.key_data(random_key(seed, "steps")))
-
     # The key is an argument, not a constant, so that one compilation serves all seeds.
     replicas = None if isinstance(seed, int) else len(seed)
-    seed_key = key_of(seed) if isinstance(seed, int) else np.stack([key_of(each) for each in seed])
+    seed_key = steps_key(seed) if isinstance(seed, int) else np.stack([steps_key(each) for each in seed])
 
     def compiled_for(size: int) -> jax.stages.Compiled:
         resized = dataclasses.replace(gan, batches=gan.batches.resized(size))

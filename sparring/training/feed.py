@@ -23,7 +23,7 @@ from sparring.data import batches
 from sparring.data.selection import ManyImages, aligned, select
 from sparring.gan.batch import Batch
 from sparring.gan.gan import BatchPlan
-from sparring.gan.randomness import random_key, step_keys
+from sparring.gan.randomness import random_key, step_keys, steps_key
 from sparring.system.numerics import in_thread
 from sparring.training import memory, processes
 from sparring.training.devices import Devices
@@ -69,7 +69,7 @@ class Order:
         self._name, self._count, self._batch = plan.order, count, plan.real
         self._replicas = not isinstance(seed, int)
         self._seeds = [seed] if isinstance(seed, int) else list(seed)
-        self._keys = [np.asarray(jax.random.key_data(random_key(seed, "steps"))) for seed in self._seeds]
+        self._keys = [steps_key(seed) for seed in self._seeds]
         self._no_orders = np.zeros((len(self._seeds), 1), np.int32)
         self.permutation = lru_cache(maxsize=1)(self._permutation)  # sorting takes about 30 ms
 

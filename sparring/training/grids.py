@@ -42,8 +42,7 @@ class SampleGrids:
             classes = (np.flatnonzero(image_set.labels == label) for label in self._labels[:: self._columns])
             rows = [np.resize(one[some_places(len(one), self._columns)], self._columns) for one in classes]
             places = np.concatenate(rows)
-        chosen: Images = image_set.images[places]
-        return chosen
+        return image_set.images[places]
 
     def sheet(self, images: Images) -> NDArray[np.uint8]:
         """These images as one picture."""

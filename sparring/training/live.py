@@ -19,6 +19,7 @@ from sparring.recipes.recipe import Recipe
 from sparring.runs.run import Run
 from sparring.terminal.output import plain_console, printable
 from sparring.terminal.progress import duration
+from sparring.training.reporter import Silence
 
 PLAIN_SECONDS = 5.0
 """Seconds between two plain lines."""
@@ -68,8 +69,8 @@ class Pace:
         return f"{rate} steps/s, {duration((self.steps - self.step) / self.rate)} left"
 
 
-class Plain:
-    """Prints lines of text."""
+class Plain(Silence):
+    """Prints lines of text, and shows no images."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -97,15 +98,9 @@ class Plain:
         self._reported = time.monotonic()
         self.print(f"step {step:,} of {self.pace.steps:,}, {self.pace.words()}; {metrics_words(values)}")
 
-    def grid(self, step: int, samples: Images) -> None:
-        """Plain lines show no images."""
-
     def judged(self, values: Judged) -> None:
         """Print one line."""
         self.print(f"step {values['step']:,}: {judged_words(values)}")
-
-    def end(self) -> None:
-        """Do nothing."""
 
 
 class View(Plain):

@@ -48,7 +48,7 @@ def train_sessions(
     plan = first.plan
     shown = Run(first.run.path.parent) if replicas else first.run
     expected = timed(first.recipe, image_shape(first.setup.images.training))
-    reporter.begin(shown, expected, first.step, first.epoch, replicas=len(sessions))
+    reporter.begin(shown, expected, first.step, first.setup.epoch, replicas=len(sessions))
     if first.step >= plan.steps:  # the process was killed after everything was saved
         _close(sessions, "finished")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,34 +21,29 @@ SHARE = 0.5
 
 def room(used: Devices) -> int | None:
     """Bytes that training images may take on each of these devices; None if unknown."""
-    devices = jax.local_devices()[:1] if used.mesh is None else list(used.mesh.local_devices)
-    limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
-    own = [int(limit) for limit in limits if limit]
-    if len(own) < len(devices):  # CPU devices share the machine's memory
-        free = free_here()
-        own += [] if free is None else [free // len(devices)]
-    return int(SHARE * min(own)) if own else None
+    least = _least(used, lambda stats: stats["bytes_limit"])
+    return None if least is None else int(SHARE * least)
 
 
 def free_on(used: Devices) -> int | None:
     """Bytes that are free on each of these devices; None if unknown."""
+    return _least(used, lambda stats: stats["bytes_limit"] - stats.get("bytes_in_use", 0))
+
+
+def _least(used: Devices, bytes_of: Callable[[dict[str, int]], int]) -> int | None:
+    """The least of these bytes over the devices, by their statistics; CPU devices share what is free here."""
     devices = jax.local_devices()[:1] if used.mesh is None else list(used.mesh.local_devices)
     found = [device.memory_stats() or {} for device in devices]
-    own = [int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0)) for stats in found if "bytes_limit" in stats]
-    if len(own) < len(devices):  # CPU devices share the machine's memory
-        free = free_here()
-        own += [] if free is None else [free // len(devices)]
+    own = [int(bytes_of(stats)) for stats in found if stats.get("bytes_limit")]
+    if len(own) < len(devices) and (free := free_here()) is not None:
+        own.append(free // len(devices))
     return min(own, default=None)
 
 
 def refuse_too_large(state: Any, used: Devices, copies: int = 1) -> None:
     """Raise `OutOfMemory` if `copies` of a training state (arrays, or their shapes) do not fit."""
     size = copies * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    if (free := free_on(used)) is not None and size > free:
-        raise OutOfMemory(
-            f"the state of the networks takes {size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are "
-            "free: take smaller networks or images"
-        )
+    _refuse_above_free("the state of the networks", size, used)
 
 
 def refuse_to_compile() -> None:
@@ -62,10 +58,13 @@ def refuse_to_compile() -> None:
 
 def refuse_to_begin(begin: jax.stages.Compiled, used: Devices) -> None:
     """Raise `OutOfMemory` if the program that makes the first state does not fit: JAX might wait for ever."""
-    if (free := free_on(used)) is not None and needed(begin) > free:
+    _refuse_above_free("initialising the networks", needed(begin), used)
+
+
+def _refuse_above_free(what: str, size: int, used: Devices) -> None:
+    if (free := free_on(used)) is not None and size > free:
         raise OutOfMemory(
-            f"initialising the networks takes {needed(begin) / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are "
-            "free: take smaller networks or images"
+            f"{what} takes {size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free: take smaller networks or images"
         )
 
 

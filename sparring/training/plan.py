@@ -47,10 +47,6 @@ class Plan:
         """Whether the log event of a log point is kept."""
         return self.log_spacing(step) == self.log_every or step % self.log_spacing(step) == 0 or step == self.steps
 
-    def epoch(self, step: int) -> int:
-        """The epoch of the step that follows `step`; 0 for an order that is not shuffled."""
-        return 0 if self.shuffle_every is None else step // self.shuffle_every
-
     def log_points(self, step: int, end: int) -> list[int]:
         """The steps s with step < s <= end after which means are logged; `end` is at most the barrier."""
         points = list(range(_next_multiple(step, self.log_every), end + 1, self.log_every))

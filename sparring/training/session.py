@@ -68,11 +68,6 @@ class Session:
     """Time spent training, over all sessions of the run."""
 
     @property
-    def epoch(self) -> int:
-        """Steps of an epoch, whole batches only."""
-        return len(self.setup.images.training.images) // self.gan.batches.real
-
-    @property
     def local_state(self) -> TrainState:
         """The state on the first device of this process."""
         state: TrainState = self.setup.devices.local(self.state)

@@ -42,6 +42,11 @@ class Setup:
     window_steps: int | None
     """Steps of one window of the images, if they are streamed."""
 
+    @property
+    def epoch(self) -> int:
+        """Steps of an epoch, whole batches only."""
+        return len(self.images.training.images) // self.gan.batches.real
+
     def feed(self, seed: int | Sequence[int], steps: int) -> Feed:
         """The feed of a run of `steps` steps, or of several replicas at once."""
         order = Order(self.gan.batches, len(self.images.training.images), seed)

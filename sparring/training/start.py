@@ -63,7 +63,6 @@ def open_session(
     if rate < 1:
         reporter.print(f"the learning rates are {rate:g} of the recipe's, because the training diverged before")
     make_session = Session if leads else Follower
-    epoch = len(setup.images.training.images) // setup.gan.batches.real
     return make_session(
         run=run,
         recipe=recipe,
@@ -74,7 +73,7 @@ def open_session(
             grid_every=recipe.grid_every,
             log_every=recipe.log_every,
             judge_every=recipe.judge_every,
-            shuffle_every=epoch if setup.gan.batches.order == "shuffle" else None,
+            shuffle_every=setup.epoch if setup.gan.batches.order == "shuffle" else None,
         ),
         grids=SampleGrids(setup, recipe),
         other_grids=leads and run.recipe().grid_every != recipe.grid_every,

@@ -31,7 +31,7 @@ from sparring.runs.writer import Writer
 from sparring.system import extras
 from sparring.system.numerics import fixed
 from sparring.training import live, processes
-from sparring.training.devices import Asked, Devices, choose_devices
+from sparring.training.devices import Asked, choose_devices
 from sparring.training.loop import train_sessions
 from sparring.training.reporter import Reporter, Silence
 from sparring.training.session import Session, draw_plots
@@ -107,7 +107,8 @@ def train(
     reporter = Silence() if not leads else live.reporter() if reporter is None else reporter
     processes.refuse_different("settings", checkpoint.sha256(json.dumps(resolved.to_json()).encode()))
     with processes.together():
-        used = _choose_devices(devices, resolved)
+        used = choose_devices(devices)
+        used.check(real_images=resolved.real_batch_size, latents=resolved.batch_size)
         images = load_images(resolved, strict, None if out is None else Run(Path(out)))
     asked, resolved = resolved, fitted(resolved, images)
     if images.whole.notice and stop is None:
@@ -200,12 +201,6 @@ def _nothing_to_do(run: Run, recipe: Recipe, stop_when_flat: bool) -> str | None
         done = f"{run.reached():,} of {recipe.steps:,} steps"
         return f"{run.path} was stopped after {done}, because its judgements got no better"
     return None
-
-
-def _choose_devices(asked: Asked, recipe: Recipe) -> Devices:
-    chosen = choose_devices(asked)
-    chosen.check(real_images=recipe.real_batch_size, latents=recipe.batch_size)
-    return chosen
 
 
 def resume(path: str | Path | Run, **options: Any) -> Run:

@@ -35,13 +35,18 @@ class Asked:
     """The same distance of the same number of training images of the class."""
 
 
-Labelled = tuple[Features, Labels]
-"""Features of N images and their labels (N,)."""
+Labelled = tuple[Features, Labels | None]
+"""Features of N images and their labels (N,), if they have any."""
 
 
 def asked_for(names: tuple[str, ...], samples: Labelled, training: Labelled, unseen: Labelled) -> Asked | None:
-    """Compare samples, as many training images and unseen images by class; None if the extractor has no classes."""
+    """Compare samples, as many training images and unseen images by class.
+
+    None if one of them has no labels, or the extractor no classes.
+    """
     (fake, labels), (floor, floor_labels), (real, real_labels) = samples, training, unseen
+    if labels is None or floor_labels is None or real_labels is None:
+        return None
     if fake.probabilities is None or floor.probabilities is None:
         return None
     right, right_real = _right(fake.probabilities, labels), _right(floor.probabilities, floor_labels)

@@ -87,8 +87,7 @@ def class_frequencies(images: ImageSet) -> Values | None:
     """Share of each class (K,) among the images; None if they have no labels."""
     if images.labels is None:
         return None
-    shares: Values = np.bincount(images.labels, minlength=len(images.class_names)) / len(images.labels)
-    return shares
+    return np.bincount(images.labels, minlength=len(images.class_names)) / len(images.labels)
 
 
 def variation(shares: Values, frequencies: Values) -> Values:

@@ -41,8 +41,7 @@ def kernel_distance(a: Features, b: Features) -> KernelDistance:
 def _mean_kernels_within(values: Values) -> Values:
     """For each row (N, d), the mean of the kernel with all others (N,)."""
     own = _kernel((values * values).sum(axis=1), values.shape[1])
-    means: Values = (_sums_of_kernels(values, values) - own) / (len(values) - 1)
-    return means
+    return (_sums_of_kernels(values, values) - own) / (len(values) - 1)
 
 
 def _sums_of_kernels(a: Values, b: Values) -> Values:

@@ -2,10 +2,10 @@
 
 - By radius, as in Durall et al. 2020 ("Watch your up-convolution", section 3): less power at high frequencies is blur,
   more is noise.
-- At the frequencies of a grid, u/p and v/p cycles a pixel for a grid of p pixels: a network that draws in patches or
+- At the frequencies of a grid, u/p and v/p cycles a pixel for a period of p pixels: a network that draws in patches or
   up-samples leaves a pattern that repeats every p pixels (Odena et al. 2016, "Deconvolution and checkerboard
-  artifacts"). A grid stands out if these frequencies exceed their neighbours more than
-  in real images, so blur and noise are none.
+  artifacts"). A grid stands out if these frequencies exceed their neighbours more than in real images, so blur and
+  noise are none.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ IMAGES = 1_000
 BLOCK = 250
 """Images transformed at once. Does not affect results."""
 PERIODS = range(2, 9)
-"""Grids that are looked for, in pixels."""
+"""Periods of the grids that are looked for, in pixels."""
 BANDS = 12
 """Bands of the radius, of equal width, from 0 to `CORNER`."""
 CORNER = 0.5**0.5
@@ -56,11 +56,11 @@ class Spectrum:
     radial: tuple[float, ...]
     """By radius, in bands of equal width."""
     grids: dict[str, float]
-    """At the frequencies of a grid of so many pixels."""
+    """At the frequencies of each grid, by its period in pixels."""
     period: int
-    """The grid that stands out most, in pixels."""
+    """The period, in pixels, of the grid that stands out most."""
     grid: float
-    """Its value in `grids`."""
+    """The value of that grid in `grids`."""
     fine: float
     """The mean of `radial` from `FINE` on."""
     errors: dict[str, float]
@@ -112,7 +112,7 @@ def spectrum(samples: dict[Size, Power], real: dict[Size, Power]) -> Spectrum:
 
 
 def _periods(size: Size) -> list[int]:
-    """The grids of which at least two tiles fit into an image."""
+    """The periods that fit into an image at least twice."""
     return [period for period in PERIODS if min(size) >= 2 * period]
 
 

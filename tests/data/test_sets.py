@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import os
 import shutil
-import struct
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_pictures import idx
 from numpy.typing import NDArray
 
 from sparring.data import NAMED, ImageSet, load
@@ -33,10 +33,6 @@ DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 needs_real_mnist = pytest.mark.skipif(not REAL_DATA, reason="SPARRING_DATA names no folder with the real MNIST")
 needs_real_fashion = pytest.mark.skipif(not DEBIAN_FASHION.is_dir(), reason="dataset-fashion-mnist is not installed")
-
-
-def idx(array: NDArray[np.uint8]) -> bytes:
-    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import io
 import os
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -123,13 +122,6 @@ def test_bad_files_are_left_out_with_their_reasons(packed: bool, tmp_path: Path)
             DataError, match=r"holds 7 pictures, the first one that cannot be trained on: bomb\.png, it "
         ):
             load(str(source), strict=True)
-
-
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
-    folder = write_files(tmp_path / "some", CLASSES)
-    (folder / "cat" / "0.png").chmod(0)
-    assert reasons(folder) == {"cat/0.png": "cannot be read: Permission denied"}
 
 
 def test_a_file_that_may_not_be_read_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,13 +58,6 @@ def test_reads_images_gzipped_or_not_whatever_the_name(tmp_path: Path, name: str
     assert np.array_equal(images[..., 0], IMAGES)
 
 
-def test_reads_labels(file: Path) -> None:
-    file.write_bytes(idx(LABELS))
-    labels = labels_from_idx(file)
-    assert labels.dtype == np.int32
-    assert labels.tolist() == LABELS.tolist()
-
-
 def test_reads_more_than_one_piece(file: Path) -> None:
     array = np.random.default_rng(2).integers(0, 256, (3, 1000, 1000), dtype=np.uint8)
     for content in (idx(array), gzip.compress(idx(array), 1)):

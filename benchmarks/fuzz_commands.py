@@ -334,11 +334,13 @@ def _not_met(*given: Any, **named: Any) -> Any:
 def _setup(make: Callable[..., Any], depth: list[int], images: Any, recipe: Recipe, *rest: Any) -> Any:
     shape = setup.image_shape(images.training)
     made = gan.make_gan(recipe, shape, len(images.training.class_names))
+    if not depth[0]:
+        raise Enough
     sizes = jax.eval_shape(partial(state.init_state, made), jax.random.key(0))
     numbers = sum(leaf.size for leaf in jax.tree.leaves(sizes)) + recipe.reals_per_step * np.prod(shape)
     numbers += recipe.grid_rows * recipe.grid_columns * (np.prod(shape) + recipe.latent_size)
     numbers += recipe.batch_size * recipe.latent_size * recipe.discriminator_steps
-    if not depth[0] or numbers > BYTES // 64 or recipe.steps > 100 or recipe.discriminator_steps > 10:
+    if numbers > BYTES // 64 or recipe.steps > 100 or recipe.discriminator_steps > 10:
         raise Enough
     return make(images, recipe, *rest)
 
@@ -439,16 +441,20 @@ class Fuzz:
     """What is wrong -> the first words that showed it."""
     slowest: tuple[float, list[str]] = (0.0, [])
 
-    def alone(self, values: int | None = None, commands: Sequence[str] = ()) -> Iterator[Callable[[], None]]:
+    def alone(
+        self,
+        values: int | None = None,
+        commands: Sequence[str] = (),
+        alike: Callable[[Option], Any] = lambda option: (option.name, str(option.hint)),
+    ) -> Iterator[Callable[[], None]]:
         """Tries that give every option of these commands, or of all, so many bad values, or each of them, and nothing
-        else. With one value, what is called alike in several recipes is one option."""
+        else. What is `alike` in several recipes is one option."""
         seen = set()
         for command in commands or parsers():
             for recipe in RECIPES if command in ("train", "sweep") else ["mlp-256"]:
                 for option in options(command, recipe):
-                    kind = (option.name, "" if values == 1 else str(option.hint))
-                    if (command, kind) not in seen:
-                        seen.add((command, kind))
+                    if (command, alike(option)) not in seen:
+                        seen.add((command, alike(option)))
                         pool = self.values_of(option)
                         chosen = pool if values is None else self.chance.sample(pool, min(values, len(pool)))
                         for value in chosen:

@@ -56,14 +56,9 @@ def parse(
     if wants_help(words):
         default = _printable_texts(default)
         _join_lines(kind, default)
-    with _errors.on_parse_error(lambda event: _refuse(event, program, options)):
-        return tyro.cli(
-            kind,
-            args=_refuse_tyro(words, program),
-            prog=program,
-            registry=RULES,
-            default=tyro.MISSING_NONPROP if default is None else default,
-        )
+    given = tyro.MISSING_NONPROP if default is None else default
+    made: Options = _parsed(kind, words, program, options, default=given)
+    return made
 
 
 def parse_known(kind: type[Options], words: list[str], program: str) -> tuple[Options, list[str]]:
@@ -71,15 +66,16 @@ def parse_known(kind: type[Options], words: list[str], program: str) -> tuple[Op
 
     Raises `UsageError`.
     """
-    with _errors.on_parse_error(lambda event: _refuse(event, program, [])):
-        return tyro.cli(
-            kind,
-            args=_refuse_tyro(words, program),
-            prog=program,
-            registry=RULES,
-            return_unknown_args=True,
-            add_help=False,
-        )
+    made: tuple[Options, list[str]] = _parsed(kind, words, program, [], return_unknown_args=True, add_help=False)
+    return made
+
+
+def _parsed(kind: type[Options], words: list[str], program: str, options: list[str], **how: Any) -> Any:
+    """Call tyro. Raises `UsageError`, which may suggest one of the `options`."""
+    if words and words[0].replace("_", "-").startswith("--tyro-"):  # these print or write a completion script
+        raise unrecognized(words[:1], program, [])
+    with _errors.on_parse_error(lambda event: _refuse(event, program, options)):
+        return tyro.cli(kind, args=words, prog=program, registry=RULES, **how)
 
 
 def optional(metavar: str) -> Any:
@@ -163,13 +159,6 @@ def unrecognized(words: Iterable[str], program: str, options: list[str]) -> Usag
     near = difflib.get_close_matches(unknown[0].replace("_", "-"), options, n=1)
     hint = f"did you mean {near[0]}?" if near else f"see {program} --help"
     return UsageError(f"unrecognized options: {' '.join(unknown)}; {hint}")
-
-
-def _refuse_tyro(words: list[str], program: str) -> list[str]:
-    """Raise `UsageError` for tyro's own options, which print or write a completion script."""
-    if words and words[0].replace("_", "-").startswith("--tyro-"):
-        raise unrecognized(words[:1], program, [])
-    return words
 
 
 def _refuse(event: _errors.ParseErrorEvent, program: str, options: list[str]) -> NoReturn:

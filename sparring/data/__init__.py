@@ -31,6 +31,7 @@ from sparring.data.pictures.collection import Collection, collect_array, collect
 from sparring.data.pictures.decode import HEAD, is_picture
 from sparring.data.pictures.shaping import Shaping, shaping_of
 from sparring.errors import DataError
+from sparring.files.cache_folder import below_home
 
 __all__ = [
     "AS_THEY_ARE",
@@ -181,10 +182,7 @@ def _shown(source: str) -> str:
 
 
 def _path(source: str) -> Path:
-    path = Path(source)
-    with suppress(RuntimeError):  # "~" without a home folder
-        path = path.expanduser()
-    return path
+    return below_home(source) or Path(source)
 
 
 def _holds_idx(path: Path) -> bool:

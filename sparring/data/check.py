@@ -78,10 +78,7 @@ def refuse_untrainable(collection: Collection) -> ImageSet:
 
 def class_counts(images: ImageSet) -> dict[str, int] | None:
     """Images of each class; None without labels."""
-    if images.labels is None:
-        return None
-    counts = np.bincount(images.labels, minlength=len(images.class_names))
-    return dict(zip(map(shown, images.class_names), counts.tolist(), strict=True))
+    return {shown(name): count for name, count in images.class_counts.items()} or None
 
 
 def parts(collection: Collection, test: Collection | None) -> tuple[Part, ...]:

@@ -1,21 +1,25 @@
 """SAMPLES of other programs: read an `.npz` or `.npy` file or a folder of pictures, to judge them."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.arrays.formats import kinds_words
+from sparring.data.arrays.formats import ENDINGS, kinds_words
 from sparring.data.arrays.npz import as_images, read_npy, read_npz
-from sparring.data.arrays.ranges import Numbers, ValueRange
+from sparring.data.arrays.ranges import ValueRange
 from sparring.data.pictures.collection import choose_ranges
 from sparring.data.pictures.decode import HEAD, MAX_BYTES, Ranges, Unreadable, decode, is_picture, look_numbers, quiet
 from sparring.data.pictures.folder import list_folder
-from sparring.data.pictures.index import ENDINGS
 from sparring.data.pictures.listing import File
 from sparring.errors import DataError
 from sparring.files import marks
 from sparring.images import Images
+
+Result = TypeVar("Result")
 
 
 def read_samples(path: Path, given: ValueRange | None = None, follow_links: bool = False) -> tuple[Images, str | None]:
@@ -47,16 +51,21 @@ def _instead(path: Path) -> str:
 
 def _read_folder(path: Path, given: ValueRange | None, follow_links: bool) -> tuple[Images, str | None]:
     listing = list_folder(path, follow_links)
-    pictures = [file for file in listing.files if _is_picture(path, file) and not _is_sheet(path, file)]
+    pictures = [
+        file
+        for file in listing.files
+        if (_of(path, file, is_picture, HEAD) or file.parts[-1].lower().endswith(ENDINGS))
+        and not _of(path, file, marks.is_sheet)
+    ]
     if not pictures:
         first = f"; {listing.skipped[0].name} is left out: {listing.skipped[0].reason}" if listing.skipped else ""
         raise DataError(f"{path} is neither a run nor a folder of pictures{first}")
-    ranges, notes, refused = choose_ranges(dict(enumerate(_numbers(path, file) for file in pictures)), given)
+    ranges, notes, refused = choose_ranges({i: _of(path, file, look_numbers) for i, file in enumerate(pictures)}, given)
     for place, reason in refused.items():
         raise DataError(f"{path / pictures[place].name}: {reason}")
     images: list[NDArray[np.uint8]] = []
     for file in pictures:
-        images.append(_pixels(path, file, ranges))
+        images.append(_of(path, file, partial(_pixels, ranges)))
         if images[-1].shape != images[0].shape:
             expected, other = (" x ".join(map(str, image.shape)) for image in (images[0], images[-1]))
             raise DataError(f"{file.name} is {other}, but {pictures[0].name} is {expected} (height x width x channels)")
@@ -64,37 +73,15 @@ def _read_folder(path: Path, given: ValueRange | None, follow_links: bool) -> tu
     return whole, "; ".join([*notes, *([note] if note else [])]) or None
 
 
-def _is_picture(path: Path, file: File) -> bool:
-    """Whether it is a picture by its content or its name."""
+def _of(path: Path, file: File, look: Callable[[bytes], Result], most: int = MAX_BYTES) -> Result:
+    """What a function finds in the first bytes of a file. Raises `DataError` if they cannot be read as a picture."""
     try:
-        return is_picture(file.read(HEAD)) or file.parts[-1].lower().endswith(ENDINGS)
+        return look(file.read(most))
     except Unreadable as unreadable:
-        raise _unreadable(path, file, unreadable) from None
+        raise DataError(f"{path / file.name} cannot be read as a picture ({unreadable})") from None
 
 
-def _is_sheet(path: Path, file: File) -> bool:
-    """Whether it is a grid or an animation made by Sparring."""
-    try:
-        return marks.is_sheet(file.read(MAX_BYTES))
-    except Unreadable as unreadable:
-        raise _unreadable(path, file, unreadable) from None
-
-
-def _numbers(path: Path, file: File) -> Numbers | None:
-    try:
-        return look_numbers(file.read(MAX_BYTES))
-    except Unreadable as unreadable:
-        raise _unreadable(path, file, unreadable) from None
-
-
-def _pixels(path: Path, file: File, ranges: Ranges) -> NDArray[np.uint8]:
+def _pixels(ranges: Ranges, content: bytes) -> NDArray[np.uint8]:
     """Pixels (H, W, C): one channel for gray, three for color, four with alpha."""
-    try:
-        pixels = np.asarray(decode(file.read(MAX_BYTES), ranges=ranges))
-    except Unreadable as unreadable:
-        raise _unreadable(path, file, unreadable) from None
+    pixels = np.asarray(decode(content, ranges=ranges))
     return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
-
-
-def _unreadable(path: Path, file: File, why: Unreadable) -> DataError:
-    return DataError(f"{path / file.name} cannot be read as a picture ({why})")

@@ -9,7 +9,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -256,27 +256,33 @@ def general_features(image_shape: ImageShape) -> Extractor:
     Images are resized to `GENERAL_SIDE` pixels on a side. Gray images become gray colour images. Images with alpha are
     put on gray.
     """
-    side, path = GENERAL_SIDE, Path(__file__).parent / "judges" / "general.safetensors"
-    network = networks.features((side, side, 3))
+
+    def apply(images: Images) -> tuple[NDArray[Any], None]:
+        return np.asarray(_general_network()(np.stack([_in_colour(image) for image in images]))), None
+
+    return Extractor("general features", GENERAL["sha256"], image_shape, False, GENERAL_CAVEAT, apply)
+
+
+@cache
+def _general_network() -> Callable[[NDArray[np.uint8]], Array]:
+    """The function from colour images (N, `GENERAL_SIDE`, `GENERAL_SIDE`, 3) to features (N, d)."""
+    network = networks.features((GENERAL_SIDE, GENERAL_SIDE, 3))
     template = dict(zip(("network", "statistics"), jax.eval_shape(network.init, jax.random.key(0)), strict=True))
-    weights = checkpoint.read(path, GENERAL, template)
+    weights = checkpoint.read(Path(__file__).parent / "judges" / "general.safetensors", GENERAL, template)
 
     @jax.jit
     def of_colour(images: Array) -> Array:
         return network.apply(weights["network"], weights["statistics"], from_uint8(images), train=False)[0]
 
-    def apply(images: Images) -> tuple[NDArray[Any], None]:
-        return np.asarray(of_colour(np.stack([_in_colour(image, side) for image in images]))), None
-
-    return Extractor("general features", GENERAL["sha256"], image_shape, False, GENERAL_CAVEAT, apply)
+    return of_colour
 
 
-def _in_colour(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """An image (H, W, 1, 3 or 4) -> (side, side, 3), transparent parts gray."""
+def _in_colour(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image (H, W, 1, 3 or 4) -> (`GENERAL_SIDE`, `GENERAL_SIDE`, 3), transparent parts gray."""
     if image.shape[-1] == 4:
         opacity = image[..., 3:] / 255
         image = np.rint(127.5 + opacity * (image[..., :3] - 127.5)).astype(np.uint8)
-    resized = np.asarray(picture(image).resize((side, side), Image.Resampling.BILINEAR))
+    resized = np.asarray(picture(image).resize((GENERAL_SIDE, GENERAL_SIDE), Image.Resampling.BILINEAR))
     return resized if resized.ndim == 3 else np.repeat(resized[..., np.newaxis], 3, axis=-1)
 
 

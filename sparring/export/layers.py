@@ -123,7 +123,7 @@ Shape = tuple[int, int, int]
 def _mlp(weights: Any, statistics: Any, sizes: Any, shape: Shape) -> list[Layer]:
     """`sparring.networks.mlp.Generator`."""
     layers: list[Layer] = []
-    for i in _numbers(weights.get("hidden", {})):
+    for i in sorted(weights.get("hidden", {})):
         layers += [_dense(weights["hidden"][i]), LeakyReLU(sizes["negative_slope"])]
         if "norms" in weights:
             layers.append(_batch_norm(weights["norms"][i], statistics["norms"][i], mlp.EPSILON))
@@ -148,7 +148,7 @@ def _dcgan(weights: Any, statistics: Any, sizes: Any, shape: Shape) -> list[Laye
         Dense(kernel, np.zeros(kernel.shape[1], np.float32)),
         Reshape(*smallest, kernel.shape[1] // (smallest[0] * smallest[1])),
     ]
-    for i, (rows, columns) in zip(_numbers(weights["norms"]), larger, strict=True):
+    for i, (rows, columns) in zip(sorted(weights["norms"]), larger, strict=True):
         layer = weights["convolutions"][i]
         phases = np.asarray(transposed_in_phases(layer["kernel"]))
         biases = np.tile(np.asarray(layer["bias"]), 4) if "bias" in layer else np.zeros(phases.shape[-1], np.float32)
@@ -173,11 +173,11 @@ def _patch(weights: Any, statistics: Any, sizes: Any, shape: Shape) -> list[Laye
         first,
         Reshape(*sides[0], len(first.biases) // (sides[0][0] * sides[0][1])),
     ]
-    for i, side in zip(_numbers(weights["stages"]), sides, strict=True):
+    for i, side in zip(sorted(weights["stages"]), sides, strict=True):
         if i:
             layers += [slope, _convolution(weights["doublings"][i - 1]), DepthToSpace(2), Crop(*side)]
         blocks = weights["stages"][i].get("blocks", {})
-        layers += [Residual((slope, _convolution(blocks[k]))) for k in _numbers(blocks)]
+        layers += [Residual((slope, _convolution(blocks[k]))) for k in sorted(blocks)]
     return [*layers, slope, _convolution(weights["output"]), DepthToSpace(patch.PATCH), Crop(*shape[:2]), Tanh()]
 
 
@@ -190,11 +190,6 @@ GENERATORS: dict[str, Callable[[Any, Any, Any, Shape], list[Layer]]] = {
 
 
 # ------------------------------------------------------------------------------------------------ the weights
-
-
-def _numbers(parts: dict[int, Any]) -> list[int]:
-    """Return the indices of the modules that have parameters."""
-    return sorted(parts)
 
 
 def _dense(weights: Any) -> Dense:

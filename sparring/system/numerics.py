@@ -85,13 +85,7 @@ def settings() -> Iterator[None]:
 
 def in_thread(work: Callable[..., Result]) -> Callable[..., Result]:
     """Return the function with fixed settings, to start a thread with."""
-
-    @functools.wraps(work)
-    def run(*given: Any, **named: Any) -> Result:
-        with settings():
-            return work(*given, **named)
-
-    return run
+    return settings()(work)
 
 
 def others() -> dict[str, str]:

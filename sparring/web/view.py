@@ -147,11 +147,7 @@ def _state(events: Sequence[Event], training: bool) -> tuple[str, str]:
 
 def _last_write(run: Run) -> float:
     """Return when the events or the recipe were last written."""
-    times = [0.0]
-    for path in (run.events_file, run.recipe_file):
-        if path.is_file():
-            times.append(path.stat().st_mtime)
-    return max(times)
+    return max((path.stat().st_mtime for path in (run.events_file, run.recipe_file) if path.is_file()), default=0.0)
 
 
 def _seconds(events: Sequence[Event]) -> float | None:

@@ -1,4 +1,4 @@
-"""Pictures that the tests make on the spot: whole ones and every kind of broken one, as bytes."""
+"""Files that the tests make on the spot: whole ones and every kind of broken one; and what is read of them."""
 
 import io
 import struct
@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+
+from sparring.data import collect
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -54,3 +57,13 @@ def write_zip(path: Path, files: dict[str, bytes]) -> Path:
         for name, content in files.items():
             archive.writestr(name, content)
     return path
+
+
+def idx(array: NDArray[Any], *, kind: int = 0x08) -> bytes:
+    """An IDX file, by default of unsigned bytes."""
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, kind, array.ndim, *array.shape) + array.tobytes()
+
+
+def reasons(source: Path) -> dict[str, str]:
+    """Why files of a source were left out, by their names."""
+    return {problem.name: problem.reason for problem in collect(str(source)).problems}

@@ -3,7 +3,6 @@
 import io
 import os
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_pictures import bomb, colourful, encoded, gray, write_files, write_zip
+from made_pictures import bomb, colourful, encoded, gray, reasons, write_files, write_zip
 from PIL import Image
 
 from sparring.data import Shaping, collect, has_pictures, load
@@ -23,20 +22,9 @@ from sparring.data.pictures.index import Found
 from sparring.data.pictures.listing import File
 from sparring.errors import DataError
 
+pytestmark = pytest.mark.usefixtures("cache")
 CLASSES = {f"{name}/{i}.{kind}": encoded(colourful(seed=seed + i), kind)
            for name, seed in (("cat", 0), ("dog", 100)) for i, kind in enumerate(["png", "gif", "bmp"])}  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of its own."""
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("SPARRING_CACHE", str(folder))
-    return folder
-
-
-def reasons(source: Path) -> dict[str, str]:
-    return {problem.name: problem.reason for problem in collect(str(source)).problems}
 
 
 def as_zip(folder: Path) -> Path:
@@ -134,13 +122,6 @@ def test_bad_files_are_left_out_with_their_reasons(packed: bool, tmp_path: Path)
             DataError, match=r"holds 7 pictures, the first one that cannot be trained on: bomb\.png, it "
         ):
             load(str(source), strict=True)
-
-
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
-    folder = write_files(tmp_path / "some", CLASSES)
-    (folder / "cat" / "0.png").chmod(0)
-    assert reasons(folder) == {"cat/0.png": "cannot be read: Permission denied"}
 
 
 def test_a_file_that_may_not_be_read_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

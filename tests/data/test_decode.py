@@ -74,11 +74,6 @@ def test_a_truncated_picture_is_refused(kind: str, share: float) -> None:
         decode(content[: int(share * len(content))])
 
 
-def test_an_empty_file_says_so() -> None:
-    with pytest.raises(Unreadable, match="it is empty"):
-        decode(b"")
-
-
 def test_sixteen_bits_are_scaled_not_clipped() -> None:
     values = np.array([[0, 128, 129, 257, 32768, 65534, 65535]], np.uint16)
     expected = [[0, 0, 1, 1, 128, 255, 255]]

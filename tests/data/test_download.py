@@ -242,6 +242,9 @@ def test_fetches_the_file(destination: Path) -> None:
         assert_whole(destination)
         get(destination, server.url)
         assert server.ranges == [None], "what is there and right is not fetched again"
+    umask = os.umask(0)
+    os.umask(umask)
+    assert destination.stat().st_mode & 0o777 == 0o666 & ~umask, "others may read it"
 
 
 def test_replaces_a_damaged_file(destination: Path) -> None:
@@ -584,11 +587,3 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
     shown = terminal.getvalue()
     assert "[bold]digits" in shown
     assert "1.0/2.0 MB" in shown
-
-
-def test_what_is_fetched_is_readable_by_others(destination: Path) -> None:
-    with mirror(whole()) as server:
-        get(destination, server.url)
-    umask = os.umask(0)
-    os.umask(umask)
-    assert destination.stat().st_mode & 0o777 == 0o666 & ~umask

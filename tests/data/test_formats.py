@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_pictures import encoded, gray, write_files, write_zip
+from made_pictures import encoded, gray, idx, write_files, write_zip
 
 from sparring.cli.main import main
 from sparring.data import collect, has_pictures, load
@@ -25,10 +25,6 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8)
 LABELS = (np.arange(12) % 3).astype(np.uint8)
 PICKLED = b"\x80\x04]\x94K\x01a."
 TABLE = b"label,pixel0,pixel1\n" + b"3,0,255\n" * 50
-
-
-def idx(array: np.ndarray[Any, Any]) -> bytes:
-    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
 def tar(mode: str) -> bytes:

@@ -233,15 +233,6 @@ def test_a_member_of_an_unknown_compression_is_a_reason(tmp_path: Path) -> None:
         file.read(8)
 
 
-def test_a_damaged_member_is_a_reason(tmp_path: Path) -> None:
-    path = write_zip(tmp_path / "a.zip", {"a.png": PICTURE})
-    content = bytearray(path.read_bytes())
-    content[80:90] = bytes(10)
-    path.write_bytes(content)
-    with pytest.raises(Unreadable, match="cannot be unpacked"):
-        list_zip(path).files[0].read(10**6)
-
-
 @pytest.mark.parametrize("content", [b"", b"PK\3\4 and no more", PICTURE])
 def test_what_is_no_zip_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(content)

@@ -29,11 +29,13 @@ def npz(folder: Path, **arrays: NDArray[Any]) -> str:
     [
         (GRAY, GRAY[..., None]),
         (COLOUR, COLOUR),
+        (np.moveaxis(COLOUR, -1, 1), COLOUR),
         (COLOUR / 255.0, COLOUR),
+        ((COLOUR / 255.0).astype(np.float16), COLOUR),
         ((COLOUR / 127.5 - 1).astype(np.float32), COLOUR),
         (GRAY[..., None].repeat(3, axis=-1), GRAY[..., None]),
     ],
-    ids=["gray", "colour", "floats in [0, 1]", "floats in [-1, 1]", "gray in three channels"],
+    ids=["gray", "colour", "channels first", "in [0, 1]", "half floats", "in [-1, 1]", "gray in three channels"],
 )
 def test_images_of_every_form(array: NDArray[Any], expected: NDArray[np.uint8], tmp_path: Path) -> None:
     images = load(npz(tmp_path, images=array))

@@ -4,8 +4,6 @@ import io
 import logging
 import random
 import struct
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +11,13 @@ import pytest
 from made_pictures import colourful, encoded, write_files
 from PIL import Image
 
+from sparring.cli.main import main
 from sparring.data import collect
 from sparring.data.pictures.decode import Unreadable, decode, look, quiet
 from sparring.data.samples import read_samples
 from sparring.errors import DataError, reason
 
+pytestmark = pytest.mark.usefixtures("cache")
 GOOD = {"1.png": encoded(colourful()), "2.png": encoded(colourful(seed=1))}
 
 
@@ -60,12 +60,6 @@ HOSTILE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache of their own."""
-    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.mark.filterwarnings("ignore")
 def test_the_inputs_do_make_libraries_speak(caplog: pytest.LogCaptureFixture) -> None:
     """Without `quiet`: else the other tests show nothing."""
@@ -78,22 +72,15 @@ def test_the_inputs_do_make_libraries_speak(caplog: pytest.LogCaptureFixture) ->
     assert "More samples per pixel" in caplog.text
 
 
-def test_nothing_of_it_reaches_the_terminal(tmp_path: Path) -> None:
-    write_files(tmp_path / "some", GOOD | HOSTILE)
-    program = "import sys; from sparring.cli.main import main; sys.exit(main(['data', 'check', 'some']))"
-    done = subprocess.run(
-        [sys.executable, "-W", "default", "-c", program], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0
-    assert done.stderr == ""
-    assert "samples.tif: damaged" in done.stdout
-
-
 @pytest.mark.filterwarnings("error")
-def test_nor_does_anybody_who_imports_it_hear(
+def test_nothing_of_it_reaches_the_terminal_or_whoever_imports_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     write_files(tmp_path / "some", GOOD | HOSTILE)
+    assert main(["data", "check", str(tmp_path / "some"), "--sheet", str(tmp_path / "sheet.png")]) == 0
+    out, err = capfd.readouterr()
+    assert (err, caplog.text) == ("", "")
+    assert "samples.tif: damaged" in out
     problems = {problem.name: problem.reason for problem in collect(str(tmp_path / "some")).problems}
     assert {"samples.tif", "large.ppm", "cut.png"} <= set(problems)
     assert not any(" at 0x" in words or "<" in words for words in problems.values())

@@ -13,7 +13,6 @@ from sparring.cli.main import main
 from sparring.data import collect
 from sparring.data.pictures import search
 from sparring.data.pictures.folder import list_folder
-from sparring.data.samples import read_samples
 from sparring.errors import DataError
 from sparring.reports import measure as measuring
 from sparring.system import mounts
@@ -89,12 +88,6 @@ def test_the_commands_end_with_a_sentence(
     empty(tmp_path / "some", (f"{i}.txt" for i in range(2_000)))
     assert main([*words, str(tmp_path / "some")]) == 2
     assert "Give the folder with the pictures" in capsys.readouterr().err
-
-
-def test_samples_are_searched_for_alike(tmp_path: Path) -> None:
-    empty(tmp_path / "some", (f"{i}.txt" for i in range(2_000)))
-    with pytest.raises(DataError, match="Give the folder"):
-        read_samples(tmp_path / "some")
 
 
 @pytest.mark.parametrize("words", [("measure", "/"), ("compare", "/", "/")], ids="/".join)

@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import os
 import shutil
-import struct
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_pictures import idx
 from numpy.typing import NDArray
 
 from sparring.data import NAMED, ImageSet, load
@@ -33,10 +33,6 @@ DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 needs_real_mnist = pytest.mark.skipif(not REAL_DATA, reason="SPARRING_DATA names no folder with the real MNIST")
 needs_real_fashion = pytest.mark.skipif(not DEBIAN_FASHION.is_dir(), reason="dataset-fashion-mnist is not installed")
-
-
-def idx(array: NDArray[np.uint8]) -> bytes:
-    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
 @dataclass(frozen=True)
@@ -307,13 +303,6 @@ def test_without_a_home(tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert_is(load("mnist"), DIGITS, "train")
 
 
-def test_cache_is_used(tiny: None, cache: Path) -> None:
-    DIGITS.write(cache)
-    found = load("mnist")
-    assert_is(found, DIGITS, "train")
-    assert (found.source, found.notice) == (str(cache), None)
-
-
 def test_damaged_file_in_the_cache_is_fetched_again(tiny: None, cache: Path, mirror: Mirror) -> None:
     DIGITS.write(cache)
     spoil(cache / "train-images-idx3-ubyte.gz")
@@ -425,15 +414,6 @@ def test_bad_files_that_others_left_are_passed_over(tiny: None) -> None:
     assert found.notice.startswith(f"skipped: {bad / 'train-images-idx3-ubyte.gz'} is cut short")
 
 
-def test_system_folder(tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = CLOTHES.write(tmp_path / "system")
-    named = replace(NAMED["fashion-mnist"], system_folders=(str(folder),))
-    monkeypatch.setitem(NAMED, "fashion-mnist", named)
-    found = load("fashion-mnist")
-    assert_is(found, CLOTHES, "train")
-    assert found.source == str(folder)
-
-
 # Mirrors.
 
 
@@ -478,13 +458,6 @@ def test_failed_download(tiny: None, cache: Path, mirror: Mirror) -> None:
     assert f"{mirror.address}/train-images-idx3-ubyte.gz (wrong bytes: expected SHA-256" in message
     assert message.endswith("set SPARRING_DATA to a folder with the four files, or run again with a network")
     assert list(cache.iterdir()) == []
-
-
-def test_a_mirror_that_is_no_web_address(
-    tiny: None, cache: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SPARRING_MIRRORS", mirror.folder.as_uri())
-    assert "only http and https addresses are accepted" in refusal()
 
 
 def test_offline(tiny: None, cache: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:

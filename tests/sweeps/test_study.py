@@ -75,44 +75,40 @@ class Teller(Lines):
 # ---------------------------------------------------------------------------------------------- a whole sweep
 
 
-def test_a_grid_is_trained_judged_and_ranked(recipe: Recipe, tmp_path: Path) -> None:
-    reporter = Teller()
-    done = sweeping.sweep(
-        recipe, {"seed": (0, 1), RATE: (1e-3, 3e-2)}, out=tmp_path / "s", reporter=reporter, batch_size=10
-    )
-    trained = runs(tmp_path / "s")
-    settings = [(run.recipe().seed, run.recipe().generator_optimizer.learning_rate) for run in trained]
-    assert settings == [(0, 1e-3), (0, 3e-2), (1, 1e-3), (1, 3e-2)]
-    assert all(run.ended() == "finished" and run.recipe().batch_size == 10 for run in trained)
-    assert not done.stopped and [place.rank for place in done.places] == [1, 2]
-    scores = {trial.number: trial.about["value"] for place in done.places for trial in place.trials}
-    assert done.places[0].score == min(scores[0] + scores[2], scores[1] + scores[3]) / 2
-    stages: list[str] = []
-    assert scores[1] == judge(trained[1], lambda what, done=0, total=0: stages.append(what))["score"]
-    assert len(set(stages)) == len(stages) > 2
-    assert "trial 2 of 4: seed 0, generator_optimizer.learning_rate 0.03" in reporter.lines
-    assert any(text.startswith("trial-0001: distance ") for text in reporter.lines)
-
-    before = {path: path.stat().st_mtime_ns for run in trained for path in run.path.rglob("*")}
-    again = sweeping.resume(tmp_path / "s", reporter=reporter)
-    assert again == done, "nothing is left to do"
-    assert {path: path.stat().st_mtime_ns for run in trained for path in run.path.rglob("*")} == before
-    with pytest.raises(ResumeError, match=r"seed was 0,1 and is now 0,2"):
-        sweeping.sweep(recipe, {"seed": (0, 2), RATE: (1e-3, 3e-2)}, out=tmp_path / "s", batch_size=10)
-
-
-def test_what_there_is_to_say_of_the_data_is_said_once(
-    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_grid_is_trained_judged_and_ranked(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial that diverges has failed, and the sweep continues."""
     load = data.load
     monkeypatch.setattr(
         data, "load", lambda source, **how: dataclasses.replace(load(source, **how), notice="only a few")
     )
-    reporter = Teller()
-    sweeping.sweep(recipe, {"seed": (0, 1)}, steps=2, out=tmp_path / "s", reporter=reporter)
-    assert reporter.lines.count("only a few") == 1
-    training.train(recipe.replace(steps=2), out=tmp_path / "run", reporter=reporter)
-    assert reporter.lines.count("only a few") == 2
+    reporter, rate = Teller(), "discriminator_optimizer.learning_rate"
+    done = sweeping.sweep(
+        recipe, {"seed": (0, 1), rate: (1e30, 1e-3)}, out=tmp_path / "s", reporter=reporter, batch_size=10
+    )
+    trained = runs(tmp_path / "s")
+    settings = [(run.recipe().seed, run.recipe().discriminator_optimizer.learning_rate) for run in trained]
+    assert settings == [(0, 1e30), (0, 1e-3), (1, 1e30), (1, 1e-3)]
+    assert [run.ended() for run in trained] == ["failed", "finished"] * 2
+    assert all(run.recipe().batch_size == 10 for run in trained)
+    assert not done.stopped and [place.rank for place in done.places] == [1, None]
+    scores = {trial.number: trial.about["value"] for trial in done.places[0].trials}
+    assert done.places[0].score == (scores[1] + scores[3]) / 2
+    stages: list[str] = []
+    assert scores[1] == judge(trained[1], lambda what, done=0, total=0: stages.append(what))["score"]
+    assert len(set(stages)) == len(stages) > 2
+    assert [trial.state for trial in done.places[1].trials] == ["failed"] * 2
+    assert "a loss is NaN or infinite" in done.places[1].trials[0].about["reason"]
+    assert "trial 2 of 4: seed 0, discriminator_optimizer.learning_rate 0.001" in reporter.lines
+    assert any(text.startswith("trial-0000 failed: a loss is NaN or infinite") for text in reporter.lines)
+    assert any(text.startswith("trial-0001: distance ") for text in reporter.lines)
+    assert reporter.lines.count("only a few") == 1, "not for each trial"
+
+    before = {path: path.stat().st_mtime_ns for run in trained for path in run.path.rglob("*")}
+    again = sweeping.resume(tmp_path / "s", reporter=reporter)
+    assert again == done, "nothing is left to do, and what failed would fail again"
+    assert {path: path.stat().st_mtime_ns for run in trained for path in run.path.rglob("*")} == before
+    with pytest.raises(ResumeError, match=r"seed was 0,1 and is now 0,2"):
+        sweeping.sweep(recipe, {"seed": (0, 2), rate: (1e30, 1e-3)}, out=tmp_path / "s", batch_size=10)
 
 
 def test_drawn_trials_are_the_same_whenever_they_are_drawn(
@@ -125,16 +121,6 @@ def test_drawn_trials_are_the_same_whenever_they_are_drawn(
             sweeping.sweep(recipe, wanted, trials=5, draw_seed=3, out=tmp_path / name, reporter=Silence())
     drawn = SweepFolder(tmp_path / "a").setup()
     assert drawn == SweepFolder(tmp_path / "b").setup() and len(drawn.points) == 5
-
-
-def test_a_diverging_trial_fails_and_the_sweep_goes_on(recipe: Recipe, tmp_path: Path) -> None:
-    reporter = Teller()
-    rates = {"discriminator_optimizer.learning_rate": (1e30, 1e-3)}
-    done = sweeping.sweep(recipe, rates, out=tmp_path / "s", reporter=reporter)
-    assert [(place.rank, place.trials[0].state) for place in done.places] == [(1, "finished"), (None, "failed")]
-    assert "a loss is NaN or infinite" in done.places[1].trials[0].about["reason"]
-    assert any(text.startswith("trial-0000 failed: a loss is NaN or infinite") for text in reporter.lines)
-    assert sweeping.resume(tmp_path / "s", reporter=reporter) == done, "it would fail again"
 
 
 @pytest.mark.ci
@@ -183,41 +169,26 @@ def test_without_a_folder_an_unfinished_sweep_goes_on_and_a_finished_one_does_no
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_sweep_of_an_older_version_over_a_renamed_setting_goes_on(recipe: Recipe, tmp_path: Path) -> None:
-    reporter = Teller()
-    reporter.at["trial-0000: distance"] = lambda: signal.raise_signal(signal.SIGINT)
-    assert sweeping.sweep(recipe, {"ema_half_life": (0.0, 3.0)}, out=tmp_path / "s", reporter=reporter).stopped
-    folder = SweepFolder(tmp_path / "s")
+def test_a_stopped_sweep_of_an_older_version_is_found_again_and_goes_on(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C comes while a run is finished off: it is judged all the same, but the next one is not begun."""
+    with monkeypatch.context() as patched:
+        patched.setattr("sparring.reports.plots.write_plots", lambda run: signal.raise_signal(signal.SIGINT))
+        first = sweeping.sweep(recipe, {"ema_half_life": (0.0, 3.0)}, sweeps=tmp_path, reporter=Silence())
+    assert first.stopped and [run.ended() for run in runs(first.path)] == ["finished"]
+    assert first.places[0].finished[0].number == 0
+    folder = SweepFolder(first.path)
     assert b"ema_half_life" not in folder.journal.read_bytes(), "it has the names that it would have had before"
     setup = checksummed.read(folder.setup_file)
     points = [with_old_names(point) for point in setup["points"]]
     older = {"recipe": with_old_names(setup["recipe"]), "space": with_old_names(setup["space"]), "points": points}
     checksummed.write(folder.setup_file, setup | older)
-    done = sweeping.resume(folder.path, reporter=Silence())
-    assert not done.stopped and [run.recipe().ema_half_life for run in runs(folder.path)] == [0.0, 3.0]
-    assert optuna_states(folder.path) == ["COMPLETE"] * 2
-
-
-def test_an_unfinished_sweep_is_found_again(recipe: Recipe, tmp_path: Path) -> None:
-    reporter = Teller()
-    reporter.at["trial-0000: distance"] = lambda: signal.raise_signal(signal.SIGINT)
-    first = sweeping.sweep(recipe, {"seed": (0, 1)}, sweeps=tmp_path, reporter=reporter)
-    assert first.stopped and [run.ended() for run in runs(first.path)] == ["finished"], "between two trials"
-    second = sweeping.sweep(recipe, {"seed": (0, 1)}, sweeps=tmp_path, reporter=Silence())
+    second = sweeping.sweep(recipe, {"ema_half_life": (0.0, 3.0)}, sweeps=tmp_path, reporter=Silence())
     assert second.path == first.path and not second.stopped
+    assert [run.recipe().ema_half_life for run in runs(first.path)] == [0.0, 3.0]
     assert [count(run, "finished") for run in runs(first.path)] == [1, 1]
-
-
-def test_ctrl_c_while_a_run_is_finished_off_stops_the_sweep(
-    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The run is as finished as can be by then, but the next one is not begun."""
-    from sparring.reports import plots
-
-    monkeypatch.setattr(plots, "write_plots", lambda run: signal.raise_signal(signal.SIGINT))
-    done = sweeping.sweep(recipe, {"seed": (0, 1)}, out=tmp_path / "s", reporter=Silence())
-    assert done.stopped and len(runs(tmp_path / "s")) == 1
-    assert done.places[0].finished[0].number == 0
+    assert optuna_states(first.path) == ["COMPLETE"] * 2
 
 
 # -------------------------------------------------------------------------------------------------- refused
@@ -301,14 +272,20 @@ def test_killed_and_then_shared_by_two_processes_each_trial_is_trained_once(word
     assert main(["sweep", "--resume", str(tmp_path / "s"), "--json"]) == 0
 
 
-def test_ctrl_c_stops_run_and_sweep_and_says_how_to_go_on(words: list[str], tmp_path: Path) -> None:
-    process = start(_with_steps(words, "100000000"))
-    run = Run(tmp_path / "s" / "trial-0000")
-    wait_for_checkpoint(run, process)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
-    assert (process.returncode, err) == (130, "")
-    assert run.ended() == "stopped"
+def test_ctrl_c_stops_run_and_sweep_and_says_how_to_go_on(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save = checkpoint.save
+
+    def stopping(*given: Any, **named: Any) -> Path:
+        monkeypatch.setattr(checkpoint, "save", save)
+        signal.raise_signal(signal.SIGINT)
+        return save(*given, **named)
+
+    monkeypatch.setattr(checkpoint, "save", stopping)
+    assert main(_with_steps(words, "100000000")) == 130
+    out, err = capsys.readouterr()
+    assert err == "" and Run(tmp_path / "s" / "trial-0000").ended() == "stopped"
     assert out.strip().endswith(f"Go on with: sparring sweep --resume {tmp_path / 's'}")
     assert "not finished: 4 of 4 trials" in out
 

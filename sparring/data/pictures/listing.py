@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sparring.terminal.output import printable
+
 MAX_FILES = 5_000_000
 """Largest number of files in a folder or an archive."""
 
@@ -53,8 +55,7 @@ def shown(name: str) -> str:
     """Make a name printable: escape unprintable characters and shorten long names in the middle."""
     if len(name) > LONGEST_SHOWN:
         name = f"{name[: LONGEST_SHOWN // 2]}...{name[-LONGEST_SHOWN // 2 :]}"
-    text = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(name)
 
 
 def is_hidden(name: str) -> bool:

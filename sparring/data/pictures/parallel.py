@@ -33,16 +33,16 @@ def in_order(function: Callable[[Item], Result], items: Sequence[Item], label: s
     """Yield `function(item)` for each item in order. `label` is shown with the progress."""
     workers = _processors()
     waiting: deque[Future[Result]] = deque()
-    with _bar(label, len(items)) as advance, ThreadPoolExecutor(workers) as pool:
+    with shown() as report, ThreadPoolExecutor(workers) as pool:
         try:
-            for item in items:
+            for done, item in enumerate(items, 1 - AHEAD * workers):
                 waiting.append(pool.submit(function, item))
                 if len(waiting) > AHEAD * workers:
                     yield waiting.popleft().result()
-                    advance()
+                    report(label, done, len(items))
             while waiting:
                 yield waiting.popleft().result()
-                advance()
+                report(label, len(items) - len(waiting), len(items))
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -80,16 +80,3 @@ DECODING = Budget(at_once())
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _bar(label: str, total: int) -> Iterator[Callable[[], None]]:
-    done = 0
-    with shown() as report_progress:
-
-        def advance() -> None:
-            nonlocal done
-            done += 1
-            report_progress(label, done, total)
-
-        yield advance

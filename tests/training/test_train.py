@@ -112,7 +112,7 @@ def begun(eight_steps: Run, tmp_path: Path) -> Run:
 # ------------------------------------------------------------------------------------------------ chunks
 
 
-@pytest.mark.parametrize("name", later(SMALLER, "mlp-adam", "dcgan-tanh", "sngan", "quick"))
+@pytest.mark.parametrize("name", later(SMALLER, "mlp-128", "mlp-adam", "dcgan-tanh", "sngan", "quick"))
 def test_the_length_of_the_chunks_does_not_matter(name: str, digits: Path) -> None:
     recipe = small(name, digits)
     examples = Batch(jnp.asarray(data.load(str(digits)).images))

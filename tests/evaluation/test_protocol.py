@@ -98,7 +98,8 @@ def test_every_measure_is_there_with_that_of_real_images_and_can_be_written_and_
     assert verdict.measures["grid"].value == verdict.spectrum.grids[str(verdict.spectrum.period)]
     written = json.loads(json.dumps(verdict.to_json()))
     assert Verdict.from_json(written) == verdict
-    for change in ({"format": 99}, {"measures": 3}, {"memorisation": {}}, {"balance": {"a": 1}}):
+    damages: list[dict[str, Any]] = [{"format": 99}, {"measures": 3}, {"memorisation": {}}, {"balance": {"a": 1}}]
+    for change in damages:
         with pytest.raises(RunError, match="measures"):
             Verdict.from_json(written | change)
     with pytest.raises(RunError, match="damaged"):

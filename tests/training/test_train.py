@@ -305,7 +305,7 @@ def test_a_run_that_can_use_none_of_its_checkpoints_is_not_begun_anew_unless_the
     after = {path: path.read_bytes() for path in begun.path.rglob("*") if path.is_file()}
     assert {path for path in after if after[path] != before.get(path)} <= {begun.events_file}
     shutil.rmtree(begun.checkpoints)
-    begun.events_file.write_text('{"event": "log", "step": 3}\n{"event": "lo')
+    begun.events_file.write_text(json.dumps({"event": "log", "step": 3, "run": begun.id}) + '\n{"event": "lo')
     assert_same_run(sparring.train(recipe, out=begun.path), whole)
 
 

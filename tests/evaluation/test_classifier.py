@@ -75,14 +75,21 @@ def test_accuracy_is_the_share_of_right_answers(judge_of_seed: Train, labelled: 
         assert accuracy(judge, labelled, batch) == expected
 
 
-def test_the_same_seed_gives_the_same_bits(judge_of_seed: Train, labelled: ImageSet) -> None:
-    again = arrays(trained_on(labelled, seed=0))
+def test_the_same_seed_gives_the_same_bits_and_progress_is_told_up_to_the_last_step(
+    judge_of_seed: Train, labelled: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparring.evaluation.classifier.CHUNK", 16)
+    told: list[tuple[int, int]] = []
+    again = arrays(trained_on(labelled, seed=0, progress=lambda step, steps: told.append((step, steps))))
+    steps = -(-25 * 200 // 128)
+    assert told == [(16, steps), (32, steps), (steps, steps)]
     for name, array in arrays(judge_of_seed(0)).items():
         np.testing.assert_array_equal(again[name], array, name)
 
 
-def test_another_seed_gives_other_first_weights(judge_of_seed: Train) -> None:
-    ours, other = (arrays(judge_of_seed(seed))["network/dense/kernel"] for seed in (0, 1))
+def test_another_seed_gives_other_first_weights(judge_of_seed: Train, labelled: ImageSet) -> None:
+    barely = train_classifier(labelled, seed=1, epochs=1, augmentation=Augmentation(pixels=0.06))
+    ours, other = (arrays(judge)["network/dense/kernel"] for judge in (judge_of_seed(0), barely))
     assert abs(np.corrcoef(ours.ravel(), other.ravel())[0, 1]) < 0.2
 
 
@@ -97,14 +104,6 @@ def test_another_seed_gives_another_order(
     ours, other = (arrays(judge)["network/dense/kernel"] for judge in (judge_of_seed(0), trained_on(labelled, seed=1)))
     assert np.corrcoef(ours.ravel(), other.ravel())[0, 1] > 0.5
     assert np.abs(ours - other).mean() > 1e-4
-
-
-def test_progress_is_told_up_to_the_last_step(labelled: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparring.evaluation.classifier.CHUNK", 16)
-    told: list[tuple[int, int]] = []
-    trained_on(labelled, progress=lambda step, steps: told.append((step, steps)))
-    steps = -(-25 * 200 // 128)
-    assert told == [(16, steps), (32, steps), (steps, steps)]
 
 
 def test_images_without_two_classes_are_refused(labelled: ImageSet) -> None:

@@ -29,10 +29,10 @@ from sparring.images import Images
 
 pytestmark = needs_real_mnist
 
-N = 2000
-"""Images of the reference, and of each set that is held against it."""
-FEW = 1000
-"""So many of them, from the front, have their neighbours looked up."""
+N = 1000
+"""Images of each set with a flaw; the reference and the real images beside it are twice as many.
+
+So many of each, from the front, have their neighbours looked up."""
 SECOND_JUDGE = "31297afeea5dbe3f2cbfc24715537e5a051dede80a6d29168582afc16f945482"
 
 
@@ -47,12 +47,16 @@ def shuffled(digits: Iterable[int] = range(10)) -> Images:
 
 
 def reference() -> Images:
-    return shuffled()[:N]
+    return shuffled()[: 2 * N]
 
 
 @cache
 def real() -> Images:
-    return shuffled()[N : 2 * N]
+    return shuffled()[2 * N : 4 * N]
+
+
+def some() -> Images:
+    return real()[:N]
 
 
 def to_bytes(images: NDArray[np.floating[Any]]) -> Images:
@@ -61,18 +65,18 @@ def to_bytes(images: NDArray[np.floating[Any]]) -> Images:
 
 @cache
 def noise(deviation: float) -> Images:
-    return to_bytes(real() + np.random.default_rng(1).normal(0, deviation, real().shape))
+    return to_bytes(some() + np.random.default_rng(1).normal(0, deviation, some().shape))
 
 
 @cache
 def blur(radius: float) -> Images:
-    return to_bytes(scipy.ndimage.gaussian_filter(real().astype(np.float64), (0, radius, radius, 0)))
+    return to_bytes(scipy.ndimage.gaussian_filter(some().astype(np.float64), (0, radius, radius, 0)))
 
 
 @cache
 def shift(pixels: float) -> Images:
     """Down and to the right; what enters is black, as the edge of a digit is."""
-    return np.asarray(scipy.ndimage.shift(real(), (0, pixels, pixels, 0), order=0))
+    return np.asarray(scipy.ndimage.shift(some(), (0, pixels, pixels, 0), order=0))
 
 
 def classes(digits: float) -> Images:
@@ -81,12 +85,12 @@ def classes(digits: float) -> Images:
 
 def distinct(images: float) -> Images:
     """Few images, each repeated often."""
-    return real()[np.arange(N) % int(images)]
+    return some()[np.arange(N) % int(images)]
 
 
 @cache
 def contrast(factor: float) -> Images:
-    return to_bytes(real() * factor)
+    return to_bytes(some() * factor)
 
 
 Flaw = Callable[[float], Images]
@@ -103,16 +107,16 @@ FLAWS: dict[Flaw, list[float]] = {
 
 
 def mirrored() -> Images:
-    return real()[:, :, ::-1]
+    return some()[:, :, ::-1]
 
 
 def half_mirrored() -> Images:
-    return np.concatenate([real()[: N // 2], mirrored()[N // 2 :]])
+    return np.concatenate([some()[: N // 2], mirrored()[N // 2 :]])
 
 
 def half_ones() -> Images:
     """Half of them ones, five times as many as there should be."""
-    return np.concatenate([real()[: N // 2], np.repeat(shuffled([1])[-N // 4 :], 2, axis=0)])
+    return np.concatenate([some()[: N // 2], np.repeat(shuffled([1])[-N // 4 :], 2, axis=0)])
 
 
 RANKED: dict[str, tuple[Any, ...]] = {
@@ -140,7 +144,7 @@ class Instrument:
         self.extractor = extractor
         self.reference = extractor(reference()).values
         self.moments = moments(self.reference)
-        self.neighbourhood = neighbourhood(self.reference[:FEW])
+        self.neighbourhood = neighbourhood(self.reference[:N])
         self.features = cache(self._features)
         self.frechet = cache(self._frechet)
         self.kernel = cache(self._kernel)
@@ -170,7 +174,7 @@ class Instrument:
         return kernel_distance(self.features(make, *grade).values, self.reference)
 
     def _overlap(self, make: Callable[..., Images], *grade: float) -> Overlap:
-        return overlap(self.neighbourhood, neighbourhood(self.features(make, *grade).values[:FEW]))
+        return overlap(self.neighbourhood, neighbourhood(self.features(make, *grade).values[:N]))
 
     def _balance(self, make: Callable[..., Images], *grade: float) -> Balance:
         probabilities, frequencies = self.features(make, *grade).probabilities, class_frequencies(mnist("train"))

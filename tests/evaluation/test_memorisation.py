@@ -44,32 +44,31 @@ def with_closeness(*closeness: float) -> Nearest:
 # ------------------------------------------------------------------------------------------------------- the look-up
 
 
-@pytest.mark.parametrize("training", [2, 3, 7, 49, 50, 51, 99, 101, 730])
+@pytest.mark.parametrize("training", [2, 49, 50, 51, 101, 730])
 def test_the_nearest_training_images_are_those_of_an_exact_search(training: int) -> None:
     images, others = pictures(40, seed=1), pictures(training, seed=2)
     assert_equal(lookup(others)(images), exact(images, others))
 
 
 @pytest.mark.parametrize(
-    ("training", "shape"),
+    ("training", "shape", "rows"),
     [
-        (3, (12, 10, 1)),
-        (50, (12, 10, 1)),
-        (99, (12, 10, 1)),
-        (730, (12, 10, 1)),
-        pytest.param(101, (40, 33, 3), marks=pytest.mark.ci),
+        (3, (12, 10, 1), 1),
+        (99, (12, 10, 1), 200),
+        (730, (12, 10, 1), 120),
+        pytest.param(101, (40, 33, 3), 1, marks=pytest.mark.ci),
+        pytest.param(101, (40, 33, 3), 120, marks=pytest.mark.ci),
     ],
     ids=str,
 )
 def test_training_images_that_do_not_stay_on_the_device_are_found_as_well(
-    training: int, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+    training: int, shape: tuple[int, int, int], rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, others = pictures(40, seed=1, shape=shape), pictures(training, seed=2, shape=shape)
     expected = lookup(others)(images)
     monkeypatch.setattr(module, "KEPT_BYTES", 0)
-    for rows in (1, 120, 10**6):
-        monkeypatch.setattr(module, "BLOCK_BYTES", rows * module._reduced(others[:1]).size)
-        assert_equal(lookup(select(others, np.arange(training)))(images), expected)
+    monkeypatch.setattr(module, "BLOCK_BYTES", rows * module._reduced(others[:1]).size)
+    assert_equal(lookup(select(others, np.arange(training)))(images), expected)
 
 
 def test_the_means_of_blocks_are_rounded_as_exact_ones_are() -> None:
@@ -307,7 +306,7 @@ def test_copies_with_noise_are_nearly_all_found(find: Lookup, unseen: Nearest) -
 
 
 @needs_real_mnist
-@pytest.mark.parametrize("start", [1500, 3000, 4500, 6000, 7500])
+@pytest.mark.parametrize("start", [1500, 4500, 7500])
 def test_unseen_digits_raise_no_alarm(start: int, find: Lookup, unseen: Nearest) -> None:
     found = memorisation(find(real(start=start)), unseen)
     assert not found.alarm

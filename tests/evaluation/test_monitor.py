@@ -1,6 +1,8 @@
 """The monitor: within its budget, evenly spread, keeps the best state, raises each alarm once, changes no training."""
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,13 +76,34 @@ def test_of_more_images_a_judgement_is_assumed_to_cost_more(clock: Clock) -> Non
 # ------------------------------------------------------------------------------------------------ a whole training
 
 
-@pytest.fixture
-def judged_recipe(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    """The tiny recipe with 60 validation images, judged every 5 steps by the shipped judge, whatever it costs."""
-    monkeypatch.setattr(monitor, "SHARE", 1e9)
+SAMPLES = 100
+"""Samples of a judgement here."""
+JUDGED: dict[str, Any] = {"validation": 0.3, "judge_every": 5, "log_every": 5, "batch_size": 10}
+
+
+@contextmanager
+def shipped_judge() -> Iterator[None]:
+    """The shipped judge judges whatever it costs, by few samples."""
     judge = shipped_classifier("mnist")
-    monkeypatch.setattr(validation_judge, "ready_extractor", lambda images: judge)
-    return tiny_recipe.replace(validation=0.3, judge_every=5, log_every=5, batch_size=10)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(monitor, "SHARE", 1e9)
+        patched.setattr(validation_judge, "SAMPLES", SAMPLES)
+        patched.setattr(validation_judge, "ready_extractor", lambda images: judge)
+        yield
+
+
+@pytest.fixture
+def judged_recipe(tiny_recipe: Recipe) -> Iterator[Recipe]:
+    """The tiny recipe with 60 validation images, judged every 5 steps."""
+    with shipped_judge():
+        yield tiny_recipe.replace(**JUDGED)
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of `judged_recipe`. Do not write into it."""
+    with shipped_judge():
+        return training.train(tiny_recipe.replace(**JUDGED), out=tmp_path_factory.mktemp("whole") / "run")
 
 
 def events(run: Run, kind: str) -> list[dict[str, Any]]:
@@ -91,17 +114,16 @@ def without_time(judged: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: v for k, v in event.items() if k not in ("run", "time", "cost", "cost_share")} for event in judged]
 
 
-def test_a_run_is_judged_at_every_due_step_and_the_best_state_is_kept(judged_recipe: Recipe, tmp_path: Path) -> None:
-    run = training.train(judged_recipe, out=tmp_path / "run")
-    judged = events(run, "judged")
+def test_a_run_is_judged_at_every_due_step_and_the_best_state_is_kept(whole: Run) -> None:
+    judged = events(whole, "judged")
     assert [event["step"] for event in judged] == [5, 10, 15, 20, 25, 30]
     best = min(judged, key=lambda event: float(event["score"]))
     assert [event["step"] for event in judged if event["best"]][-1] == best["step"]
-    (kept,) = checkpoint.all_checkpoints(run.best)
+    (kept,) = checkpoint.all_checkpoints(whole.best)
     assert int(kept.name) == best["step"]
-    assert sampling.load(run.path, best=True).description["trained"]["step"] == best["step"]
+    assert sampling.load(whole.path, best=True).description["trained"]["step"] == best["step"]
     for event in judged:
-        assert sum(event["histogram"]) == validation_judge.SAMPLES
+        assert sum(event["histogram"]) == SAMPLES
         assert event["measure"] == "kernel"  # 60 validation images are too few for the Frechet distance
         assert 0 <= event["variation"] <= 1 and 0 <= event["right_fake"] <= 1
 
@@ -113,25 +135,8 @@ def test_the_strength_of_an_augmentation_is_told(judged_recipe: Recipe, tmp_path
     assert len(events(adaptive, "judged")) == 2
 
 
-def test_judging_changes_nothing_that_is_trained(judged_recipe: Recipe, tmp_path: Path) -> None:
-    judged = training.train(judged_recipe, out=tmp_path / "judged")
-    plain = training.train(judged_recipe.replace(judge_every=0), out=tmp_path / "plain")
-    assert events(judged, "judged") and not events(plain, "judged")
-    assert judged.generator_weights.read_bytes() == plain.generator_weights.read_bytes()
-
-
-def test_a_resumed_run_is_judged_as_if_never_stopped(judged_recipe: Recipe, tmp_path: Path) -> None:
-    whole = training.train(judged_recipe, out=tmp_path / "whole")
-    parts = training.train(judged_recipe.replace(steps=15), out=tmp_path / "parts")
-    training.train(judged_recipe, out=parts.path)
-    assert without_time(events(parts, "judged")) == without_time(events(whole, "judged"))
-    assert [p.name for p in checkpoint.all_checkpoints(parts.best)] == [
-        p.name for p in checkpoint.all_checkpoints(whole.best)
-    ]
-
-
-def test_the_validation_images_are_never_trained_on(
-    judged_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_judging_changes_nothing_that_is_trained_and_the_validation_images_never_are(
+    whole: Run, judged_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
     compile_chunk = chunks.compile_chunk
@@ -141,21 +146,30 @@ def test_the_validation_images_are_never_trained_on(
         return compile_chunk(gan, state, images, *how, **other)
 
     monkeypatch.setattr(loop, "compile_chunk", spy)
-    training.train(judged_recipe, out=tmp_path / "run")
+    plain = training.train(judged_recipe.replace(judge_every=0), out=tmp_path / "plain")
     assert seen == [140]
+    assert events(whole, "judged") and not events(plain, "judged")
+    assert whole.generator_weights.read_bytes() == plain.generator_weights.read_bytes()
 
 
-def test_each_alarm_is_raised_once_in_events_and_words_also_over_a_resume(
-    judged_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_resumed_run_is_judged_as_if_never_stopped_and_each_alarm_is_raised_once(
+    whole: Run, judged_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitor, "ALARMS", {"collapse": lambda judged: f"always so, {len(judged)}"})
+    """In events and words; a flat run goes on, because nobody asked that it stops."""
+    alarms = {"collapse": lambda judged: f"always so, {len(judged)}", "flat": lambda judged: "flat"}
+    monkeypatch.setattr(monitor, "ALARMS", alarms)
     reporter = Lines()
-    run = training.train(judged_recipe.replace(steps=15), out=tmp_path / "run", reporter=reporter)
-    training.train(judged_recipe, out=run.path, reporter=reporter)
-    assert [(event["step"], event["kind"], event["text"]) for event in events(run, "alarm")] == [
-        (5, "collapse", "always so, 1")
+    parts = training.train(judged_recipe.replace(steps=15), out=tmp_path / "parts", reporter=reporter)
+    training.train(judged_recipe, out=parts.path, reporter=reporter)
+    assert parts.ended() == "finished"
+    assert without_time(events(parts, "judged")) == without_time(events(whole, "judged"))
+    assert [p.name for p in checkpoint.all_checkpoints(parts.best)] == [
+        p.name for p in checkpoint.all_checkpoints(whole.best)
     ]
-    assert [text for text in reporter.lines if text.startswith("alarm")] == ["alarm at step 5: always so, 1"]
+    raised = [(event["step"], event["kind"], event["text"]) for event in events(parts, "alarm")]
+    assert sorted(raised) == [(5, "collapse", "always so, 1"), (5, "flat", "flat")]
+    said = [text for text in reporter.lines if text.startswith("alarm")]
+    assert sorted(said) == ["alarm at step 5: always so, 1", "alarm at step 5: flat"]
 
 
 def test_stop_when_flat_stops_says_why_and_stays_stopped(
@@ -174,14 +188,6 @@ def test_stop_when_flat_stops_says_why_and_stays_stopped(
     assert run.reached() == 15 and "stopped after 15 of 30 steps" in reporter.lines[-1]
     training.train(judged_recipe, out=run.path, reporter=reporter)
     assert (run.ended(), run.reached()) == ("finished", 30)
-
-
-def test_without_the_option_a_flat_run_goes_on(
-    judged_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(monitor, "ALARMS", {"flat": lambda judged: "flat"})
-    run = training.train(judged_recipe, out=tmp_path / "run")
-    assert (run.ended(), len(events(run, "alarm"))) == ("finished", 1)
 
 
 def test_the_summary_names_cost_and_best_step(tiny_run: Run) -> None:

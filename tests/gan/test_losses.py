@@ -56,7 +56,7 @@ def test_every_pair_has_a_formula_here() -> None:
 
 
 @pytest.mark.parametrize("name", PAPERS)
-@settings(deadline=None)  # the first example compiles
+@settings(deadline=None, max_examples=40)  # the first example compiles
 @given(pairs)
 def test_values_are_those_of_the_paper(name: str, both: Values) -> None:
     real, fake = both
@@ -66,7 +66,7 @@ def test_values_are_those_of_the_paper(name: str, both: Values) -> None:
         np.testing.assert_allclose(loss(jnp.asarray(real), jnp.asarray(fake)), paper(real, fake), rtol=1e-4, atol=1e-5)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(logits, logits)
 def test_each_half_of_the_cross_entropy_is_of_its_own_images(real: Values, fake: Values) -> None:
     x, z = jnp.asarray(real), jnp.asarray(fake)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -73,10 +73,18 @@ def compiled(gan: GAN) -> Any:
     return jax.jit(partial(train_step, gan))
 
 
+@cache
+def gan_and_step(recipe: Recipe, classes: int = 0) -> tuple[GAN, Any]:
+    """The gan of a recipe, and its compiled step."""
+    gan = make_gan(recipe, (6, 5, 1), classes)
+    return gan, compiled(gan)
+
+
+@cache
 def trained(recipe: Recipe, steps: int = 1) -> list[TrainState]:
     """The states after 0 to `steps` steps, on random images."""
-    gan = make_gan(recipe, (6, 5, 1))
-    states, step = [init_state(gan, jax.random.key(0))], compiled(gan)
+    gan, step = gan_and_step(recipe)
+    states = [init_state(gan, jax.random.key(0))]
     for i in range(steps):
         keys = jax.random.split(jax.random.key(i + 1), 4)
         real = Batch(jax.random.uniform(keys[0], (recipe.reals_per_step, 6, 5, 1), minval=-1))
@@ -140,14 +148,14 @@ def test_penalties_on_one_image_in_two_are_those_of_every_second_image() -> None
 
 def test_two_discriminator_steps_are_two_updates_on_batches_of_their_own() -> None:
     recipe = small(discriminator_steps=2, discriminator_optimizer=SGD(learning_rate=0.1))
-    both, once = make_gan(recipe, (6, 5, 1)), make_gan(recipe.replace(discriminator_steps=1), (6, 5, 1))
+    (both, two_steps), (_, one_step) = (gan_and_step(recipe.replace(discriminator_steps=steps)) for steps in (2, 1))
     state, keys = init_state(both, jax.random.key(0)), jax.random.split(jax.random.key(1), 3)
     real, noise = Batch(jax.random.uniform(keys[0], (8, 6, 5, 1))), jax.random.normal(keys[1], (8, 3))
     last = jax.random.normal(keys[2], (4, 3))
-    together, _ = compiled(both)(state, real, noise, last, keys[0])
-    first, _ = compiled(once)(state, real.part(0, 2), noise[::2], last, keys[0])
+    together, _ = two_steps(state, real, noise, last, keys[0])
+    first, _ = one_step(state, real.part(0, 2), noise[::2], last, keys[0])
     kept = dataclasses.replace(first, generator=state.generator)
-    second, _ = compiled(once)(kept, real.part(1, 2), noise[1::2], last, keys[0])
+    second, _ = one_step(kept, real.part(1, 2), noise[1::2], last, keys[0])
     assert_close(together.discriminator, second.discriminator)
     assert_close(together.generator, second.generator)
 
@@ -174,14 +182,14 @@ def with_params(state: TrainState, params: Any) -> TrainState:
 
 
 def test_where_only_differences_count_the_middle_is_the_border() -> None:
-    gan = make_gan(small(), (6, 5, 1))
+    gan, step = gan_and_step(small())
     state = init_state(gan, jax.random.key(0))
     real = Batch(jax.random.uniform(jax.random.key(1), (4, 6, 5, 1)))
     noise = jax.random.normal(jax.random.key(2), (4, 3))
     shifted = jax.tree.map(lambda leaf: leaf, state.discriminator.params)
     shifted["output"]["bias"] = shifted["output"]["bias"] + 100.0
     rows = [
-        compiled(gan)(with_params(state, params), real, noise, noise, jax.random.key(0))[1]
+        step(with_params(state, params), real, noise, noise, jax.random.key(0))[1]
         for params in (state.discriminator.params, shifted)
     ]
     np.testing.assert_allclose(rows[0], rows[1], atol=1e-4)
@@ -198,12 +206,12 @@ def assert_close(found: Any, expected: Any) -> None:
 
 def conditional_step(labels: list[int], **changes: Any) -> TrainState:
     """The state after one step on the same images and noise, the images said to be of these classes."""
-    gan = make_gan(small(conditional=True, **changes), (6, 5, 1), classes=3)
+    gan, step = gan_and_step(small(conditional=True, **changes), classes=3)
     keys = jax.random.split(jax.random.key(1), 3)
     images = jax.random.uniform(keys[0], (len(labels), 6, 5, 1), minval=-1)
     noise = [jax.random.normal(key, (count, 3)) for key, count in zip(keys[1:], (len(labels), 4), strict=True)]
     state = init_state(gan, jax.random.key(0))
-    after: TrainState = compiled(gan)(state, Batch(images, jnp.array(labels, jnp.int32)), *noise, keys[0])[0]
+    after: TrainState = step(state, Batch(images, jnp.array(labels, jnp.int32)), *noise, keys[0])[0]
     return after
 
 

@@ -51,8 +51,9 @@ def test_the_logit_is_the_projection_of_the_features_on_the_class(kind: str) -> 
     assert features == weights["network"]["output"]["kernel"].shape[0]
     np.testing.assert_allclose(logits(jnp.zeros((3, features))), unconditional, rtol=1e-5)
     # Of the features, each class's embedding weighs its own: it is linear, and no other class's matters.
-    units = [logits(jnp.zeros((3, features)).at[:, i].set(1.0)) - unconditional for i in range(features)]
+    compiled = jax.jit(logits)
+    units = [compiled(jnp.tile(unit, (3, 1))) - unconditional for unit in np.eye(features, dtype=np.float32)]
     embedding = jax.random.normal(jax.random.key(2), (3, features))
-    expected = unconditional + sum(embedding[LABELS, i] * units[i] for i in range(features))
+    expected = unconditional + (np.asarray(embedding)[LABELS].T * np.asarray(units)).sum(axis=0)
     np.testing.assert_allclose(logits(embedding), expected, rtol=1e-3, atol=1e-5)
     assert np.abs(np.asarray(units)).max() > 1e-3

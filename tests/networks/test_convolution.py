@@ -77,18 +77,25 @@ def chosen(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], kernel: tupl
 @pytest.mark.parametrize(
     ("size", "shape"),
     # one channel with the smaller kernel only: XLA makes one huge loop of Winograd's sums then, slow to compile
-    [(3, (2, 8, 8, 3)), (3, (1, 7, 9, 1)), (3, (2, 6, 5, 2)), (5, (2, 8, 8, 3)), (5, (1, 7, 9, 2)), (5, (2, 6, 5, 2))],
+    [(3, (2, 8, 8, 3)), (3, (1, 7, 9, 1)), (5, (1, 7, 9, 2)), (5, (2, 6, 5, 2))],
 )
 def test_every_way_is_the_convolution(way: str, shape: tuple[int, ...], size: int) -> None:
     x, kernel = arrays(shape, (size, size, shape[-1], 4))
     assert_same_to_second_order(WAYS[way], lambda x, k: plain_convolution(x, k, "valid"), x, kernel)
 
 
-@pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize(
-    ("shape", "outputs"), [((2, 8, 8, 3), 4), ((1, 7, 9, 1), 16), ((2, 12, 11, 16), 4), ((2, 12, 11, 16), 16)]
+    ("padding", "shape", "size", "outputs"),
+    [
+        ("same", (2, 8, 8, 3), (5, 5), 4),
+        ("same", (1, 7, 9, 1), (3, 3), 16),
+        ("same", (2, 12, 11, 16), (3, 3), 16),
+        ("same", (2, 12, 11, 16), (2, 4), 4),
+        ("valid", (1, 7, 9, 1), (2, 4), 16),
+        ("valid", (2, 12, 11, 16), (5, 5), 4),
+        ("valid", (2, 12, 11, 16), (5, 5), 16),
+    ],
 )
-@pytest.mark.parametrize("size", [(5, 5), (3, 3), (2, 4)])
 def test_convolve_is_the_convolution(padding: str, shape: tuple[int, ...], size: tuple[int, int], outputs: int) -> None:
     x, kernel = arrays(shape, (*size, shape[-1], outputs))
     assert_same_to_second_order(

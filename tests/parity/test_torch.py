@@ -52,11 +52,9 @@ TRIALS: list[dict[str, Any]] = [
     {"discriminator_updates": "separate"},
     {"generator.negative_slope": 0.011},
     {"discriminator.negative_slope": 0.011},
-    {"generator_optimizer.epsilon": 1e-7},
     {"generator_optimizer.epsilon_hat": True},
     {"generator_optimizer.learning_rate": 3.01e-4},
     {"discriminator_optimizer.epsilon": 1e-7},
-    {"discriminator_optimizer.epsilon_hat": True},
     {"discriminator_optimizer.learning_rate": 3.01e-4},
 ]
 

@@ -11,6 +11,7 @@ import sparring
 from sparring import export
 from sparring.cli.main import main
 from sparring.errors import UsageError
+from sparring.evaluation.features import shipped_classifier
 from sparring.recipes import arguments, named_recipe
 from sparring.recipes.recipe import Recipe
 from sparring.reports import measure as measuring
@@ -276,10 +277,9 @@ def test_an_image_set_is_of_arrays() -> None:
 def test_an_array_of_samples_is_measured_and_nothing_is_written(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sparring.evaluation.features import general_features
-
+    judge = shipped_classifier("mnist")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(measuring, "choose_extractor", lambda *words: general_features((28, 28, 1)))
+    monkeypatch.setattr(measuring, "choose_extractor", lambda *words: judge)
     samples = np.random.default_rng(0).integers(0, 256, (30, 28, 28, 1), np.uint8)
     verdicts = [sparring.measure(given, data=digits) for given in (samples, samples[..., 0], samples / 255)]  # type: ignore[arg-type]
     assert all(verdict.measures == verdicts[0].measures for verdict in verdicts)

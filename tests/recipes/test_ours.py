@@ -13,7 +13,7 @@ from sparring.data.validation import split_images
 from sparring.evaluation import features
 from sparring.images import Images
 from sparring.recipes import DEFAULT, named_recipe
-from sparring.recipes.recipe import differences
+from sparring.recipes.recipe import Recipe, differences
 from sparring.training.train import fitted, report_decisions
 
 LENGTH = {"name", "schedule_steps"}
@@ -58,9 +58,8 @@ def test_they_are_conditional_where_the_data_have_enough_of_each_class(counts: l
         assert named_recipe("quick").replace(conditional=asked).fitted(10_000, named).conditional is asked
 
 
-def test_a_run_says_that_it_is_conditional_and_keeps_it(digits: Path, tmp_path: Path) -> None:
-    small = {"generator.channels": 4, "discriminator.channels": 4, "generator.dense": 8, "discriminator.dense": 8}
-    recipe = named_recipe("quick").replace(data=str(digits), steps=2, grid_every=2, batch_size=8, **small)
+def test_a_run_says_that_it_is_conditional_and_keeps_it(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    recipe = tiny_recipe.replace(steps=2, grid_every=2)
     for asked, expected in ((None, True), (False, False)):
         reporter = Lines()
         run = sparring.train(recipe.replace(conditional=asked), out=tmp_path / str(expected), reporter=reporter)

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +45,33 @@ def run(trained: Run, tmp_path: Path) -> Run:
     return Run(Path(shutil.copytree(trained.path, tmp_path / "run")))
 
 
-@pytest.fixture(autouse=True)
-def mnist_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def mnist_judge() -> Iterator[None]:
     """Use the shipped classifier of MNIST, because training one takes time."""
     judge = shipped_classifier("mnist")
     choose = features.choose_extractor
-    monkeypatch.setattr(
-        measuring, "choose_extractor", lambda images, onnx, tell: choose(images, onnx) if onnx else judge
-    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            measuring, "choose_extractor", lambda images, onnx, tell: choose(images, onnx) if onnx else judge
+        )
+        yield
+
+
+@pytest.fixture(scope="module")
+def judged(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+    """The verdict on 100 samples of a copy of `trained`. Do not write into that copy."""
+    copy = shutil.copytree(trained.path, tmp_path_factory.mktemp("judged") / "run")
+    return measuring.measure(copy, count=100)
+
+
+@pytest.fixture
+def measured(judged: Verdict, tmp_path: Path) -> Run:
+    """A copy of the run of `judged`, whose measures name the copy."""
+    run = Run(Path(shutil.copytree(judged.subject["path"], tmp_path / "measured")))
+    value = checksummed.read(run.measures)
+    value["subject"]["path"] = str(run.path)
+    checksummed.write(run.measures, value)
+    return run
 
 
 def numbers(verdict: Verdict) -> dict[str, float]:
@@ -74,28 +93,26 @@ def test_a_run_is_measured_and_the_verdict_and_a_page_lie_in_it(run: Run) -> Non
     assert "<html" in run.report.read_text() and measuring.report_of(verdict) == run.report
 
 
-def test_the_same_command_gives_the_same_numbers(run: Run) -> None:
+def test_the_same_command_gives_the_same_numbers_and_another_seed_others(run: Run, judged: Verdict) -> None:
     first, second = (measuring.measure(run.path, count=100, seed=3) for _ in range(2))
-    assert first == second
+    assert first == second and numbers(first) != numbers(judged)
     assert shlex.split(first.subject["command"]) == [
         "sparring", "measure", str(run.path), "--count", "100", "--seed", "3",
     ]  # fmt: skip
-    assert numbers(measuring.measure(run.path, count=100, seed=4)) != numbers(first)
 
 
 def test_samples_of_a_run_taken_elsewhere_get_the_same_numbers(
-    run: Run, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, judged: Verdict, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The numbers are the same for a run, for its samples in a file, and for its samples in a folder."""
     samples = sampling.load(run.path).sample(100, seed=0)
-    of_run = measuring.measure(run.path, count=100)
     share = validation.split_images  # 30% are validation images, samples are judged as if 4% had been
     for name in ("samples.npz", "pictures"):
         save_images(tmp_path / name, samples, 10)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(protocol, "split_images", lambda images, _: share(images, 0.3))
             verdict = measuring.measure(tmp_path / name, data=str(digits))
-        assert numbers(verdict) == {k: v for k, v in numbers(of_run).items() if k != "memorising"}
+        assert numbers(verdict) == {k: v for k, v in numbers(judged).items() if k != "memorising"}
         assert (tmp_path / f"{name}.measures.json").is_file() and (tmp_path / f"{name}.report.html").is_file()
         assert verdict.seed is None and verdict.subject["kind"] == "samples"
     monkeypatch.chdir(tmp_path / "pictures")
@@ -123,7 +140,7 @@ def test_a_run_whose_data_have_changed_is_not_judged_by_them(run: Run, digits: P
     assert measuring.measure(run.path, data=str(digits), count=100).samples == 100
 
 
-def test_judged_against_other_images_copies_are_still_of_its_own(run: Run, tmp_path: Path) -> None:
+def test_judged_against_other_images_copies_are_still_of_its_own(run: Run, judged: Verdict, tmp_path: Path) -> None:
     """A generator that copies its training images is detected, whatever its samples are compared with."""
     own = protocol.real_images(run.recipe().data, run.recipe().validation)
     others = np.random.default_rng(1).integers(0, 256, (300, 28, 28, 1)).astype(np.uint8)
@@ -133,10 +150,9 @@ def test_judged_against_other_images_copies_are_still_of_its_own(run: Run, tmp_p
         patch.setattr(sampling.Generator, "sample", lambda self, count, seed: repeated[:count])
         verdict = measuring.measure(run.path, data=str(tmp_path / "others.npz"), count=100)
     assert "sample 0 beside training image 0" in run.report.read_text()
-    alone = measuring.measure(run.path, count=100)
-    assert verdict.memorisation.distance == 0 < alone.memorisation.distance
-    assert verdict.discriminator is not None and alone.discriminator is not None
-    assert verdict.discriminator.d_training == alone.discriminator.d_training
+    assert verdict.memorisation.distance == 0 < judged.memorisation.distance
+    assert verdict.discriminator is not None and judged.discriminator is not None
+    assert verdict.discriminator.d_training == judged.discriminator.d_training
     assert any("the 140 images of the training, compared with only 60" in notice for notice in verdict.notices)
 
 
@@ -176,30 +192,29 @@ def other_run(run: Run, name: str, **changes: Any) -> Run:
     return copy
 
 
-def test_compare_puts_the_best_first(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    ratio = measuring.measure(run.path, count=100).measures["frechet_ratio"].value
-    better = other_run(run, "better", measures={"frechet_ratio": {"value": ratio / 2, "error": 0.1, "real": 1.0}})
-    assert main(["compare", str(run.path), str(better.path), "--json"]) == 0
+def test_compare_puts_the_best_first(measured: Run, judged: Verdict, capsys: pytest.CaptureFixture[str]) -> None:
+    ratio = judged.measures["frechet_ratio"].value
+    better = other_run(measured, "better", measures={"frechet_ratio": {"value": ratio / 2, "error": 0.1, "real": 1.0}})
+    assert main(["compare", str(measured.path), str(better.path), "--json"]) == 0
     compared = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in compared] == [str(better.path), str(run.path)]
+    assert [row["name"] for row in compared] == [str(better.path), str(measured.path)]
     assert compared[1]["measures"]["frechet_ratio"]["mean"] == ratio
 
 
 def test_no_number_is_cut_off_on_a_narrow_terminal(
-    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    measured: Run, judged: Verdict, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    verdict = measuring.measure(run.path, count=100)
-    other = other_run(run, "b")
-    monkeypatch.setattr(measuring, "measure", lambda *_, **__: verdict)
+    other = other_run(measured, "b")
+    monkeypatch.setattr(measuring, "measure", lambda *_, **__: judged)
     for width in (40, 60, 66, 69, 70):
         monkeypatch.setenv("COLUMNS", str(width))
-        assert main(["measure", str(run.path), "--count", "100"]) == 0
+        assert main(["measure", str(measured.path), "--count", "100"]) == 0
         told = capsys.readouterr().out
-        assert main(["compare", str(run.path), str(other.path)]) == 0
+        assert main(["compare", str(measured.path), str(other.path)]) == 0
         compared = capsys.readouterr().out
         for out in (told, compared):
             assert "…" not in out
-            for name, measure in verdict.measures.items():
+            for name, measure in judged.measures.items():
                 line = next(line for line in out.splitlines() if line.startswith(f" {MEASURES[name].title} "))
                 assert number(measure.value, MEASURES[name].share) in line
                 assert measure.real is None or number(measure.real, MEASURES[name].share) in line.split()
@@ -208,11 +223,10 @@ def test_no_number_is_cut_off_on_a_narrow_terminal(
 
 @pytest.mark.parametrize("width", ["66", "80", "200"])
 def test_the_table_shows_every_measure_of_every_run(
-    width: str, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    width: str, measured: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", width)
-    measuring.measure(run.path, count=100)
-    names = [str(run.path), *(str(other_run(run, name).path) for name in ("a", "b", "c"))]
+    names = [str(measured.path), *(str(other_run(measured, name).path) for name in ("a", "b", "c"))]
     assert main(["compare", *names]) == 0
     out = capsys.readouterr().out
     tables = out.count("real images")
@@ -231,11 +245,12 @@ def named(path: Path) -> dict[str, Any]:
     return {name: value for name, value in checksummed.read(path).items() if name != "run"}
 
 
-def test_seeds_of_one_recipe_become_one_line_with_mean_and_spread(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    measuring.measure(run.path, count=100)
-    runs = [run]
+def test_seeds_of_one_recipe_become_one_line_with_mean_and_spread(
+    measured: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [measured]
     for seed, value in ((1, 10.0), (2, 13.0)):
-        made = other_run(run, f"seed-{seed}", measures={"kernel": {"value": value, "error": None, "real": 0.0}})
+        made = other_run(measured, f"seed-{seed}", measures={"kernel": {"value": value, "error": None, "real": 0.0}})
         write_recipe(made, seed=seed)
         runs.append(made)
     main(["compare", *(str(made.path) for made in runs[1:]), "--by-recipe", "--json"])
@@ -256,18 +271,16 @@ def test_seeds_of_one_recipe_become_one_line_with_mean_and_spread(run: Run, caps
     ],
 )
 def test_different_extractors_data_or_numbers_are_never_compared(
-    changes: dict[str, Any], words: str, run: Run, capsys: pytest.CaptureFixture[str]
+    changes: dict[str, Any], words: str, measured: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measuring.measure(run.path, count=100)
-    other = other_run(run, "other", **changes)
-    for command in (["compare", str(run.path), str(other.path)],):
-        assert main(command) == 2
-        assert words in capsys.readouterr().err
+    other = other_run(measured, "other", **changes)
+    assert main(["compare", str(measured.path), str(other.path)]) == 2
+    assert words in capsys.readouterr().err
     with pytest.raises(ComparisonError, match="numbers cannot be compared"):
-        comparison.check_comparable([Verdict.from_json(checksummed.read(r.measures)) for r in (run, other)])
+        comparison.check_comparable([Verdict.from_json(checksummed.read(r.measures)) for r in (measured, other)])
 
 
-def test_what_was_never_measured_or_has_gone_on_is_measured(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_never_measured_or_has_gone_on_is_measured(run: Run) -> None:
     assert measuring.saved_verdict(run) is None
     other = Run(Path(shutil.copytree(run.path, run.path.with_name("other"))))
     assert main(["compare", str(run.path), str(other.path)]) == 0
@@ -289,18 +302,17 @@ def test_measure_prints_the_table_and_where_the_page_is(run: Run, capsys: pytest
     assert f"the report: {run.report}" in out
 
 
-def test_measure_against_others_shows_all(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    other = Run(Path(shutil.copytree(run.path, run.path.with_name("other"))))
-    measuring.measure(other.path, count=100)
-    assert main(["measure", str(run.path), "--count", "100", "--against", str(other.path), "--json"]) == 0
-    assert [v["subject"]["path"] for v in json.loads(capsys.readouterr().out)] == [str(run.path), str(other.path)]
-    assert main(["measure", str(run.path), "--count", "100", "--against", str(other.path)]) == 0
-    assert "standard deviation over training seeds" in capsys.readouterr().out
-
-
-def test_measure_as_json_is_the_verdict(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["measure", str(run.path), "--count", "60", "--json"]) == 0
+def test_measure_as_json_is_the_verdict_and_against_others_shows_all(
+    run: Run, measured: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["measure", str(run.path), "--count", "100", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == checksummed.read(run.measures)
+    against = ["--count", "100", "--against", str(measured.path)]
+    assert main(["measure", str(run.path), *against, "--json"]) == 0
+    found = [verdict["subject"]["path"] for verdict in json.loads(capsys.readouterr().out)]
+    assert found == [str(run.path), str(measured.path)]
+    assert main(["measure", str(run.path), *against]) == 0
+    assert "standard deviation over training seeds" in capsys.readouterr().out
 
 
 def one_image(folder: Path) -> Path:

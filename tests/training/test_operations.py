@@ -82,8 +82,8 @@ def test_dcgan_counts_what_its_layers_add_up_to() -> None:
     assert step_operations(named_recipe("dcgan"), MNIST) == dcgan() == step_operations(named_recipe("lsgan"), MNIST)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_can_be_counted(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in (*WIDTHS, "dcgan-tanh", "dcgan", "lsgan")])
+def test_every_other_recipe_can_be_counted(name: str) -> None:
     assert step_operations(named_recipe(name), MNIST) > 1e6
 
 

@@ -109,11 +109,14 @@ def test_they_go_on_together_from_the_step_that_all_have_saved(
         assert difference(run, whole) == 0
 
 
-def test_without_a_folder_the_newest_unfinished_replicas_go_on(recipe: Recipe, tmp_path: Path) -> None:
-    class StopSoon(Silence):
-        def progress(self, step: int, values: dict[str, float]) -> None:
-            os.kill(os.getpid(), signal.SIGTERM)
+class StopSoon(Silence):
+    """Sends this process a signal after the first chunk, as a scheduler does."""
 
+    def progress(self, step: int, values: dict[str, float]) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_without_a_folder_the_newest_unfinished_replicas_go_on(recipe: Recipe, tmp_path: Path) -> None:
     ten = recipe.replace(steps=10)
     first = replicas.train_replicas(2, ten, runs=tmp_path, reporter=StopSoon())
     assert first.stopped and first.path.name.startswith("mlp-256-x2-")
@@ -165,14 +168,21 @@ def test_a_replica_without_a_whole_checkpoint_stops_all_and_says_how_to_begin_an
         replicas.train_replicas(3, recipe, steps=recipe.steps + 10, out=copied[0].path.parent, reporter=Silence())
 
 
-def test_replicas_at_different_steps_each_go_on_from_where_they_are(
-    three: replicas.Replicas, recipe: Recipe, tmp_path: Path
-) -> None:
-    """seed-3 is finished, seed-4 has 20 steps, seed-5 has 10; both were trained alone."""
-    folder = tmp_path / "x3"
-    shutil.copytree(three.runs[0].path, folder / "seed-3")
+@pytest.fixture(scope="module")
+def alone(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two runs that were trained alone: seed-4 has 20 steps, seed-5 has 10."""
+    folder = tmp_path_factory.mktemp("alone")
     for seed, steps in ((4, 20), (5, 10)):
         training.train(recipe, seed=seed, steps=steps, out=folder / f"seed-{seed}", reporter=Silence())
+    return folder
+
+
+def test_replicas_at_different_steps_each_go_on_from_where_they_are(
+    three: replicas.Replicas, alone: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    """Of these, seed-3 is finished."""
+    folder = Path(shutil.copytree(alone, tmp_path / "x3"))
+    shutil.copytree(three.runs[0].path, folder / "seed-3")
     reporter, before = Lines(), seen(Run(folder / "seed-3"))
     done = replicas.train_replicas(3, recipe, out=folder, reporter=reporter)
     assert seen(done.runs[0]) == before
@@ -183,17 +193,13 @@ def test_replicas_at_different_steps_each_go_on_from_where_they_are(
     assert "seed-3 is finished" in plan and "seed-4: from step 20" in plan and "seed-5: from step 10" in plan
 
 
-def test_a_stop_while_one_group_trains_leaves_the_others_as_they_are(recipe: Recipe, tmp_path: Path) -> None:
-    for seed, steps in ((3, 20), (4, 10)):
-        training.train(recipe, seed=seed, steps=steps, out=tmp_path / f"seed-{seed}", reporter=Silence())
-    before = seen(Run(tmp_path / "seed-3"))
-
-    class StopSoon(Silence):
-        def progress(self, step: int, values: dict[str, float]) -> None:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    done = replicas.train_replicas(2, recipe, out=tmp_path, reporter=StopSoon())
-    assert done.stopped and seen(Run(tmp_path / "seed-3")) == before and Run(tmp_path / "seed-4").ended() == "stopped"
+def test_a_stop_while_one_group_trains_leaves_the_others_as_they_are(
+    alone: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(alone, tmp_path / "x2"))
+    before = seen(Run(folder / "seed-4"))
+    done = replicas.train_replicas(2, recipe.replace(seed=4), out=folder, reporter=StopSoon())
+    assert done.stopped and seen(Run(folder / "seed-4")) == before and Run(folder / "seed-5").ended() == "stopped"
 
 
 @pytest.mark.parametrize("hindrance", ["other recipe", "other data", "in use", "foreign"])

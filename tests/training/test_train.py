@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from sparring.recipes import named_recipe
 from sparring.recipes.recipe import Recipe
 from sparring.runs import checkpoint
 from sparring.runs.run import Run
-from sparring.training import loop
+from sparring.training import chunks, loop
 from sparring.training.chunks import compile_chunk
 
 SMALLER: dict[str, dict[str, Any]] = {
@@ -97,10 +96,23 @@ def whole(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return sparring.train(small("mlp-256", digits), out=tmp_path_factory.mktemp("whole") / "run")
 
 
+@pytest.fixture(scope="module")
+def eight_steps(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The same recipe, stopped after 8 of its 20 steps, with a checkpoint after every chunk."""
+    out = tmp_path_factory.mktemp("eight") / "run"
+    return sparring.train(small("mlp-256", digits), out=out, steps=8, checkpoint_seconds=0)
+
+
+@pytest.fixture
+def begun(eight_steps: Run, tmp_path: Path) -> Run:
+    """A copy of `eight_steps` that may be changed."""
+    return Run(Path(shutil.copytree(eight_steps.path, tmp_path / "begun")))
+
+
 # ------------------------------------------------------------------------------------------------ chunks
 
 
-@pytest.mark.parametrize("name", later(SMALLER, "mlp-adam", "dcgan-tanh", "sngan", "quick"))
+@pytest.mark.parametrize("name", later(SMALLER, "mlp-128", "mlp-adam", "dcgan-tanh", "sngan", "quick"))
 def test_the_length_of_the_chunks_does_not_matter(name: str, digits: Path) -> None:
     recipe = small(name, digits)
     examples = Batch(jnp.asarray(data.load(str(digits)).images))
@@ -126,11 +138,12 @@ def test_a_chunk_that_its_buffer_cannot_hold_is_never_asked_for(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e6)
-    sizes = {"generator.hidden": (4,), "discriminator.hidden": (4,), "data_order": "replacement"}
-    recipe = small("mlp-256", digits, steps=5500, grid_every=10_000, judge_every=0, log_every=500, **sizes)
+    for module in (loop, chunks):
+        monkeypatch.setattr(module, "CAPACITY", 10)  # twice the interval of the log, as it is for the longest one
+    recipe = small("mlp-256", digits, steps=55, grid_every=10_000, log_every=5, data_order="replacement")
     run = sparring.train(recipe, out=tmp_path / "run")
-    assert newest_state(run)[1]["step"] == 5500
-    assert [point["step"] for point in curves(run)] == list(range(500, 5501, 500))
+    assert newest_state(run)[1]["step"] == 55
+    assert [point["step"] for point in curves(run)] == list(range(5, 56, 5))
 
 
 def test_purposes_have_randomness_of_their_own() -> None:
@@ -141,7 +154,7 @@ def test_purposes_have_randomness_of_their_own() -> None:
 # ------------------------------------------------------------------------------------------------ resume
 
 
-@pytest.mark.parametrize("name", later(SMALLER, "mlp-sgd", "dcgan-tanh", "sngan", "quick"))
+@pytest.mark.parametrize("name", later(SMALLER, "mlp-128", "mlp-sgd", "dcgan-tanh", "sngan", "quick"))
 def test_ten_and_ten_steps_are_twenty_bit_for_bit(
     name: str, digits: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -158,12 +171,21 @@ def test_ten_and_ten_steps_are_twenty_bit_for_bit(
     assert whole.generator_weights.read_bytes() == parts.generator_weights.read_bytes()
 
 
-def test_two_runs_of_one_recipe_are_equal_and_of_another_seed_are_not(digits: Path, tmp_path: Path) -> None:
-    recipe = small("mlp-256", digits)
-    first, second = (sparring.train(recipe, out=tmp_path / name) for name in "ab")
-    assert_same_run(first, second)
-    other = sparring.train(recipe, out=tmp_path / "c", seed=1)
-    assert other.generator_weights.read_bytes() != first.generator_weights.read_bytes()
+def test_neither_the_thread_nor_the_number_of_checkpoints_changes_a_run_but_the_seed_does(
+    whole: Run, digits: Path, tmp_path: Path
+) -> None:
+    recipe, often = small("mlp-256", digits), Run(tmp_path / "often")
+    options = {"out": often.path, "checkpoint_seconds": 0}
+    thread = threading.Thread(target=sparring.train, args=(recipe,), kwargs=options)
+    thread.start()
+    thread.join()
+    assert_same_run(often, whole)
+    saves = {run: [e["step"] for e in run.events() if e["event"] == "checkpoint"] for run in (often, whole)}
+    assert len(saves[often]) > 2
+    assert len(set(saves[often])) == len(saves[often]), "a step was saved twice"
+    assert saves[whole] == [20]
+    other = sparring.train(recipe, out=tmp_path / "other", seed=1)
+    assert other.generator_weights.read_bytes() != whole.generator_weights.read_bytes()
 
 
 class StopAt(Lines):
@@ -179,47 +201,43 @@ class StopAt(Lines):
             os.kill(os.getpid(), self.number)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A training that no signal ends."""
-    recipe = small("mlp-adam", digits, steps=3000, log_every=10, grid_every=1000)
-    return sparring.train(recipe, out=tmp_path_factory.mktemp("undisturbed") / "run")
+@pytest.fixture
+def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk ends at each log point, so that a stop leaves something to train."""
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0)
 
 
-@pytest.mark.usefixtures("with_plots")
+@pytest.mark.usefixtures("with_plots", "short_chunks")
 @pytest.mark.parametrize("number", later([signal.SIGINT, signal.SIGTERM], signal.SIGINT))
-def test_a_signal_ends_a_run_cleanly_and_it_goes_on_as_if_nothing_was(
-    undisturbed: Run, tmp_path: Path, number: int
-) -> None:
-    recipe = undisturbed.recipe()
+def test_a_signal_ends_a_run_cleanly_and_it_goes_on_as_if_nothing_was(whole: Run, tmp_path: Path, number: int) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    stopped = sparring.train(recipe, out=tmp_path / "stopped", reporter=StopAt(20, number))
+    stopped = sparring.train(whole.recipe(), out=tmp_path / "stopped", reporter=StopAt(5, number))
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
     assert stopped.ended() == "stopped"
-    assert 20 <= stopped.reached() < 3000
+    assert 5 <= stopped.reached() < 20
     for file in (stopped.generator_weights, stopped.losses_plot, stopped.accuracy_plot, stopped.animation):
         assert file.is_file()
     resumed = sparring.resume(stopped.path)
     assert resumed.ended() == "finished"
-    assert_same_run(resumed, undisturbed)
+    assert_same_run(resumed, whole)
 
 
+@pytest.mark.usefixtures("short_chunks")
 def test_the_same_command_goes_on_with_the_newest_unfinished_run(digits: Path, tmp_path: Path) -> None:
-    recipe = small("mlp-256", digits, steps=2000, log_every=10)
+    recipe = small("mlp-256", digits)
     runs = tmp_path / "runs"
-    stopped = sparring.train(recipe, runs=runs, reporter=StopAt(10))
-    again = sparring.train(recipe, runs=runs, reporter=StopAt(stopped.reached() + 10))
+    stopped = sparring.train(recipe, runs=runs, reporter=StopAt(3))
+    again = sparring.train(recipe, runs=runs, reporter=StopAt(stopped.reached() + 3))
     assert again.path == stopped.path
     assert again.ended() == "stopped"
     other = sparring.train(recipe.replace(seed=1, steps=5), runs=runs)
     assert other.path != stopped.path
 
 
-def test_a_finished_run_is_not_begun_again(digits: Path, tmp_path: Path) -> None:
+def test_a_finished_run_is_not_begun_again(whole: Run, digits: Path, tmp_path: Path) -> None:
     recipe = small("mlp-256", digits)
-    runs = tmp_path / "runs"
-    first = sparring.train(recipe, runs=runs)
-    assert sparring.train(recipe, runs=runs).path != first.path
+    first = Run(Path(shutil.copytree(whole.path, tmp_path / "runs" / "mlp-256-20260101-000000")))
+    assert sparring.train(recipe, runs=first.path.parent).path != first.path
     events = first.events_file.read_bytes()
     reporter = Lines()
     sparring.train(recipe, out=first.path, reporter=reporter)
@@ -228,20 +246,23 @@ def test_a_finished_run_is_not_begun_again(digits: Path, tmp_path: Path) -> None
 
 
 def test_a_resumed_run_takes_other_settings_of_the_display_and_reports_them(
-    whole: Run, digits: Path, tmp_path: Path
+    whole: Run, begun: Run, digits: Path
 ) -> None:
-    recipe = small("mlp-256", digits)
+    recipe, before = small("mlp-256", digits), [event["seconds"] for event in begun.events() if "seconds" in event]
     shown: dict[str, Any] = {"grid_every": 5, "grid_rows": 2, "grid_columns": 3, "log_every": 4}
-    run = sparring.train(recipe, out=tmp_path / "run", steps=8)
     reporter = Lines()
-    resumed = sparring.train(recipe, out=run.path, reporter=reporter, **shown)
+    resumed = sparring.train(recipe, out=begun.path, reporter=reporter, **shown)
     (line,) = [text for text in reporter.lines if "instead of" in text]
     assert all(f"{name} is {value} instead of {getattr(recipe, name)}" in line for name, value in shown.items())
     assert [step for step, _ in resumed.all_grids()] == [0, 8, 10, 15, 20]
-    assert [event["step"] for event in resumed.events() if event["event"] == "log"] == [3, 6, 8, 10, 12, 15, 16, 20]
+    logged = [event for event in resumed.events() if event["event"] == "log"]
+    assert [event["step"] for event in logged] == [3, 6, 8, 10, 12, 15, 16, 20]
+    seconds = [event["seconds"] for event in logged]
+    assert seconds == sorted(seconds) and seconds[-1] > max(before), "they go on from those of before"
     assert_same_generator(resumed, whole)
     assert resumed.recipe() == recipe, "so that the digest in its checkpoints stays"
-    assert sparring.resume(run.path, steps=22).ended() == "finished"
+    assert json.loads(resumed.recipe_file.read_bytes())["steps"] == 20
+    assert sparring.resume(resumed.path, steps=22).ended() == "finished"
 
 
 def test_the_newest_run_that_cannot_be_read_is_reported(digits: Path, tmp_path: Path) -> None:
@@ -254,55 +275,38 @@ def test_the_newest_run_that_cannot_be_read_is_reported(digits: Path, tmp_path: 
     assert [text for text in reporter.lines if f"{broken.path} cannot be resumed" in text and "recipe.json" in text]
 
 
-def test_a_run_without_a_checkpoint_starts_from_the_beginning(whole: Run, digits: Path, tmp_path: Path) -> None:
-    cut = Run(tmp_path / "cut")
-    cut.path.mkdir()
-    cut.environment_file.write_bytes(whole.environment_file.read_bytes())
-    cut.recipe_file.write_bytes(whole.recipe_file.read_bytes())
-    cut.events_file.write_text('{"event": "log", "step": 3}\n{"event": "lo')
-    assert_same_run(sparring.train(small("mlp-256", digits), out=cut.path), whole)
+def test_a_damaged_newest_checkpoint_costs_only_the_steps_since_the_one_before_and_a_stray_file_nothing(
+    whole: Run, begun: Run, digits: Path
+) -> None:
+    recipe, reporter = small("mlp-256", digits), Lines()
+    sparring.train(recipe, out=begun.path, steps=16)
+    (begun.checkpoints / "00000016" / checkpoint.STATE).write_bytes(b"noise")
+    (begun.checkpoints / "00000008" / ".DS_Store").touch()
+    sparring.train(recipe, out=begun.path, reporter=reporter)
+    assert reporter.lines[0].startswith("skipped the checkpoint ") and "00000016" in reporter.lines[0]
+    assert reporter.lines[1] == f"resuming {begun.path} after step 8"
+    assert newest_state(begun)[1].keys() == newest_state(whole)[1].keys()
+    assert_same_generator(begun, whole)
 
 
-def test_a_damaged_newest_checkpoint_costs_only_the_steps_since_the_one_before(
-    whole: Run, digits: Path, tmp_path: Path
+def test_a_run_that_can_use_none_of_its_checkpoints_is_not_begun_anew_unless_they_are_removed(
+    whole: Run, begun: Run, digits: Path
 ) -> None:
     recipe = small("mlp-256", digits)
-    run = sparring.train(recipe, out=tmp_path / "run", steps=8)
-    sparring.train(recipe, out=run.path, steps=16)
-    (run.checkpoints / "00000016" / checkpoint.STATE).write_bytes(b"noise")
-    reporter = Lines()
-    sparring.train(recipe, out=run.path, reporter=reporter)
-    assert reporter.lines[0].startswith("skipped the checkpoint ")
-    assert reporter.lines[1] == f"resuming {run.path} after step 8"
-    assert newest_state(run)[1].keys() == newest_state(whole)[1].keys()
-    assert_same_generator(run, whole)
-
-
-def test_a_stray_file_costs_nothing(whole: Run, digits: Path, tmp_path: Path) -> None:
-    recipe = small("mlp-256", digits)
-    run = sparring.train(recipe, out=tmp_path / "run", steps=8)
-    (run.checkpoints / "00000008" / ".DS_Store").touch()
-    reporter = Lines()
-    sparring.train(recipe, out=run.path, reporter=reporter)
-    assert reporter.lines[0] == f"resuming {run.path} after step 8"
-    assert_same_generator(run, whole)
-
-
-def test_a_run_that_can_use_none_of_its_checkpoints_is_not_begun_anew(digits: Path, tmp_path: Path) -> None:
-    recipe = small("mlp-256", digits)
-    run = sparring.train(recipe, out=tmp_path / "run", steps=4, checkpoint_seconds=0)
-    for damaged in checkpoint.all_checkpoints(run.checkpoints):
+    for damaged in checkpoint.all_checkpoints(begun.checkpoints):
         (damaged / checkpoint.MANIFEST).unlink()
         (damaged / "notes.txt").touch()
-    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in begun.path.rglob("*") if path.is_file()}
     with pytest.raises(CheckpointError, match=r"no checkpoint in .* is whole") as stopped:
-        sparring.train(recipe, out=run.path)
-    assert all(path.name in str(stopped.value) for path in checkpoint.all_checkpoints(run.checkpoints))
-    assert "--out" in str(stopped.value) and f"remove {run.checkpoints}" in str(stopped.value)
-    after = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
-    assert {path for path in after if after[path] != before.get(path)} <= {run.events_file}
-    shutil.rmtree(run.checkpoints)
-    assert sparring.train(recipe, out=run.path).ended() == "finished"
+        sparring.train(recipe, out=begun.path)
+    assert len(checkpoint.all_checkpoints(begun.checkpoints)) > 1
+    assert all(path.name in str(stopped.value) for path in checkpoint.all_checkpoints(begun.checkpoints))
+    assert "--out" in str(stopped.value) and f"remove {begun.checkpoints}" in str(stopped.value)
+    after = {path: path.read_bytes() for path in begun.path.rglob("*") if path.is_file()}
+    assert {path for path in after if after[path] != before.get(path)} <= {begun.events_file}
+    shutil.rmtree(begun.checkpoints)
+    begun.events_file.write_text(json.dumps({"event": "log", "step": 3, "run": begun.id}) + '\n{"event": "lo')
+    assert_same_run(sparring.train(recipe, out=begun.path), whole)
 
 
 def assert_same_generator(a: Run, b: Run) -> None:
@@ -336,16 +340,14 @@ def test_fewer_steps_than_are_done_are_refused(whole: Run, digits: Path) -> None
     assert whole.recipe().steps == 20
 
 
-def test_changed_data_are_refused(digits: Path, tmp_path: Path) -> None:
+def test_changed_data_are_refused(whole: Run, digits: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(digits, tmp_path / "data")
-    recipe = small("mlp-256", folder, steps=4)
-    run = sparring.train(recipe, out=tmp_path / "run")
     images = next(path for path in folder.iterdir() if "train-images" in path.name)
     content = bytearray(images.read_bytes())
     content[-1] ^= 1
     images.write_bytes(content)
     with pytest.raises(ResumeError, match=r"cannot resume with other images: they were .* and are now "):
-        sparring.train(recipe, out=run.path, steps=8)
+        sparring.train(small("mlp-256", folder), out=whole.path, steps=22)
 
 
 def test_a_folder_of_other_things_is_refused(digits: Path, tmp_path: Path) -> None:
@@ -399,35 +401,3 @@ def test_a_diverging_training_ends_with_the_reason_and_keeps_its_checkpoint(digi
     assert run.ended() == "failed"
     for saved in checkpoint.all_checkpoints(run.checkpoints):
         assert all(np.isfinite(array).all() for array in load_file(saved / checkpoint.STATE).values())
-
-
-def test_training_works_outside_the_main_thread(digits: Path, tmp_path: Path) -> None:
-    recipe = small("mlp-256", digits, steps=4)
-    thread = threading.Thread(target=sparring.train, args=(recipe,), kwargs={"out": tmp_path / "run"})
-    thread.start()
-    thread.join()
-    assert Run(tmp_path / "run").ended() == "finished"
-
-
-def test_checkpoints_come_as_often_as_asked(digits: Path, tmp_path: Path) -> None:
-    recipe = small("mlp-256", digits, log_every=1)
-    often = sparring.train(recipe, out=tmp_path / "often", checkpoint_seconds=0)
-    rarely = sparring.train(recipe, out=tmp_path / "rarely")
-    saves = {run: [e for e in run.events() if e["event"] == "checkpoint"] for run in (often, rarely)}
-    steps = [event["step"] for event in saves[often]]
-    assert len(steps) > 2
-    assert len(set(steps)) == len(steps), "a step was saved twice"
-    assert [event["step"] for event in saves[rarely]] == [20]
-    assert_same_run(often, rarely)
-
-
-def test_seconds_go_on_over_a_resume(digits: Path, tmp_path: Path) -> None:
-    recipe = small("mlp-256", digits, steps=10)
-    run = sparring.train(recipe, out=tmp_path / "run")
-    first = [event["seconds"] for event in run.events() if "seconds" in event]
-    time.sleep(0.01)
-    sparring.train(recipe, out=run.path, steps=20)
-    seconds = [event["seconds"] for event in run.events() if event["event"] == "log"]
-    assert seconds == sorted(seconds)
-    assert seconds[-1] > max(first)
-    assert json.loads(run.recipe_file.read_bytes())["steps"] == 20

@@ -105,13 +105,10 @@ def test_no_command_runs_anything_from_here(here: Path, canary: Path, tiny_run: 
         ["train", "mlp-256", *small, "--replicas", "2", "--out", "replicas"],
         ["sweep", "mlp-256", *small, "--seed", "0,1", "--out", "sweep"],
         ["sample", "run"],
-        ["export", "run", "--format", "html"],
         ["export", "run", "--format", "onnx"],
-        ["export", "run", "--format", "safetensors"],
         ["animate", "run"],
         ["bench", "mlp-256"],
         ["measure", "new"],
-        ["measure", "replicas/seed-0"],
         ["compare", "new", "replicas/seed-0"],
     ):
         done = subprocess.run([PROGRAM, *words], cwd=here, capture_output=True, text=True, timeout=SECONDS)

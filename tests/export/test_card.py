@@ -1,6 +1,7 @@
 """The model card: valid YAML front matter, escaped Markdown, and no paths."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ HOSTILE = ["![x](http://a/b.png)", "[link](http://evil)", "<img src=x>", "http:/
 
 def described(conditional: bool, **trained: Any) -> Any:
     generator = made_generator("mlp-128", (28, 28, 1), conditional)
-    generator.description["trained"] = {"recipe": "mlp-128", "step": 5, "data": "digits"} | trained
-    return generator
+    facts = {"recipe": "mlp-128", "step": 5, "data": "digits"} | trained
+    return replace(generator, description=generator.description | {"trained": facts})
 
 
 @pytest.mark.parametrize("licence", LICENCES)

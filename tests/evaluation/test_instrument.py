@@ -17,7 +17,6 @@ import scipy.ndimage
 import scipy.stats
 from numpy.typing import NDArray
 from real_mnist import mnist, needs_real_mnist
-from slow import later
 
 from sparring.evaluation.classifier import read_classifier
 from sparring.evaluation.features import Extractor, Features, classifier_extractor, shipped_classifier
@@ -283,7 +282,7 @@ def test_flaws_of_each_image_leave_the_classes_in_balance(flaw: Flaw, grade: flo
     assert found.variation < found.variation_band
 
 
-@pytest.mark.parametrize("distance", later(["frechet", "kernel"], "kernel"))
+@pytest.mark.parametrize("distance", ["frechet", pytest.param("kernel", marks=pytest.mark.long)])
 def test_two_judges_rank_quite_different_sets_alike(distance: str, first: Instrument, second: Instrument) -> None:
     by_judge = []
     for instrument in (first, second):

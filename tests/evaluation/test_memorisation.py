@@ -57,7 +57,7 @@ def test_the_nearest_training_images_are_those_of_an_exact_search(training: int)
         (99, (12, 10, 1), 200),
         (730, (12, 10, 1), 120),
         pytest.param(101, (40, 33, 3), 1, marks=pytest.mark.long),
-        pytest.param(101, (40, 33, 3), 120, marks=pytest.mark.ci),
+        pytest.param(101, (40, 33, 3), 120, marks=pytest.mark.long),
     ],
     ids=str,
 )

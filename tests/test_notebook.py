@@ -17,7 +17,7 @@ SHORTER = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def executed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     for cell in notebook.cells:
@@ -34,22 +34,17 @@ def outputs(notebook: Any, said: str) -> list[Any]:
     return list(cell.outputs)
 
 
-@pytest.mark.ci
-def test_each_replacement_is_of_something(executed: Any) -> None:
+def test_each_replacement_is_of_something() -> None:
     text = NOTEBOOK.read_text().replace('\\"', '"')
     assert all(said in text for said in SHORTER)
 
 
 @pytest.mark.ci
-def test_a_run_shows_itself_and_pictures_are_shown(executed: Any) -> None:
+def test_a_run_shows_itself_pictures_are_shown_and_it_is_judged(executed: Any) -> None:
     assert any("first-gan" in output.get("data", {}).get("text/html", "") for output in outputs(executed, '"quick"'))
     for said in ("Image(filename", "sample(64, seed=1), rows=4, columns=16, scale=2))", "interpolate"):
         cells = [cell for cell in executed.cells if cell.cell_type == "code" and said in cell.source]
         kinds = {kind for cell in cells for output in cell.outputs for kind in output.get("data", {})}
         assert kinds & {"image/png", "image/gif"}
-
-
-@pytest.mark.ci
-def test_it_is_judged(executed: Any) -> None:
     (printed,) = (output["text"] for output in outputs(executed, "real digits") if output.output_type == "stream")
     assert [line.split()[0] for line in printed.splitlines()] == ["frechet_ratio", "precision", "recall", "variation"]

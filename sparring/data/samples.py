@@ -54,18 +54,20 @@ def _read_folder(path: Path, given: ValueRange | None, follow_links: bool) -> tu
     pictures = [
         file
         for file in listing.files
-        if (_of(path, file, is_picture, HEAD) or file.parts[-1].lower().endswith(ENDINGS))
-        and not _of(path, file, marks.is_sheet)
+        if (_found_in(path, file, is_picture, HEAD) or file.parts[-1].lower().endswith(ENDINGS))
+        and not _found_in(path, file, marks.is_sheet)
     ]
     if not pictures:
         first = f"; {listing.skipped[0].name} is left out: {listing.skipped[0].reason}" if listing.skipped else ""
         raise DataError(f"{path} is neither a run nor a folder of pictures{first}")
-    ranges, notes, refused = choose_ranges({i: _of(path, file, look_numbers) for i, file in enumerate(pictures)}, given)
+    ranges, notes, refused = choose_ranges(
+        {i: _found_in(path, file, look_numbers) for i, file in enumerate(pictures)}, given
+    )
     for place, reason in refused.items():
         raise DataError(f"{path / pictures[place].name}: {reason}")
     images: list[NDArray[np.uint8]] = []
     for file in pictures:
-        images.append(_of(path, file, partial(_pixels, ranges)))
+        images.append(_found_in(path, file, partial(_pixels, ranges)))
         if images[-1].shape != images[0].shape:
             expected, other = (" x ".join(map(str, image.shape)) for image in (images[0], images[-1]))
             raise DataError(f"{file.name} is {other}, but {pictures[0].name} is {expected} (height x width x channels)")
@@ -73,8 +75,8 @@ def _read_folder(path: Path, given: ValueRange | None, follow_links: bool) -> tu
     return whole, "; ".join([*notes, *([note] if note else [])]) or None
 
 
-def _of(path: Path, file: File, look: Callable[[bytes], Result], most: int = MAX_BYTES) -> Result:
-    """What a function finds in the first bytes of a file. Raises `DataError` if they cannot be read as a picture."""
+def _found_in(path: Path, file: File, look: Callable[[bytes], Result], most: int = MAX_BYTES) -> Result:
+    """Apply a function to the first bytes of a file. Raises `DataError` if they cannot be read as a picture."""
     try:
         return look(file.read(most))
     except Unreadable as unreadable:

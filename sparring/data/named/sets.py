@@ -227,14 +227,14 @@ def _in_cache(name: str, split: Split, problems: list[str]) -> ImageSet | None:
     """Load from the cache. A damaged file is deleted, so that it is downloaded again."""
     folder = _cached_folder(name)
     images_file, labels_file = SPLIT_FILES[split]
-    images = _kept(find_idx(folder, images_file), partial(_checked_images, name, images_file), problems)
-    labels = _kept(find_idx(folder, labels_file), partial(_checked_labels, name, labels_file), problems)
+    images = _read_cached(find_idx(folder, images_file), partial(_checked_images, name, images_file), problems)
+    labels = _read_cached(find_idx(folder, labels_file), partial(_checked_labels, name, labels_file), problems)
     if images is None or labels is None:
         return None
     return ImageSet(name, images, labels, NAMED[name].class_names, str(folder))
 
 
-def _kept(path: Path | None, read: Callable[[Path], Array], problems: list[str]) -> Array | None:
+def _read_cached(path: Path | None, read: Callable[[Path], Array], problems: list[str]) -> Array | None:
     """Read a file of the cache, if it is there. A damaged one is deleted."""
     if path is None:
         return None

@@ -35,11 +35,11 @@ def in_order(function: Callable[[Item], Result], items: Sequence[Item], label: s
     waiting: deque[Future[Result]] = deque()
     with shown() as report, ThreadPoolExecutor(workers) as pool:
         try:
-            for done, item in enumerate(items, 1 - AHEAD * workers):
+            for started, item in enumerate(items, 1):
                 waiting.append(pool.submit(function, item))
                 if len(waiting) > AHEAD * workers:
                     yield waiting.popleft().result()
-                    report(label, done, len(items))
+                    report(label, started - len(waiting), len(items))
             while waiting:
                 yield waiting.popleft().result()
                 report(label, len(items) - len(waiting), len(items))

@@ -56,7 +56,7 @@ def test_every_figure_is_told() -> None:
 
 
 @needs_real_mnist
-@pytest.mark.ci
+@pytest.mark.long
 def test_real_images_have_all_modes_and_the_published_divergence() -> None:
     """As many real images have .024 against an even spread: the whole chain, data, judge and measure, is right."""
     real = data.load("stacked-mnist", "test")

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import quickly
 from jax import Array
 
 from sparring.networks.fast import convolution
@@ -42,7 +43,7 @@ def assert_same_to_second_order(
 
         return [function(x, kernel), *jax.grad(loss, (0, 1))(x, kernel), *jax.grad(penalty, (0, 1))(x, kernel)]
 
-    results = jax.jit(lambda: (to_second_order(ours), to_second_order(plain)))()
+    results = quickly.jit(lambda: (to_second_order(ours), to_second_order(plain)))()
     for mine, theirs in zip(*results, strict=True):
         assert mine.shape == theirs.shape
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4 * float(jnp.abs(theirs).max()))

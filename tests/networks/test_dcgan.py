@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import quickly
 from jax import Array
 
 from sparring import networks
@@ -47,9 +48,9 @@ def test_at_full_width_the_networks_are_as_large_as_worked_out_by_hand() -> None
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_generator_makes_images_of_that_shape(shape: tuple[int, int, int]) -> None:
     network = generator(shape)
-    weights, statistics = jax.jit(network.init)(jax.random.key(0))
+    weights, statistics = quickly.jit(network.init)(jax.random.key(0))
     latents = jax.random.normal(jax.random.key(1), (5, 6))
-    images, after = jax.jit(lambda z: network.apply(weights, statistics, z, train=True))(latents)
+    images, after = quickly.jit(lambda z: network.apply(weights, statistics, z, train=True))(latents)
     assert images.shape == (5, *shape)
     assert 0 < float(jnp.abs(images).max()) <= 1
     assert float(images.std(axis=0).min()) > 0, "each pixel follows from the latent"
@@ -63,9 +64,9 @@ def test_the_generator_makes_images_of_that_shape(shape: tuple[int, int, int]) -
 )
 def test_the_discriminator_gives_a_logit_an_image(shape: tuple[int, int, int], normalization: str) -> None:
     network = discriminator(shape, normalization)
-    weights, statistics = jax.jit(network.init)(jax.random.key(0))
+    weights, statistics = quickly.jit(network.init)(jax.random.key(0))
     images = jax.random.uniform(jax.random.key(1), (3, *shape), minval=-1)
-    logits, _ = jax.jit(lambda x: network.apply(weights, statistics, x, train=True))(images)
+    logits, _ = quickly.jit(lambda x: network.apply(weights, statistics, x, train=True))(images)
     assert logits.shape == (3,)
     assert float(logits.std()) > 0
     assert network.normalised == (normalization == "batch" and max(shape) > 14)
@@ -76,9 +77,9 @@ def test_the_discriminator_gives_a_logit_an_image(shape: tuple[int, int, int], n
 def test_only_batch_norm_lets_images_see_each_other(normalization: str) -> None:
     images = jax.random.uniform(jax.random.key(1), (3, *DIGITS), minval=-1)
     network = discriminator(DIGITS, normalization)
-    weights, statistics = jax.jit(network.init)(jax.random.key(0))
+    weights, statistics = quickly.jit(network.init)(jax.random.key(0))
 
-    @jax.jit
+    @quickly.jit
     @jax.grad
     def slopes(images: Array) -> Array:
         """Of the first image's logit, at all pixels."""
@@ -120,7 +121,7 @@ def test_the_gradient_goes_through_the_division_alone() -> None:
 
 def test_training_moves_the_directions_and_judging_does_not() -> None:
     network = discriminator(DIGITS, "spectral")
-    weights, statistics = jax.jit(network.init)(jax.random.key(0))
+    weights, statistics = quickly.jit(network.init)(jax.random.key(0))
     images = jax.random.uniform(jax.random.key(1), (3, *DIGITS), minval=-1)
     _, trained = network.apply(weights, statistics, images, train=True)
     _, judged = network.apply(weights, statistics, images, train=False)
@@ -133,7 +134,7 @@ def test_training_moves_the_directions_and_judging_does_not() -> None:
 def test_logits_do_not_follow_the_size_of_the_weights() -> None:
     """Of all kernels four times as large the logits are the same, but for the biases, which are zero at first."""
     network = discriminator(DIGITS, "spectral")
-    weights, statistics = jax.jit(network.init)(jax.random.key(0))
+    weights, statistics = quickly.jit(network.init)(jax.random.key(0))
     images = jax.random.uniform(jax.random.key(1), (3, *DIGITS), minval=-1)
     larger = jax.tree.map(lambda weight: 4 * weight, weights)
     first, _ = network.apply(weights, statistics, images, train=True)

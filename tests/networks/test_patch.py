@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import quickly
 from jax import Array
 from slow import later
 
@@ -45,9 +46,9 @@ def test_the_generator_makes_images_of_that_shape_and_every_pixel_follows_the_la
     shape: tuple[int, int, int],
 ) -> None:
     generator, _ = pair(shape)
-    weights, statistics = jax.jit(generator.init)(jax.random.key(0))
+    weights, statistics = quickly.jit(generator.init)(jax.random.key(0))
     latents = jax.random.normal(jax.random.key(1), (5, 6))
-    images, _ = jax.jit(lambda z: generator.apply(weights, statistics, z, train=True))(latents)
+    images, _ = quickly.jit(lambda z: generator.apply(weights, statistics, z, train=True))(latents)
     assert images.shape == (5, *shape)
     assert float(jnp.abs(images).max()) <= 1
     assert float(images.std(axis=0).min()) > 1e-5
@@ -56,14 +57,14 @@ def test_the_generator_makes_images_of_that_shape_and_every_pixel_follows_the_la
 @pytest.mark.parametrize("shape", later(SHAPES, *SHAPES[1:]))
 def test_the_discriminator_sees_every_pixel_and_each_image_alone(shape: tuple[int, int, int]) -> None:
     _, discriminator = pair(shape)
-    weights, statistics = jax.jit(discriminator.init)(jax.random.key(0))
+    weights, statistics = quickly.jit(discriminator.init)(jax.random.key(0))
     images = jax.random.uniform(jax.random.key(1), (3, *shape), minval=-1, maxval=1)
 
     def logits(images: Array) -> Array:
         return discriminator.apply(weights, statistics, images, train=True)[0]
 
     assert logits(images).shape == (3,)
-    slopes = np.asarray(jax.jit(jax.grad(lambda images: logits(images)[0]))(images))
+    slopes = np.asarray(quickly.jit(jax.grad(lambda images: logits(images)[0]))(images))
     assert (slopes[0] != 0).all()
     assert (slopes[1:] == 0).all()
 
@@ -73,7 +74,7 @@ def test_logits_begin_neither_tiny_nor_huge(shape: tuple[int, int, int]) -> None
     _, discriminator = pair(shape)
     spreads = []
     for seed in range(8):
-        weights, statistics = jax.jit(discriminator.init)(jax.random.key(seed))
+        weights, statistics = quickly.jit(discriminator.init)(jax.random.key(seed))
         images = jax.random.normal(jax.random.key(seed + 100), (64, *shape))
         spreads.append(float(discriminator.apply(weights, statistics, images, train=True)[0].std()))
     assert 0.3 < np.median(spreads) < 10

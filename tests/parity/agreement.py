@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import quickly
 from numpy.typing import NDArray
 
 from sparring.gan import optimizers
@@ -32,8 +33,6 @@ TOLERANCE = 1e-5
 ROUNDING = 1e-9
 """Changes smaller than this share of their network's largest one are rounding errors."""
 IMAGE_SHAPE = (28, 28, 1)
-QUICKLY: dict[str, bool | str] = {"xla_backend_optimization_level": "0"}
-"""Compile without optimising: here compiling takes most of the time."""
 PARTS = {
     "generator": ("generator", "params"),
     "generator_statistics": ("generator", "batch_stats"),
@@ -109,7 +108,7 @@ def our_gan(name: str, **changes: Any) -> GAN:
 
 def our_record(gan: GAN, batches: Sequence[Batch], start: Arrays) -> Record:
     """Our iterations of the gan on those batches, from those arrays."""
-    step = jax.jit(partial(train_step, gan), compiler_options=QUICKLY)
+    step = quickly.jit(partial(train_step, gan))
     state = state_from(gan, start)
     reports, snapshots = [], [start]
     for batch in batches:
@@ -175,13 +174,13 @@ def outputs(gan: GAN, state: TrainState, batch: Batch, *, train: bool) -> tuple[
         logits, _ = gan.discriminator.apply(d.params, d.batch_stats, real, train=train)
         return images, jax.nn.sigmoid(logits)
 
-    images, probabilities = jax.jit(apply, compiler_options=QUICKLY)(state, batch.generator_noise, batch.real)
+    images, probabilities = quickly.jit(apply)(state, batch.generator_noise, batch.real)
     return np.asarray(images), np.asarray(probabilities)
 
 
 def first_arrays(gan: GAN, draws: int) -> Arrays:
     """Our first weights and statistics by name, drawn so many times: (draws, ...) each."""
-    draw = jax.jit(jax.vmap(partial(init_state, gan)), compiler_options=QUICKLY)
+    draw = quickly.jit(jax.vmap(partial(init_state, gan)))
     states = draw(jax.random.split(jax.random.key(0), draws))
     return {name: np.asarray(leaf, np.float64) for name, leaf in _leaves(states)}
 

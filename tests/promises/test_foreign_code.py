@@ -107,7 +107,6 @@ def test_no_command_runs_anything_from_here(here: Path, canary: Path, tiny_run: 
         ["sample", "run"],
         ["export", "run", "--format", "onnx"],
         ["animate", "run"],
-        ["bench", "mlp-256"],
         ["measure", "new"],
         ["compare", "new", "replicas/seed-0"],
     ):

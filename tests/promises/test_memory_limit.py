@@ -31,7 +31,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.ci
+@pytest.mark.long
 def test_a_batch_that_does_not_fit_is_refused_and_the_one_that_is_named_fits(many: Path, tmp_path: Path) -> None:
     refused = train(tmp_path / "run", many, "--batch-size", "4096")
     assert refused.returncode == 2, refused.stderr[-3000:]

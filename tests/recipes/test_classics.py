@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import quickly
 
 from sparring.gan.batch import Batch
 from sparring.gan.gan import make_gan
@@ -68,9 +69,9 @@ def test_fakes_come_to_look_like_the_images(name: str) -> None:
     shape = (8, 8, 1)
     gan = make_gan(recipe, shape)
     bright = jnp.where(jnp.arange(8) < 4, 0.8, -0.8)[None, :, None, None] * jnp.ones((16, *shape))
-    state = jax.jit(lambda key: init_state(gan, key))(jax.random.key(0))
+    state = quickly.jit(lambda key: init_state(gan, key))(jax.random.key(0))
 
-    @jax.jit
+    @quickly.jit
     def step(state: Any, key: jax.Array) -> Any:
         noise = jax.random.normal(key, (2, 16, 4))
         return train_step(gan, state, Batch(bright), noise[0], noise[1], key)[0]

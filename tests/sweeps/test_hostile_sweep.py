@@ -238,7 +238,7 @@ def test_without_its_journal_the_sweep_goes_on_with_the_runs(folder: SweepFolder
     assert work(folder) == 0
 
 
-@pytest.mark.ci
+@pytest.mark.long
 def test_hostile_folders_by_chance_have_no_findings() -> None:
     """The long one: python benchmarks/fault_sweeps.py --seconds 600."""
     program = Path(__file__).parents[2] / "benchmarks" / "fault_sweeps.py"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sparring.networks import dcgan, dcgan_tanh, mlp, patch
 from sparring.networks.fast.convolution import transposed_in_phases
+from sparring.networks.layers import without_checkerboard
 from sparring.runs.generator import Generator
 
 Values = NDArray[np.float32]
@@ -178,7 +179,11 @@ def _patch(weights: Any, statistics: Any, sizes: Any, shape: Shape) -> list[Laye
             layers += [slope, _convolution(weights["doublings"][i - 1]), DepthToSpace(2), Crop(*side)]
         blocks = weights["stages"][i].get("blocks", {})
         layers += [Residual((slope, _convolution(blocks[k]))) for k in sorted(blocks)]
-    return [*layers, slope, _convolution(weights["output"]), DepthToSpace(patch.PATCH), Crop(*shape[:2]), Tanh()]
+    output = weights["output"]
+    if sizes.get("checkerboard_free"):
+        kernel, bias = without_checkerboard(output["kernel"], output["bias"], patch.PATCH)
+        output = {"kernel": kernel, "bias": bias}
+    return [*layers, slope, _convolution(output), DepthToSpace(patch.PATCH), Crop(*shape[:2]), Tanh()]
 
 
 GENERATORS: dict[str, Callable[[Any, Any, Any, Shape], list[Layer]]] = {

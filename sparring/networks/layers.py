@@ -131,3 +131,18 @@ def depth_to_space(x: Array, side: int) -> Array:
     n, rows, columns, c = x.shape
     blocks = x.reshape(n, rows, columns, side, side, c // side**2)
     return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, side * rows, side * columns, c // side**2)
+
+
+def without_checkerboard(kernel: Array, bias: Array, side: int) -> tuple[Array, Array]:
+    """The kernel and bias of a convolution before `depth_to_space`, changed so that equal inputs give equal pixels.
+
+    Each of a patch's side^2 pixels has a kernel of its own. If their sums differ, even ground becomes a checkerboard.
+    Here the kernels (h, w, C, side^2 * F) of all pixels of a patch are given the mean of their sums, and the biases
+    (side^2 * F) their mean: the condition of Sugawara, Shiota & Kiya (2019, "Checkerboard artifacts free convolutional
+    neural networks", section III), met without a filter that would blur.
+    """
+    h, w, c, _ = kernel.shape
+    taps = kernel.reshape(h, w, c, side**2, -1)
+    sums = taps.sum((0, 1), keepdims=True)
+    even = taps - (sums - sums.mean(3, keepdims=True)) / (h * w)
+    return even.reshape(kernel.shape), jnp.tile(bias.reshape(side**2, -1).mean(0), side**2)

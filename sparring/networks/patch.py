@@ -14,8 +14,16 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from sparring.networks.fast.convolution import convolution
-from sparring.networks.layers import Featured, dense, depth_to_space, halved, he_normal, space_to_depth
+from sparring.networks.fast.convolution import convolution, convolve
+from sparring.networks.layers import (
+    Featured,
+    dense,
+    depth_to_space,
+    halved,
+    he_normal,
+    space_to_depth,
+    without_checkerboard,
+)
 
 PATCH = 4
 """Side of a patch, in pixels."""
@@ -47,8 +55,10 @@ class Generator(nnx.Module):
         dense: int,
         channels: int,
         blocks: int,
+        checkerboard_free: bool = False,
         rngs: nnx.Rngs,
     ) -> None:
+        self.checkerboard_free = checkerboard_free
         self.image_shape = image_shape
         self.sides = tuple(reversed(grids(*image_shape[:2])))
         widths = list(reversed(_widths(channels, len(self.sides))))
@@ -68,8 +78,15 @@ class Generator(nnx.Module):
             x = depth_to_space(doubling(nnx.leaky_relu(x, SLOPE)), 2)[:, :rows, :columns]
             x = stage(x)
         height, width, _ = self.image_shape
-        x = depth_to_space(self.output(nnx.leaky_relu(x, SLOPE)), PATCH)
+        x = depth_to_space(self._patches(nnx.leaky_relu(x, SLOPE)), PATCH)
         return jnp.tanh(x[:, :height, :width])
+
+    def _patches(self, x: Array) -> Array:
+        if not self.checkerboard_free:
+            return self.output(x)
+        assert self.output.bias is not None
+        kernel, bias = without_checkerboard(self.output.kernel[...], self.output.bias[...], PATCH)
+        return convolve(x, kernel, "same") + bias
 
 
 class Discriminator(Featured):

@@ -127,6 +127,9 @@ class PatchGenerator(_Patch):
 
     role: ClassVar[str] = "generator"
 
+    checkerboard_free: bool = False
+    """Give the weights of all pixels of a patch the same sum, so that no pattern of that size lies over the images."""
+
 
 @dataclass(frozen=True)
 class PatchDiscriminator(_Patch):

@@ -1,4 +1,4 @@
-"""The dull layers: first weights and pooling."""
+"""The dull layers: first weights, pooling, patches of pixels."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparring.networks.layers import INITIALIZATIONS, dense, max_pool
+from sparring.networks.fast.convolution import convolve
+from sparring.networks.layers import INITIALIZATIONS, dense, depth_to_space, max_pool, without_checkerboard
 
 
 def test_max_pool_takes_the_largest_of_each_block() -> None:
@@ -44,6 +45,26 @@ def test_of_equal_largest_the_first_gets_the_gradient() -> None:
     x = jnp.asarray([[0, 1, 2, 2], [1, 1, 2, 2]], jnp.float32).reshape(1, 2, 4, 1)
     gradient = jax.grad(lambda x: jnp.sum(max_pool(x)))(x).reshape(2, 4)
     np.testing.assert_array_equal(gradient, [[0, 1, 1, 0], [0, 0, 0, 0]])
+
+
+def test_without_a_checkerboard_even_ground_stays_even_and_pixels_still_differ() -> None:
+    """In two colours, by patches of 3 x 3 pixels."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    kernel, bias = jax.random.normal(keys[0], (3, 3, 5, 18)), jax.random.normal(keys[1], (18,))
+    even, mean = without_checkerboard(kernel, bias, 3)
+
+    def pixels(x: Any, kernel: Any, bias: Any) -> Any:
+        return depth_to_space(convolve(x, kernel, "valid") + bias, 3)
+
+    ground = jnp.broadcast_to(jnp.arange(5.0), (1, 4, 4, 5))
+    assert float(pixels(ground, kernel, bias).std((1, 2)).min()) > 1
+    assert float(pixels(ground, even, mean).std((1, 2)).max()) < 1e-5
+    picture = jax.random.normal(keys[2], (1, 4, 4, 5))
+    assert float(pixels(picture, even, mean)[:, :3, :3].std((1, 2)).min()) > 1
+    np.testing.assert_allclose(
+        even.sum((0, 1)).reshape(5, 9, 2).mean(1), kernel.sum((0, 1)).reshape(5, 9, 2).mean(1), atol=1e-5
+    )
+    np.testing.assert_allclose(without_checkerboard(even, mean, 3)[0], even, atol=1e-5)
 
 
 def test_first_weights() -> None:

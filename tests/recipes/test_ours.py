@@ -19,12 +19,14 @@ from sparring.training.train import fitted, report_decisions
 LENGTH = {"name", "schedule_steps"}
 
 
-def test_good_and_best_are_one_system_and_quick_has_a_higher_rate_no_leaps_and_smaller_batches() -> None:
+def test_good_and_best_are_one_system_and_quick_has_a_higher_rate_no_leaps_smaller_batches_and_weaker_penalties() -> (
+    None
+):
     quick, good, best = (named_recipe(name) for name in ("quick", "good", "best"))
     assert {name for name, *_ in differences(good, best)} <= LENGTH
     networks, settings = ("generator", "discriminator"), ("learning_rate", "largest_update")
     steps = {f"{network}_optimizer.{setting}" for network in networks for setting in settings}
-    assert {name for name, *_ in differences(quick, good)} - LENGTH == steps | {"batch_size"}
+    assert {name for name, *_ in differences(quick, good)} - LENGTH == steps | {"batch_size", "r1", "r2"}
     assert quick.steps < good.steps < best.steps
 
 

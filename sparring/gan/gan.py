@@ -21,7 +21,7 @@ from sparring.gan.optimizers import optimizer
 from sparring.gan.schedules import Schedule
 from sparring.networks import Network
 from sparring.recipes.recipe import Recipe
-from sparring.recipes.settings import Augment, DataOrder
+from sparring.recipes.settings import FEW_IMAGES, Augment, DataOrder
 
 ImageShape = tuple[int, int, int]
 """Height, width and channels."""
@@ -114,11 +114,11 @@ def make_gan(recipe: Recipe, image_shape: ImageShape, classes: int = 0) -> GAN:
 
     Raises `RecipeError` if they do not fit.
     """
-    if recipe.augment == "auto":
-        recipe = recipe.replace(augment="never")  # the number of images is not known here
+    recipe = recipe.fitted(FEW_IMAGES, {})  # the number of images is not known here: as for many
     classes = classes if recipe.conditional else 0
     if recipe.conditional and classes < 2:
         raise RecipeError(f"conditional networks need images of two classes or more, not {classes}")
+    assert recipe.r1 is not None and recipe.r2 is not None
     loss = LOSSES[recipe.loss]
     strength = math.prod(image_shape) / recipe.penalty_values if recipe.penalty_values else 1.0
     separate = (losses.real_cross_entropy, losses.fake_cross_entropy)

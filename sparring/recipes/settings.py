@@ -32,6 +32,8 @@ VALIDATION_SHARE = 0.04
 """Share of the images that are validation images in the recipes that come with Sparring: 2,400 of MNIST's 60,000."""
 FEW_IMAGES = 10_000
 """Fewer training images than this are augmented, if a recipe leaves it open."""
+FEW_TO_PENALISE, STRONG, WEAK = 4_000, 1.0, 0.1
+"""With fewer training images R1 and R2 have the first of these weights, else the second, if a recipe leaves it open."""
 FEW_IN_CLASS, MANY_CLASSES = 20, 1_000
 """With a class of fewer images, or more classes, the networks get no classes, if a recipe leaves it open."""
 LARGEST_SIZE = 4096
@@ -123,10 +125,11 @@ class Objective:
 
     loss: LossName = "cross-entropy"
     """The losses of both networks (`sparring.gan.losses` has the formulas and sources)."""
-    r1: float = 0.0
-    """Weight of the R1 gradient penalty, on D's gradient at real images; 0 for none."""
-    r2: float = 0.0
-    """Weight of the R2 gradient penalty, the same at fakes; 0 for none."""
+    r1: float | None = 0.0
+    """Weight of the R1 gradient penalty, on D's gradient at real images; 0 for none. None: 0.1, or 1 for fewer than
+    4,000 training images."""
+    r2: float | None = 0.0
+    """Weight of the R2 gradient penalty, the same at fakes."""
     gradient_penalty: float = 0.0
     """Weight of WGAN-GP's gradient penalty, which pulls the length of D's gradient between real images and fakes
     towards 1; 0 for none."""
@@ -141,14 +144,15 @@ class Objective:
 
     def __post_init__(self) -> None:
         for name in ("r1", "r2", "gradient_penalty"):
-            check_not_negative(name, getattr(self, name))
+            if getattr(self, name) is not None:
+                check_not_negative(name, getattr(self, name))
         check_count_or_zero("penalty_values", self.penalty_values)
         check_count("penalty_one_in", self.penalty_one_in)
 
     @property
     def penalised(self) -> bool:
         """Whether there is a gradient penalty."""
-        return self.r1 > 0 or self.r2 > 0 or self.gradient_penalty > 0
+        return any(weight != 0 for weight in (self.r1, self.r2, self.gradient_penalty))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -149,7 +149,7 @@ def _work(recipe: Recipe) -> Any:
         recipe.discriminator_updates,
         recipe.generator_noise,
         recipe.loss == "relativistic",  # D also sees real images in the generator's update
-        (recipe.r1 > 0, recipe.r2 > 0, recipe.gradient_penalty > 0, recipe.penalty_one_in),
+        (recipe.r1 != 0, recipe.r2 != 0, recipe.gradient_penalty != 0, recipe.penalty_one_in),
         recipe.ema_half_life > 0,
     )
 

@@ -9,7 +9,7 @@ from recorder import Lines
 
 from sparring.recipes import named_recipe
 from sparring.recipes.recipe import Recipe
-from sparring.recipes.settings import FEW_IMAGES, FEW_TO_PENALISE
+from sparring.recipes.settings import FEW_IMAGES, STRONG_PENALTY_BELOW
 from sparring.runs.run import Run
 from sparring.training import train as training
 from sparring.training.reporter import Silence
@@ -27,8 +27,8 @@ def test_our_own_recipes_augment_few_images_and_penalise_more_and_the_others_do_
     quick, tutorial = named_recipe("quick"), named_recipe("mlp-256")
     assert quick.fitted(FEW_IMAGES, {}).augment == "never"
     assert quick.fitted(FEW_IMAGES - 1, {}).augment == "adaptive"
-    assert quick.fitted(FEW_TO_PENALISE, {}).r1 == quick.fitted(FEW_TO_PENALISE, {}).r2 == 0.1
-    assert quick.fitted(FEW_TO_PENALISE - 1, {}).r1 == quick.fitted(FEW_TO_PENALISE - 1, {}).r2 == 1
+    assert quick.fitted(STRONG_PENALTY_BELOW, {}).r1 == quick.fitted(STRONG_PENALTY_BELOW, {}).r2 == 0.1
+    assert quick.fitted(STRONG_PENALTY_BELOW - 1, {}).r1 == quick.fitted(STRONG_PENALTY_BELOW - 1, {}).r2 == 1
     assert quick.replace(r1=0.5).fitted(10, {}).r1 == 0.5
     assert tutorial.fitted(10, {"a": 50, "b": 50}) == tutorial and tutorial.augment == "never"
     assert quick.replace(augment="always").fitted(10, {}).augment == "always"

@@ -23,10 +23,10 @@ from sparring.recipes.renamed import accept_old_names, with_new_names
 from sparring.recipes.settings import (
     FEW_IMAGES,
     FEW_IN_CLASS,
-    FEW_TO_PENALISE,
     MANY_CLASSES,
-    STRONG,
-    WEAK,
+    STRONG_PENALTY,
+    STRONG_PENALTY_BELOW,
+    WEAK_PENALTY,
     Data,
     Description,
     Display,
@@ -60,7 +60,7 @@ class Recipe(Display, Length, Optimization, Objective, Networks, Data, Descripti
         decided: dict[str, Any] = {}
         if self.augment == "auto":
             decided["augment"] = "adaptive" if count < FEW_IMAGES else "never"
-        weight = STRONG if count < FEW_TO_PENALISE else WEAK
+        weight = STRONG_PENALTY if count < STRONG_PENALTY_BELOW else WEAK_PENALTY
         decided |= {name: weight for name in ("r1", "r2") if getattr(self, name) is None}
         if self.conditional is None:
             enough = min(class_counts.values(), default=0) >= FEW_IN_CLASS

@@ -32,8 +32,8 @@ VALIDATION_SHARE = 0.04
 """Share of the images that are validation images in the recipes that come with Sparring: 2,400 of MNIST's 60,000."""
 FEW_IMAGES = 10_000
 """Fewer training images than this are augmented, if a recipe leaves it open."""
-FEW_TO_PENALISE, STRONG, WEAK = 4_000, 1.0, 0.1
-"""With fewer training images R1 and R2 have the first of these weights, else the second, if a recipe leaves it open."""
+STRONG_PENALTY, WEAK_PENALTY, STRONG_PENALTY_BELOW = 1.0, 0.1, 4_000
+"""Weights of R1 and R2 if a recipe leaves them open: the strong one for fewer training images than the last number."""
 FEW_IN_CLASS, MANY_CLASSES = 20, 1_000
 """With a class of fewer images, or more classes, the networks get no classes, if a recipe leaves it open."""
 LARGEST_SIZE = 4096

@@ -20,7 +20,14 @@ from sparring.data.validation import SplitImages, split_images
 from sparring.errors import DataError, SparringError, TrainingDiverged, UsageError
 from sparring.recipes import DEFAULT, arguments, recipe_called
 from sparring.recipes.recipe import Recipe
-from sparring.recipes.settings import FEW_IMAGES, FEW_IN_CLASS, FEW_TO_PENALISE, MANY_CLASSES, STRONG, WEAK
+from sparring.recipes.settings import (
+    FEW_IMAGES,
+    FEW_IN_CLASS,
+    MANY_CLASSES,
+    STRONG_PENALTY,
+    STRONG_PENALTY_BELOW,
+    WEAK_PENALTY,
+)
 from sparring.runs import checkpoint
 from sparring.runs import generator as sampling
 from sparring.runs.environment import describe
@@ -232,10 +239,10 @@ def report_decisions(asked: Recipe, decided: Recipe, images: SplitImages, report
         reporter.print(
             f"fewer than {FEW_IMAGES:,} training images: D sees them augmented, the more the more it overfits"
         )
-    if None in (asked.r1, asked.r2) and len(images.training.images) < FEW_TO_PENALISE:
+    if (None, STRONG_PENALTY) in ((asked.r1, decided.r1), (asked.r2, decided.r2)):
         reporter.print(
-            f"fewer than {FEW_TO_PENALISE:,} training images: the gradient penalties have a weight of {STRONG:g} "
-            f"instead of {WEAK:g} (--r1 and --r2 set it)"
+            f"fewer than {STRONG_PENALTY_BELOW:,} training images: the gradient penalties have a weight of "
+            f"{STRONG_PENALTY:g} instead of {WEAK_PENALTY:g} (--r1 and --r2 set it)"
         )
     if asked.conditional is None and len(images.whole.class_names) > 1:
         reporter.print(_about_classes(bool(decided.conditional), images.whole))
